@@ -18,6 +18,79 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
+AggregateName = Literal["last", "mean", "min", "product"]
+SelectorName = Literal["best", "vote", "majority"]
+
+
+class SearchSettings(Settings):
+    """One search of one problem (section 3.1; METHOD.md section 2). Every departure from the paper is a key."""
+
+    num_rollouts: int = Field(
+        16, ge=1, description="descents from the root to a terminal node (paper: 16 in rounds 2-4)"
+    )
+    num_candidates: int = Field(
+        8, ge=1, description="candidates per expansion (paper: 8; 16 in round 4; 32 in answering)"
+    )
+    num_answer_candidates: int | None = Field(
+        None,
+        ge=1,
+        description="candidates where the code is closed and only an answer can follow; null: num_candidates",
+    )
+    exploration: float = Field(2.0, ge=0, description="c of UCT (paper: 2)")
+    max_depth: int = Field(16, ge=1, description="steps of the longest solution (paper: 16)")
+    temperature: float = Field(1.0, ge=0, description="of the policy (paper: 1.0)")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus of the policy")
+    max_step_tokens: int = Field(512, ge=1, description="most tokens of one step; the paper is silent")
+    max_solution_tokens: int = Field(2048, ge=1, description="most tokens of a solution sampled in one go (baselines)")
+    unvisited: Literal["first", "zero_bonus"] = Field(
+        "first",
+        description="unvisited children come first (UCT is unbounded at N = 0), or get no bonus (released code)",
+    )
+    use_ppm: bool = Field(True, description="start a new node from its PPM score with N = 1 (paper, rounds 3 and 4)")
+    terminal_value: Literal["reference", "ppm"] = Field(
+        "reference", description="an answer is worth +1 / failure_value by the reference, or its PPM score (answering)"
+    )
+    failure_value: Literal[-1, 0] = Field(-1, description="value of a wrong answer (paper: -1; some ablations use 0)")
+    backup_dead_ends: bool = Field(
+        True, description="back dead ends and the depth limit up to the root; released code: on the node alone"
+    )
+    answer_siblings: Literal["keep", "drop"] = Field(
+        "keep", description="drop: once a candidate is an answer its siblings go and one answer stays (released code)"
+    )
+    max_consecutive_errors: int = Field(
+        0, ge=0, description="failed steps in a row that may be continued; 0 as in the paper, 1 or more as released"
+    )
+    prior_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of log(share of the candidates with this text) on the scale of atanh(PPM score); "
+        "0: no prior (paper), 0.2: measured to pay at the pocket scale",
+    )
+
+
+class AnsweringSettings(Settings):
+    """How a problem is answered: one or more searches, then a choice (section 4; METHOD.md section 6)."""
+
+    search: SearchSettings = Field(
+        default_factory=lambda: SearchSettings(num_candidates=32, terminal_value="ppm"), description="each search"
+    )
+    num_trees: int = Field(1, ge=1, description="fresh trees with seeds of their own")
+    selector: SelectorName = Field("best", description="best score (paper), score-weighted vote, or majority")
+    aggregate: AggregateName = Field("last", description="value of a trajectory from its steps' scores (paper: last)")
+
+
+class SelectionSettings(Settings):
+    """Which trajectories and pairs a tree gives (sections 3.3 and 3.4; METHOD.md section 3)."""
+
+    num_trajectories: int = Field(
+        2, ge=1, description="correct trajectories per problem with the highest mean Q (paper)"
+    )
+    num_per_side: int = Field(2, ge=1, description="positives and negatives per node (paper: 2)")
+    min_q_margin: float = Field(0.0, ge=0, le=2, description="least chosen_q - rejected_q (released code: 0.5)")
+    min_edit_distance: int = Field(0, ge=0, description="least edit distance in characters (released code: 20)")
+    fill_one_sided: bool = Field(False, description="1 x 4 or 4 x 1 where a side has one candidate (released code)")
+
+
 class TrainingSettings(Settings):
     """What SFT and PPM training have in common. Adam with decoupled weight decay, gradient norm clipped."""
 
@@ -29,7 +102,9 @@ class TrainingSettings(Settings):
     warmup_steps: int = Field(0, ge=0, description="steps of linear warm-up")
     schedule: Literal["linear", "cosine", "constant"] = Field("linear", description="decay after the warm-up (paper)")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay")
-    max_length: int = Field(4096, ge=8, description="rows longer than this many tokens are dropped, and counted (paper)")
+    max_length: int = Field(
+        4096, ge=8, description="rows longer than this many tokens are dropped, and counted (paper)"
+    )
     max_grad_norm: float = Field(1.0, gt=0, description="gradient norm is clipped to this")
     dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="arithmetic of forward and backward passes")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the residual stream while training")
@@ -54,3 +129,90 @@ class PPMSettings(TrainingSettings):
     early_stopping: bool = Field(False, description="keep the weights with the lowest loss on held-out problems")
     evals_per_epoch: int = Field(2, ge=1, description="evaluations on held-out problems per epoch")
     patience: int = Field(3, ge=1, description="evaluations without improvement before training stops")
+
+
+class ProblemSource(Settings):
+    """A set of problems: a split of the pocket world, or a JSONL file with `problem` and `answer`."""
+
+    source: str = Field(description="pocket/train, pocket/validation, pocket/test, or the path of a JSONL file")
+    num_problems: int | None = Field(None, ge=1, description="take the first so many; null: all (files only)")
+    seed: int = Field(0, description="of the order in which a pocket split is drawn")
+
+
+class ExtraSearch(Settings):
+    """Another try at the problems that a round has not solved yet."""
+
+    num_rollouts: int = Field(ge=1, description="rollouts of each new tree (paper: 16 more; round 4: 64, then 128)")
+    num_trees: int = Field(1, ge=1, description="new trees from different seeds")
+
+
+class RoundSettings(Settings):
+    """One round of self-evolution (section 3.4; METHOD.md section 5)."""
+
+    search: SearchSettings = Field(description="search of every training problem")
+    extra: tuple[ExtraSearch, ...] = Field((), description="further searches of the problems that are still unsolved")
+    policy: Literal["base", "previous"] = Field("previous", description="round 1 searches with the base model")
+    sft: SFTSettings = Field(description="training of this round's policy, from the base model")
+    ppm: PPMSettings = Field(description="training of this round's PPM, from this round's policy")
+
+
+class PPMHeldOut(Settings):
+    """Problems searched like the training problems, whose pairs only steer and measure the PPM."""
+
+    problems: ProblemSource = Field(
+        default_factory=lambda: ProblemSource(source="pocket/validation", num_problems=120),
+        description="first half: early stopping and calibration; second half: the reported pair accuracy",
+    )
+
+
+class EvaluationSettings(Settings):
+    """What is measured after every round, on problems that no training ever sees."""
+
+    problems: ProblemSource = Field(description="held-out problems of policy_greedy and system")
+    system: AnsweringSettings | None = Field(None, description="PPM-augmented MCTS with the round's models; null: skip")
+    control_problems: int | None = Field(
+        None,
+        ge=1,
+        description="training problems on which the untrained base gets the round's token budget; null: skip",
+    )
+    threshold_problems: ProblemSource | None = Field(
+        None, description="validation problems on which the confidence threshold of `solve` is chosen; null: skip"
+    )
+    target_precision: float = Field(0.9, gt=0, le=1, description="share of right answers wanted above the threshold")
+
+
+class RuntimeSettings(Settings):
+    """The machine, not the method: nothing here may change a result in deterministic mode."""
+
+    num_workers: int | None = Field(
+        None, ge=1, description="search processes; null: one per accelerator, or per CPU core"
+    )
+    concurrency: int = Field(64, ge=1, description="problems in flight in one process")
+    max_batch_rows: int = Field(256, ge=1, description="most candidates decoded at the same time")
+    deterministic: bool = Field(False, description="fixed batch shapes: the same trees at any concurrency, slower")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="weights while searching")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    trees_per_part: int = Field(50, ge=1, description="trees in one file of a run")
+    cpu_s: float = Field(5.0, gt=0, description="CPU seconds of one step's program")
+    wall_s: float = Field(20.0, gt=0, description="wall seconds of one step's program")
+    memory_mb: int = Field(1024, ge=64, description="memory of one step's program")
+
+
+class Recipe(Settings):
+    """A whole run of self-evolution."""
+
+    name: str = Field(description="shown in reports")
+    base_model: str = Field("pocket-base", description="the model that evolution starts from: a name or a folder")
+    seed: int = Field(0, description="of everything")
+    problems: ProblemSource = Field(description="training problems with reference answers")
+    held_out: PPMHeldOut = Field(default_factory=PPMHeldOut, description="problems that steer and measure the PPM")
+    selection: SelectionSettings = Field(default_factory=SelectionSettings, description="trajectories and pairs")
+    keep_earlier_solutions: bool = Field(
+        True, description="SFT data of problems not solved again in a round come from the latest round that solved them"
+    )
+    accumulate_pairs: bool = Field(
+        False, description="train the PPM on the pairs of this and all earlier rounds; paper: of this round"
+    )
+    rounds: tuple[RoundSettings, ...] = Field(min_length=1, description="the rounds, in order (paper: four)")
+    evaluation: EvaluationSettings = Field(description="what is measured after every round")
+    runtime: RuntimeSettings = Field(default_factory=RuntimeSettings, description="the machine")

@@ -1,0 +1,94 @@
+"""Statistics of evaluations: pass@k, intervals, paired differences, calibration. Pure; numpy only where it pays."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 95 % interval, all in the same unit."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
+    """Unbiased estimate of the chance that one of k independent samples is right (Chen et al. 2021, equation 1).
+
+    Holds for independent samples only; for the trajectories of one tree report "solved by any of the first N".
+    """
+    if not 1 <= k <= num_samples:
+        raise ValueError(f"k is {k}; it must be between 1 and the number of samples, {num_samples}")
+    return 1.0 - math.comb(num_samples - num_correct, k) / math.comb(num_samples, k)
+
+
+def wilson(num_correct: int, num_total: int, z: float = 1.959964) -> Interval:
+    """Share of successes with the Wilson score interval (95 % by default)."""
+    if num_total == 0:
+        return Interval(0.0, 0.0, 1.0)
+    p = num_correct / num_total
+    denominator = 1 + z * z / num_total
+    center = (p + z * z / (2 * num_total)) / denominator
+    half = z * math.sqrt(p * (1 - p) / num_total + z * z / (4 * num_total * num_total)) / denominator
+    return Interval(p, max(0.0, center - half), min(1.0, center + half))
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float], num_resamples: int = 2000, seed: int = 0) -> Interval:
+    """Mean of a - b over the same problems, with a percentile bootstrap interval over problems.
+
+    Args:
+      a, b: `[num_problems]` outcome per problem (1 right, 0 wrong, or a mean over samples), in the same order.
+    """
+    if len(a) != len(b) or not a:
+        raise ValueError(f"paired outcomes need the same problems, at least one; got {len(a)} and {len(b)}")
+    differences = [x - y for x, y in zip(a, b, strict=True)]
+    n, rng = len(differences), random.Random(seed)
+    means = sorted(sum(rng.choices(differences, k=n)) / n for _ in range(num_resamples))
+    return Interval(
+        sum(differences) / n,
+        means[int(0.025 * num_resamples)],
+        means[min(num_resamples - 1, int(0.975 * num_resamples))],
+    )
+
+
+def mean_by_group(values: Mapping[str, float], groups: Mapping[str, str | None]) -> dict[str, float]:
+    """Mean of `values` (by problem id) in each group and over "all"; groups in the order of their first problem."""
+    sums: dict[str, list[float]] = {}
+    for key, value in values.items():
+        if (group := groups.get(key)) is not None:
+            sums.setdefault(group, []).append(value)
+    means = {group: sum(v) / len(v) for group, v in sums.items()}
+    if values:
+        means["all"] = sum(values.values()) / len(values)
+    return means
+
+
+def precision_and_coverage(
+    confidences: Sequence[float], correct: Sequence[bool], threshold: float
+) -> tuple[float | None, float]:
+    """Among answers whose confidence reaches the threshold: the share that is right, and their share of all answers."""
+    kept = [c for p, c in zip(confidences, correct, strict=True) if p >= threshold]
+    coverage = len(kept) / len(correct) if correct else 0.0
+    return (sum(kept) / len(kept) if kept else None), coverage
+
+
+def confidence_threshold(confidences: Sequence[float], correct: Sequence[bool], target_precision: float) -> float:
+    """The lowest confidence at which the answers that reach it are right with at least `target_precision`.
+
+    Where no threshold reaches the target, the one with the highest precision (and, among those, the most coverage).
+    """
+    best = (-1.0, 0.0, 1.0)  # precision capped at the target, coverage, threshold
+    for threshold in sorted(set(confidences)):
+        precision, coverage = precision_and_coverage(confidences, correct, threshold)
+        if precision is not None:
+            best = max(best, (min(precision, target_precision), coverage, threshold), key=lambda b: b[:2])
+    return best[2]

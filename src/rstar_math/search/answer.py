@@ -1,0 +1,88 @@
+"""Deep thinking (section 4; METHOD.md section 6): search one problem, choose among what was finished."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from rstar_math.answering import choose
+from rstar_math.config import AnsweringSettings
+from rstar_math.search.environment import Environment
+from rstar_math.search.strategies import strategy
+from rstar_math.tree import Tree
+from rstar_math.types import Cost, Problem, Solution, Trajectory, Verdict
+
+MakeEnvironment = Callable[[Problem, int], Environment]
+"""(problem, seed of the search) -> its environment."""
+
+
+async def answer(
+    problem: Problem, make_environment: MakeEnvironment, strategy_name: str, settings: AnsweringSettings, seed: int
+) -> tuple[Solution, list[Tree]]:
+    """Answers a problem without looking at its reference, which is taken away before the search begins.
+
+    Returns:
+      The solution, and the trees it was chosen from.
+    """
+    blind = replace(problem, answer=None)
+    grow, trees, cost = strategy(strategy_name), list[Tree](), Cost()
+    for k in range(settings.num_trees):
+        env = make_environment(blind, seed + k)
+        trees.append(await grow(env, settings.search))
+        cost.add(trees[-1].cost)
+    found = [t for tree in trees for t in _voters(tree)]
+    env = make_environment(blind, seed)
+    classes = await equivalence_classes([t.answer for t in found], env.grade)
+    cost.add(env.finish())
+    choice = choose(found, classes, settings.selector, settings.aggregate)
+    if choice is None:
+        return Solution(answer=None, reasoning_trace=(), trajectory=None, candidates=tuple(found), cost=cost), trees
+    chosen = found[choice.index]
+    others = sorted((t for i, t in enumerate(found) if i != choice.index), key=_score, reverse=True)
+    solution = Solution(
+        answer=chosen.answer,
+        reasoning_trace=chosen.steps,
+        trajectory=chosen,
+        candidates=(chosen, *others),
+        confidence=choice.share,
+        cost=cost,
+    )
+    return solution, trees
+
+
+def _voters(tree: Tree) -> list[Trajectory]:
+    """One vote per distinct trajectory of a search, but one per sample where samples are independent."""
+    if tree.strategy == "sample":
+        return [tree.trajectory(node) for i in tree.rollouts if (node := tree.nodes[i]).terminal == "answer"]
+    return tree.trajectories()
+
+
+def _score(trajectory: Trajectory) -> float:
+    return trajectory.ppm_score if trajectory.ppm_score is not None else 0.0
+
+
+async def equivalence_classes(
+    answers: Sequence[str | None], grade: Callable[[str, str | None], Awaitable[Verdict]]
+) -> list[int]:
+    """Labels answers so that equivalent ones have the same label; each None is alone.
+
+    Each answer is compared with one representative of each class found so far, in order.
+    """
+    labels: list[int] = []
+    by_text: dict[str, int] = {}
+    representatives: list[tuple[int, str]] = []
+    for i, text in enumerate(answers):
+        if text is None:
+            labels.append(i)
+            continue
+        if text not in by_text:
+            by_text[text] = i
+            for label, representative in representatives:
+                verdict = await grade(representative, text)
+                if verdict.equal:
+                    by_text[text] = label
+                    break
+            else:
+                representatives.append((i, text))
+        labels.append(by_text[text])
+    return labels

@@ -1,0 +1,97 @@
+"""Sets of problems: the splits of the pocket world, and JSONL files with `problem` (or `question`) and `answer`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from rstar_math.config import ProblemSource
+from rstar_math.errors import DataError
+from rstar_math.store.files import read_jsonl
+from rstar_math.types import Problem
+
+POCKET_SPLITS = ("train", "validation", "test")
+_DEFAULT_POCKET_SIZE = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemSet:
+    """Problems with a name, and the hash of what was read, which every table names beside its numbers."""
+
+    name: str
+    problems: tuple[Problem, ...]
+    sha256: str
+
+
+def load_problems(source: ProblemSource) -> ProblemSet:
+    """Loads a set of problems.
+
+    Raises:
+      DataError: no such split or file, a malformed row (named by its line), a repeated id, or fewer problems than asked.
+    """
+    if source.source.startswith("pocket/"):
+        return _pocket(source)
+    path = Path(source.source)
+    if not path.exists():
+        raise DataError(
+            f"no problems at {source.source!r}: it is neither a file nor one of "
+            + ", ".join(f"pocket/{s}" for s in POCKET_SPLITS)
+        )
+    problems = read_problems(path)
+    if source.num_problems is not None:
+        if source.num_problems > len(problems):
+            raise DataError(f"{path} has {len(problems)} problems; num_problems asks for {source.num_problems}")
+        problems = problems[: source.num_problems]
+    return _named(path.stem, problems)
+
+
+def _pocket(source: ProblemSource) -> ProblemSet:
+    from rstar_math.pocket import pocket_problems
+
+    split = source.source.removeprefix("pocket/")
+    if split not in POCKET_SPLITS:
+        raise DataError(f"no pocket split {split!r}; choose from {', '.join(POCKET_SPLITS)}")
+    problems = pocket_problems(split, source.num_problems or _DEFAULT_POCKET_SIZE, seed=source.seed)
+    return _named(source.source, problems)
+
+
+def read_problems(path: Path) -> list[Problem]:
+    """Reads a JSONL file: `problem` or `question`, `answer`; optionally `id`, `tier` (or `level`), `source`.
+
+    Rows without an id get "<file name>-<line number>". Problems are known by id: two rows may ask the same question.
+    """
+    problems: list[Problem] = []
+    seen: dict[str, int] = {}
+    for number, row in read_jsonl(path):
+        question = row.get("problem", row.get("question"))
+        if not isinstance(question, str) or not question.strip():
+            raise DataError(f"{path}, line {number}: needs a text `problem` (or `question`), has keys {sorted(row)}")
+        answer = row.get("answer")
+        if answer is not None and not isinstance(answer, str | int | float):
+            raise DataError(f"{path}, line {number}: `answer` must be text or a number, got {answer!r}")
+        problem_id = str(row.get("id") or f"{path.stem}-{number}")
+        if problem_id in seen:
+            raise DataError(f"{path}, line {number}: id {problem_id!r} stands already on line {seen[problem_id]}")
+        seen[problem_id] = number
+        tier = row.get("tier", row.get("level"))
+        problems.append(
+            Problem(
+                id=problem_id,
+                question=question,
+                answer=None if answer is None else str(answer),
+                tier=None if tier is None else str(tier),
+                source=row.get("source") if isinstance(row.get("source"), str) else path.stem,
+                part=row.get("part") if isinstance(row.get("part"), str) else None,
+            )
+        )
+    if not problems:
+        raise DataError(f"{path} has no problems")
+    return problems
+
+
+def _named(name: str, problems: list[Problem]) -> ProblemSet:
+    digest = hashlib.sha256()
+    for p in problems:
+        digest.update(f"{p.id}\0{p.question}\0{p.answer}\n".encode())
+    return ProblemSet(name, tuple(problems), digest.hexdigest()[:16])

@@ -1,0 +1,86 @@
+"""Reading recipes: YAML files with the schema of `rstar_math.config`, errors that name the key, the value, the choice."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from rstar_math.config import Recipe, Settings
+from rstar_math.errors import ConfigError
+
+_SHIPPED = Path(__file__).parent.parent / "recipes"
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes inside the package."""
+    return sorted(p.stem for p in _SHIPPED.glob("*.yaml"))
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Reads a recipe: a YAML file, or the name of one inside the package (`pocket`, `smoke`, `paper`).
+
+    Raises:
+      ConfigError: no such recipe, not YAML, an unknown key (the nearest known one is named) or a value not allowed.
+    """
+    path = Path(name_or_path)
+    if not path.exists():
+        path = _SHIPPED / f"{path.stem}.yaml"
+    if not path.exists():
+        raise ConfigError(f"no recipe {name_or_path!r}: it is neither a file nor one of {', '.join(shipped_recipes())}")
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"recipe {path} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"recipe {path} must be a mapping of keys to values, got {type(value).__name__}")
+    return check(Recipe, value, str(path))
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def check(schema: type[SettingsT], value: dict[str, Any], where: str) -> SettingsT:
+    """Checks a mapping against a schema.
+
+    Raises:
+      ConfigError: lists every bad key as `path.to.key is VALUE; ...`.
+    """
+    try:
+        return schema.model_validate(value)
+    except ValidationError as error:
+        lines = [_explain(schema, dict(e)) for e in error.errors()]
+        raise ConfigError(f"{where}: " + "\n".join(lines)) from error
+
+
+def _explain(schema: type[BaseModel], error: dict[str, Any]) -> str:
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    if error["type"] == "extra_forbidden":
+        known = _known_keys(schema, error["loc"][:-1])
+        near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return f"{key} is not a known key; {hint}"
+    if error["type"] == "missing":
+        return f"{key} is missing; it must be given"
+    return f"{key or 'the recipe'} is {error['input']!r}; {error['msg'].removeprefix('Value error, ')}"
+
+
+def _known_keys(schema: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """The keys of the settings at `loc` inside a schema, through optional values and tuples."""
+    current: Any = schema
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        if not (isinstance(current, type) and issubclass(current, BaseModel)) or part not in current.model_fields:
+            return []
+        current = _settings_in(current.model_fields[part].annotation)
+    return list(current.model_fields) if isinstance(current, type) and issubclass(current, BaseModel) else []
+
+
+def _settings_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((s for a in get_args(annotation) if (s := _settings_in(a)) is not None), None)

@@ -1,0 +1,268 @@
+"""Trees, trajectories and pairs as files: Parquet parts for trees, Parquet tables for what is selected from them.
+
+A `TreeStore` takes trees as they are finished. Each is journalled at once and survives a kill; full parts are written as
+Parquet. Formats carry a version; docs/formats.md shows a real row of each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, Self
+
+from rstar_math.errors import DataError
+from rstar_math.store.files import remove_leftovers, replacing
+from rstar_math.tree import Node, Tree
+from rstar_math.types import Cost, Execution, PreferencePair, Problem, Step, Trajectory
+
+FORMAT_VERSION = 1
+
+
+class TreeStore:
+    """The trees of one stage, in one folder: `part-00000.parquet ...` and the journal of those not yet in a part.
+
+    Killed at any moment, it loses only the line that was being written.
+    """
+
+    def __init__(self, folder: Path, trees_per_part: int = 50) -> None:
+        self.folder = folder
+        self._trees_per_part = trees_per_part
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        self._parts = sorted(folder.glob("part-*.parquet"))
+        in_parts = {tree_id for part in self._parts for tree_id in _tree_ids(part)}
+        self._pending = [t for t in _read_journal(self._journal_path) if t.id not in in_parts]
+        self.done = in_parts | {t.id for t in self._pending}
+        self._rewrite_journal()
+
+    @property
+    def _journal_path(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    def append(self, tree: Tree) -> None:
+        """Stores one finished tree; a tree of the same id is stored once."""
+        if tree.id in self.done:
+            return
+        self._journal.write(json.dumps(tree_to_row(tree), ensure_ascii=False) + "\n")
+        self._journal.flush()
+        self.done.add(tree.id)
+        self._pending.append(tree)
+        if len(self._pending) >= self._trees_per_part:
+            self._write_part()
+
+    def close(self) -> None:
+        """Ends a whole stage: what is pending becomes the last part, and the journal goes."""
+        if self._pending:
+            self._write_part()
+        self._journal.close()
+        self._journal_path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._journal.close()  # what was journalled is read again at the next start
+
+    def __iter__(self) -> Iterator[Tree]:
+        for part in self._parts:
+            yield from read_trees(part)
+        yield from list(self._pending)
+
+    def _write_part(self) -> None:
+        path = self.folder / f"part-{len(self._parts):05d}.parquet"
+        write_rows(path, [tree_to_row(t) for t in self._pending])
+        self._parts.append(path)
+        self._pending = []
+        self._journal.close()
+        self._rewrite_journal()
+
+    def _rewrite_journal(self) -> None:
+        with replacing(self._journal_path) as temporary, open(temporary, "w", encoding="utf-8") as f:
+            f.writelines(json.dumps(tree_to_row(t), ensure_ascii=False) + "\n" for t in self._pending)
+            f.flush()
+            os.fsync(f.fileno())
+        self._journal = open(self._journal_path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the store)
+
+
+def read_trees(path: Path) -> Iterator[Tree]:
+    """The trees of one Parquet part, or of all parts of a folder.
+
+    Raises:
+      DataError: there are none, or a file is not a part of trees.
+    """
+    parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
+    if not parts:
+        raise DataError(f"no trees in {path}: expected files part-*.parquet (made by `rstar search` or `rstar evolve`)")
+    for part in parts:
+        for row in read_rows(part):
+            yield row_to_tree(row)
+
+
+def _tree_ids(part: Path) -> list[str]:
+    return [f"{row['problem']['id']}@{row['seed']}" for row in read_rows(part, ["problem", "seed"])]
+
+
+def _read_journal(path: Path) -> list[Tree]:
+    if not path.exists():
+        return []
+    trees = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            trees.append(row_to_tree(json.loads(line)))
+        except (json.JSONDecodeError, KeyError, TypeError):
+            break  # the line that was being written when the process was killed; it was the last
+    return trees
+
+
+def tree_to_row(tree: Tree) -> dict[str, Any]:
+    """One JSON-able row per tree."""
+    return {
+        "format": FORMAT_VERSION,
+        "problem": asdict(tree.problem),
+        "strategy": tree.strategy,
+        "seed": tree.seed,
+        "stopped": tree.stopped,
+        "rollouts": list(tree.rollouts),
+        "cost": asdict(tree.cost),
+        "nodes": [_node_to_row(n) for n in tree.nodes],
+    }
+
+
+def row_to_tree(row: dict[str, Any]) -> Tree:
+    """The inverse of `tree_to_row`."""
+    if row["format"] != FORMAT_VERSION:
+        raise DataError(f"trees of format {row['format']} cannot be read; this version reads format {FORMAT_VERSION}")
+    nodes: list[Node] = []
+    for i, r in enumerate(row["nodes"]):
+        execution = None if r["execution"] is None else Execution(**r["execution"])
+        step = None
+        if i > 0:
+            step = Step(
+                text=r["text"], code=r["code"], observation=r["observation"], execution=execution, answer=r["answer"]
+            )
+        depth = 0 if i == 0 else nodes[r["parent"]].depth + 1
+        plain = {name: r[name] for name in _PLAIN_NODE_FIELDS}
+        nodes.append(Node(index=i, depth=depth, step=step, **plain))
+        if i > 0:
+            nodes[r["parent"]].children.append(i)
+    return Tree(
+        problem=Problem(**row["problem"]),
+        strategy=row["strategy"],
+        seed=row["seed"],
+        nodes=nodes,
+        rollouts=list(row["rollouts"]),
+        cost=Cost(**row["cost"]),
+        stopped=row["stopped"],
+    )
+
+
+_PLAIN_NODE_FIELDS = tuple(f.name for f in fields(Node) if f.name not in ("index", "depth", "step", "children"))
+
+
+def _node_to_row(node: Node) -> dict[str, Any]:
+    step = node.step
+    return {
+        **{name: getattr(node, name) for name in _PLAIN_NODE_FIELDS},
+        "text": step.text if step else "",
+        "code": step.code if step else "",
+        "observation": step.observation if step else "",
+        "answer": step.answer if step else None,
+        "execution": asdict(step.execution) if step and step.execution else None,
+    }
+
+
+def trajectory_to_row(trajectory: Trajectory) -> dict[str, Any]:
+    """One row per trajectory; steps keep their text, observation and execution."""
+    return asdict(trajectory)
+
+
+def row_to_trajectory(row: dict[str, Any]) -> Trajectory:
+    """The inverse of `trajectory_to_row`."""
+    steps = tuple(
+        Step(**{**s, "execution": None if s["execution"] is None else Execution(**s["execution"])})
+        for s in row["steps"]
+    )
+    tuples = {name: tuple(row[name]) for name in ("node_path", "q_values", "ppm_scores")}
+    return Trajectory(**{**row, **tuples, "steps": steps})
+
+
+def write_pairs(path: Path, pairs: Iterable[PreferencePair]) -> None:
+    """Writes preference pairs as Parquet, or as JSON Lines where the name ends in .jsonl."""
+    write_table(path, [asdict(p) for p in pairs])
+
+
+def read_pairs(path: Path) -> list[PreferencePair]:
+    """Reads what `write_pairs` wrote."""
+    try:
+        return [PreferencePair(**row) for row in read_table(path)]
+    except TypeError as error:
+        raise DataError(f"{path} holds no preference pairs ({error})") from error
+
+
+def write_trajectories(path: Path, rows: Iterable[tuple[Problem, Trajectory, str]]) -> None:
+    """Writes (problem, trajectory, tree id) rows as Parquet, or as JSON Lines where the name ends in .jsonl."""
+    write_table(
+        path, [{**trajectory_to_row(t), "question": p.question, "tier": p.tier, "tree": tree} for p, t, tree in rows]
+    )
+
+
+def read_trajectories(path: Path) -> list[tuple[Problem, Trajectory, str]]:
+    """Reads what `write_trajectories` wrote."""
+    found = []
+    for row in read_table(path):
+        try:
+            question, tier, tree = row.pop("question"), row.pop("tier"), row.pop("tree")
+            trajectory = row_to_trajectory(row)
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{path} holds no trajectories (missing or unknown field: {error})") from error
+        found.append((Problem(id=trajectory.problem, question=question, tier=tier), trajectory, tree))
+    return found
+
+
+def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes rows as Parquet with zstd, or as JSON Lines where the name ends in .jsonl."""
+    if path.suffix == ".jsonl":
+        with replacing(path) as temporary:
+            temporary.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
+    else:
+        write_rows(path, rows)
+
+
+def read_table(path: Path) -> Iterator[dict[str, Any]]:
+    """Reads what `write_table` wrote."""
+    from rstar_math.store.files import read_jsonl
+
+    if path.suffix == ".jsonl":
+        yield from (row for _, row in read_jsonl(path))
+    else:
+        yield from read_rows(path)
+
+
+def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes a Parquet file with zstd compression, whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with replacing(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(list(rows)), temporary, compression="zstd")
+
+
+def read_rows(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    """Reads a Parquet file.
+
+    Raises:
+      DataError: the file cannot be read, or is not Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, columns=columns).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"cannot read {path} as Parquet: {error}") from error

@@ -47,7 +47,7 @@ def load_problems(source: ProblemSource) -> ProblemSet:
 
 
 def _pocket(source: ProblemSource) -> ProblemSet:
-    from rstar_math.pocket import pocket_problems
+    from rstar_math.pocket.splits import pocket_problems
 
     split = source.source.removeprefix("pocket/")
     if split not in POCKET_SPLITS:

@@ -18,8 +18,10 @@ _WHOLE = (step_format.END_OF_CODE, step_format.END_OF_ANSWER)
 
 
 async def greedy(env: Environment, settings: SearchSettings) -> Tree:
-    """The policy alone: one solution at temperature 0."""
-    alone = settings.model_copy(update={"temperature": 0.0, "num_rollouts": 1, "use_ppm": False, "top_p": 1.0})
+    """The policy alone: one solution at temperature 0, judged by nobody."""
+    alone = settings.model_copy(
+        update={"temperature": 0.0, "top_p": 1.0, "num_rollouts": 1, "use_ppm": False, "terminal_value": "ppm"}
+    )
     return await sample(env, alone, strategy="greedy")
 
 
@@ -32,6 +34,8 @@ async def sample(env: Environment, settings: SearchSettings, strategy: str = "sa
     # equal samples at temperature > 0 each count in a vote, so nothing is merged here
     ends = await asyncio.gather(*(_finish(env, tree, completion, settings) for completion in samples))
     tree.rollouts = [end.index for end in ends]
+    if settings.terminal_value == "reference":
+        await _grade(env, [end for end in ends if end.terminal == "answer"])
     if settings.use_ppm and env.has_scorer:
         await _score_steps(env, tree, [end for end in ends if end.terminal == "answer"])
     tree.root.visit_count = len(ends)
@@ -73,6 +77,12 @@ async def _finish(env: Environment, tree: Tree, completion: Completion, settings
     node.visit_count, node.num_tokens, node.logprob = 1, reply.num_tokens, reply.logprob
     node.rejected, node.terminal = reason, "dead_end" if reason else "answer"
     return node
+
+
+async def _grade(env: Environment, ends: list[Node]) -> None:
+    for node in ends:
+        answer = node.step.answer if node.step else None
+        node.correct = answer is not None and (await env.grade(env.reference, answer)).equal
 
 
 async def _score_steps(env: Environment, tree: Tree, ends: list[Node]) -> None:

@@ -1,0 +1,390 @@
+"""Self-evolution (rStar-Math, section 3.4): rounds of search, selection, training and evaluation, in one run folder.
+
+Each round trains the policy afresh from the base model, and the PPM afresh from that policy. Every stage is resumable:
+killed at any moment and started again, a run loses at most the trees in flight.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rstar_math.benchmarks.problems import ProblemSet, load_problems
+from rstar_math.config import AnsweringSettings, Recipe, RoundSettings, SearchSettings
+from rstar_math.errors import ConfigError
+from rstar_math.evaluate import evaluate
+from rstar_math.metrics import confidence_threshold
+from rstar_math.models import ModelFolders, find_model, write_answering
+from rstar_math.progress import Progress
+from rstar_math.stages import (
+    Selected,
+    by_problem,
+    outcome_examples,
+    pair_length_accuracy,
+    search_problems,
+    select,
+    sft_rows,
+)
+from rstar_math.store.files import folder_fingerprint, read_json, write_json
+from rstar_math.store.records import (
+    TreeStore,
+    read_pairs,
+    read_trajectories,
+    read_trees,
+    write_pairs,
+    write_trajectories,
+)
+from rstar_math.store.run import Manifest, Run
+from rstar_math.types import PreferencePair
+from rstar_math.workbench import open_executor
+from rstar_math.workers import SearchJob, Task, WorkerPool
+
+
+@dataclass(frozen=True)
+class Problems:
+    """The problems of a run: searched and trained on; steering the PPM; only ever evaluated on."""
+
+    training: ProblemSet
+    held_out: ProblemSet
+    evaluation: ProblemSet
+    threshold: ProblemSet | None
+
+
+def evolve(recipe: Recipe, folder: Path, progress: Progress) -> None:
+    """Runs, or goes on with, all rounds of a recipe in a run folder.
+
+    Raises:
+      UserError: the recipe, its problems, its base model or the folder are unfit; nothing is lost.
+    """
+    problems = load_run_problems(recipe)
+    base = find_model(recipe.base_model)
+    with Run(folder, recipe) as run, WorkerPool(recipe.runtime) as pool:
+        evaluate_base(run, pool, base, problems, progress)
+        for number, settings in enumerate(recipe.rounds, start=1):
+            evolve_round(run, pool, base, problems, number, settings, progress)
+        control(run, pool, base, problems, progress)
+
+
+def evolve_round(
+    run: Run,
+    pool: WorkerPool,
+    base: ModelFolders,
+    problems: Problems,
+    number: int,
+    settings: RoundSettings,
+    progress: Progress,
+) -> None:
+    """One round: search with the last models, keep what is verified, train the next models, measure them."""
+    progress.say(f"Round {number} of {len(run.recipe.rounds)}")
+    stages = RoundStages(run, pool, base, problems, number, settings, progress)
+    stages.run_stage("search", stages.search)
+    stages.run_stage("select", stages.select)
+    stages.run_stage("policy", stages.train_policy)
+    stages.run_stage("ppm", stages.train_ppm)
+    stages.run_stage("evaluate", stages.evaluate)
+
+
+class RoundStages:
+    """The stages of one round, each a method that leaves files in the round's folder and says what it made."""
+
+    def __init__(
+        self,
+        run: Run,
+        pool: WorkerPool,
+        base: ModelFolders,
+        problems: Problems,
+        number: int,
+        settings: RoundSettings,
+        progress: Progress,
+    ) -> None:
+        self.run, self.pool, self.base, self.problems = run, pool, base, problems
+        self.number, self.settings, self.progress = number, settings, progress
+        self.folder = run.round(number)
+        self.manifest = Manifest(self.folder)
+        self.seed = run.recipe.seed * 1_000_000 + number * 1_000
+
+    def run_stage(self, name: str, stage: Any) -> None:
+        """Runs a stage, unless the manifest says that it is whole; what it made is on disk before it is marked."""
+        if name in self.manifest:
+            return
+        began = time.monotonic()
+        made = stage()
+        self.manifest.finish(name, **made)
+        self.run.log("stage", round=self.number, stage=name, seconds=round(time.monotonic() - began, 3), **made)
+
+    def search(self) -> dict[str, Any]:
+        """Searches the training problems, and the held-out ones whose pairs steer the PPM, with the last models."""
+        job = self._job()
+        number = f"round {self.number}"
+        with TreeStore(self.folder / "trees", self.run.recipe.runtime.trees_per_part) as store:
+            training = self.problems.training.problems
+            search_problems(
+                self.pool, job, training, store, self.seed, self.settings.extra, self.progress, f"{number}, search"
+            )
+            solved = len({t.problem.id for t in store if t.solved})
+            num_trees = len(store.done)
+        with TreeStore(self.folder / "held-out", self.run.recipe.runtime.trees_per_part) as store:
+            held_out = self.problems.held_out.problems
+            search_problems(self.pool, job, held_out, store, self.seed, (), self.progress, f"{number}, held-out search")
+            num_held_out = len(store.done)
+        return {"num_trees": num_trees, "num_solved": solved, "num_held_out_trees": num_held_out}
+
+    def _job(self) -> SearchJob:
+        """Round 1 searches with the base; later rounds with the last round's policy, and its PPM where it is used."""
+        policy, ppm = self.base.policy, self.base.ppm
+        if self.settings.policy == "previous":
+            if self.number == 1:
+                raise ConfigError("rounds[0].policy is 'previous'; there is no round before the first: use 'base'")
+            policy, ppm = (self.run.round(self.number - 1) / name for name in ("policy", "ppm"))
+        if not self.settings.search.use_ppm:
+            ppm = None
+        elif ppm is None:
+            raise ConfigError(f"rounds[{self.number - 1}].search.use_ppm is true, and the base model has no PPM")
+        return SearchJob(policy, ppm, "mcts", self.settings.search)
+
+    def select(self) -> dict[str, Any]:
+        """Keeps the best verified trajectories and the preference pairs (sections 3.3 and 3.4)."""
+        rules = self.run.recipe.selection
+        chosen = select(read_trees(self.folder / "trees"), rules, open_executor(self.run.recipe.runtime))
+        held_out = select(read_trees(self.folder / "held-out"), rules, None)
+        write_trajectories(self.folder / "trajectories.parquet", chosen.rows())
+        write_pairs(self.folder / "pairs.parquet", chosen.pairs)
+        write_pairs(self.folder / "held-out-pairs.parquet", held_out.pairs)
+        chosen.cost.add(held_out.cost)
+        write_json(self.folder / "search-cost.json", asdict(chosen.cost))
+        return _made(chosen) | {"num_held_out_pairs": len(held_out.pairs)}
+
+    def train_policy(self) -> dict[str, Any]:
+        """Fine-tunes the base model on the verified trajectories so far."""
+        from rstar_math.training.examples import sft_example
+        from rstar_math.training.sft import train_sft
+
+        found = [
+            by_problem(read_trajectories(self.run.round(n + 1) / "trajectories.parquet")) for n in range(self.number)
+        ]
+        rows = sft_rows(found[-1], found[:-1] if self.run.recipe.keep_earlier_solutions else [])
+        examples = [sft_example(problem.question, trajectory.steps) for problem, trajectory, _ in rows]
+        report = train_sft(
+            self.base.policy,
+            examples,
+            self.settings.sft,
+            self.folder / "policy",
+            self.seed,
+            _Steps(self.progress, f"round {self.number}, policy"),
+        )
+        return {
+            "num_trajectories": report.num_examples,
+            "num_too_long": report.num_too_long,
+            "num_steps": report.num_steps,
+            "fingerprint": folder_fingerprint(self.folder / "policy"),
+        }
+
+    def train_ppm(self) -> dict[str, Any]:
+        """Trains the PPM from this round's policy; held-out problems steer it (first half) and measure it (second)."""
+        from rstar_math.training.ppm import calibrate, pair_accuracy, train_ppm
+
+        first = 1 if self.run.recipe.accumulate_pairs else self.number
+        pairs = [p for n in range(first, self.number + 1) for p in read_pairs(self.run.round(n) / "pairs.parquet")]
+        steering_ids = {p.id for p in self.problems.held_out.problems[::2]}
+        steering, measuring = _split(read_pairs(self.folder / "held-out-pairs.parquet"), steering_ids)
+        report = train_ppm(
+            self.folder / "policy",
+            pairs,
+            steering,
+            self.settings.ppm,
+            self.folder / "ppm",
+            self.seed,
+            _Steps(self.progress, f"round {self.number}, PPM"),
+        )
+        trees = [t for t in read_trees(self.folder / "held-out") if t.problem.id in steering_ids]
+        examples = outcome_examples(trees)
+        calibration = calibrate(self.folder / "ppm", examples) if examples else None
+        return {
+            "num_pairs": report.num_pairs,
+            "num_too_long": report.num_too_long,
+            "num_steps": report.num_steps,
+            "pair_accuracy": pair_accuracy(self.folder / "ppm", measuring) if measuring else None,
+            "pair_accuracy_by_length": pair_length_accuracy(measuring),
+            "num_measuring_pairs": len(measuring),
+            "calibration_error": calibration.expected_calibration_error if calibration else None,
+            "fingerprint": folder_fingerprint(self.folder / "ppm"),
+        }
+
+    def evaluate(self) -> dict[str, Any]:
+        """Measures the policy alone and the whole system on problems that no training ever sees."""
+        settings = self.run.recipe.evaluation
+        model = ModelFolders(f"round-{self.number}", self.folder / "policy", self.folder / "ppm")
+        made = {
+            "policy_greedy": self._accuracy(model, "greedy", AnsweringSettings(), self.problems.evaluation, "greedy")
+        }
+        if settings.system is not None:
+            threshold = None
+            if self.number == len(self.run.recipe.rounds) and self.problems.threshold is not None:
+                name = "threshold"
+                self._accuracy(model, "mcts", settings.system, self.problems.threshold, name)
+                rows = [r for r in self._rows(name) if r["correct"] is not None]
+                threshold = confidence_threshold(
+                    [r["confidence"] for r in rows], [r["correct"] for r in rows], settings.target_precision
+                )
+            made["system"] = self._accuracy(model, "mcts", settings.system, self.problems.evaluation, "system")
+            write_answering(
+                self.folder / "answering.json",
+                settings.system,
+                threshold,
+                chosen_on=self.problems.threshold.name if self.problems.threshold else None,
+                target_precision=settings.target_precision,
+            )
+        return made
+
+    def _accuracy(
+        self, model: ModelFolders, strategy: str, settings: AnsweringSettings, problems: ProblemSet, name: str
+    ) -> float:
+        path = self.folder / "evaluation" / f"{name}.jsonl"
+        seed = self.run.recipe.seed
+        rows = evaluate(
+            self.pool, model, strategy, settings, problems.problems, path, seed, problems.name, self.progress
+        )
+        return sum(bool(r["correct"]) for r in rows) / len(rows)
+
+    def _rows(self, name: str) -> list[dict[str, Any]]:
+        from rstar_math.store.rows import RowStore
+
+        with RowStore(self.folder / "evaluation" / f"{name}.jsonl") as rows:
+            return list(rows)
+
+
+def evaluate_base(run: Run, pool: WorkerPool, base: ModelFolders, problems: Problems, progress: Progress) -> None:
+    """Measures the untrained base on the held-out problems."""
+    folder = run.folder / "base"
+    manifest = Manifest(folder)
+    if "evaluate" not in manifest:
+        path = folder / "evaluation" / "greedy.jsonl"
+        held_out = problems.evaluation
+        settings = AnsweringSettings()
+        rows = evaluate(
+            pool, base, "greedy", settings, held_out.problems, path, run.recipe.seed, held_out.name, progress
+        )
+        manifest.finish("evaluate", policy_greedy=sum(bool(r["correct"]) for r in rows) / len(rows))
+
+
+def control(run: Run, pool: WorkerPool, base: ModelFolders, problems: Problems, progress: Progress) -> None:
+    """What the untrained base solves by plain sampling with each round's token budget: does evolution pay?
+
+    One pool of independent samples per problem serves all rounds: a round with a smaller budget looks at fewer of them.
+    """
+    num_problems = run.recipe.evaluation.control_problems
+    folder = run.folder / "base"
+    manifest = Manifest(folder)
+    if num_problems is None or "control" in manifest:
+        return
+    chosen = problems.training.problems[:num_problems]
+    with TreeStore(folder / "control", run.recipe.runtime.trees_per_part) as store:
+        budgets = [_tokens_per_problem(run.round(n + 1)) for n in range(len(run.recipe.rounds))]
+        per_sample = _tokens_per_sample(folder)
+        settings = SearchSettings(
+            num_rollouts=max(1, round(max(budgets) / per_sample)),
+            use_ppm=False,
+            temperature=run.recipe.rounds[0].search.temperature,
+            max_solution_tokens=run.recipe.rounds[0].search.max_solution_tokens,
+            max_step_tokens=run.recipe.rounds[0].search.max_step_tokens,
+        )
+        job = SearchJob(base.policy, None, "sample", settings)
+        todo = [Task(p, run.recipe.seed) for p in chosen if f"{p.id}@{run.recipe.seed}" not in store.done]
+        progress.start("control: samples of the base", len(chosen), len(chosen) - len(todo))
+        for _, tree in pool.run(job, todo):
+            store.append(tree)
+            progress.advance(tree.cost.tokens_generated, tree.solved)
+        progress.finish()
+        trees = {t.problem.id: t for t in store}
+    per_round = []
+    for budget in budgets:
+        num_samples = max(1, round(budget / per_sample))
+        per_round.append(
+            {
+                "tokens_per_problem": budget,
+                "num_samples": num_samples,
+                "solved": sorted(
+                    i for i, t in trees.items() if any(t.nodes[k].correct for k in t.rollouts[:num_samples])
+                ),
+            }
+        )
+    write_json(folder / "control.json", {"problems": [p.id for p in chosen], "rounds": per_round})
+    manifest.finish("control", num_samples=settings.num_rollouts)
+
+
+def _tokens_per_problem(round_folder: Path) -> float:
+    """Tokens that a round's search generated for each training problem."""
+    trees = list(read_trees(round_folder / "trees"))
+    return sum(t.cost.tokens_generated for t in trees) / len({t.problem.id for t in trees})
+
+
+def _tokens_per_sample(base_folder: Path) -> float:
+    from rstar_math.store.rows import RowStore
+
+    with RowStore(base_folder / "evaluation" / "greedy.jsonl") as rows:
+        tokens = [r["tokens_generated"] for r in rows]
+    return max(1.0, sum(tokens) / len(tokens))
+
+
+def load_run_problems(recipe: Recipe) -> Problems:
+    """Loads all problems of a recipe, and refuses problems that are both trained and measured on.
+
+    Raises:
+      ConfigError: a held-out or evaluation question is also a training question.
+    """
+    settings = recipe.evaluation
+    problems = Problems(
+        training=load_problems(recipe.problems),
+        held_out=load_problems(recipe.held_out.problems),
+        evaluation=load_problems(settings.problems),
+        threshold=load_problems(settings.threshold_problems) if settings.threshold_problems else None,
+    )
+    unanswered = [p.id for p in problems.training.problems if p.answer is None]
+    if unanswered:
+        raise ConfigError(f"{len(unanswered)} training problems have no reference answer, the first is {unanswered[0]}")
+    trained = {p.question.strip() for p in problems.training.problems}
+    for other in (problems.held_out, problems.evaluation, problems.threshold):
+        for p in other.problems if other else ():
+            if p.question.strip() in trained:
+                raise ConfigError(f"problem {p.id} of {other.name if other else ''} is also a training problem")
+    return problems
+
+
+def _made(selected: Selected) -> dict[str, Any]:
+    return {
+        "num_trees": selected.num_trees,
+        "num_solved": len(selected.solved),
+        "num_trajectories": sum(len(rows) for rows in selected.trajectories.values()),
+        "num_pairs": len(selected.pairs),
+        "num_not_reproduced": selected.num_not_reproduced,
+    }
+
+
+def _split(pairs: Sequence[PreferencePair], problem_ids: set[str]) -> tuple[list[PreferencePair], list[PreferencePair]]:
+    """Pairs of the problems named, and pairs of the others."""
+    return [p for p in pairs if p.problem in problem_ids], [p for p in pairs if p.problem not in problem_ids]
+
+
+class _Steps:
+    """Shows optimiser steps as progress."""
+
+    def __init__(self, progress: Progress, stage: str) -> None:
+        self._progress, self._stage = progress, stage
+        self._started, self._tokens = False, 0
+
+    def __call__(self, step: int, num_steps: int, loss: float, num_tokens: int) -> None:
+        if not self._started:
+            self._progress.start(self._stage, num_steps)
+            self._started = True
+        self._progress.advance(num_tokens - self._tokens, note=f"loss {loss:.3f}")
+        self._tokens = num_tokens
+        if step >= num_steps:
+            self._progress.finish()
+
+
+def read_round_metrics(folder: Path) -> dict[str, Any]:
+    """What the stages of a round made, from its manifest."""
+    return read_json(folder / "manifest.json")["stages"]

@@ -1,0 +1,199 @@
+"""The stages that self-evolution strings together, each usable alone: search, select, train.
+
+Every stage reads and writes files, and goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rstar_math import selection
+from rstar_math.config import ExtraSearch, SelectionSettings
+from rstar_math.execution.base import Executor
+from rstar_math.progress import Progress
+from rstar_math.store.records import TreeStore
+from rstar_math.tree import Tree
+from rstar_math.types import Cost, PreferencePair, Problem, Trajectory
+from rstar_math.workers import SearchJob, Task, WorkerPool
+
+Verified = tuple[Problem, Trajectory, str]
+"""A trajectory with its problem and the id of the tree that it was found in."""
+
+_VERIFIED_AT_ONCE = 64
+
+
+def search_problems(
+    pool: WorkerPool,
+    job: SearchJob,
+    problems: Sequence[Problem],
+    store: TreeStore,
+    first_seed: int,
+    extra: Sequence[ExtraSearch],
+    progress: Progress,
+    stage: str,
+) -> None:
+    """Searches every problem once, then the unsolved ones again as `extra` says; trees go to `store`.
+
+    The k-th tree of a problem has the seed `first_seed + k`. Problems whose trees are in the store are not searched
+    again.
+    """
+    _grow(pool, job, [Task(p, first_seed) for p in problems], store, progress, stage)
+    seed = first_seed + 1
+    for number, more in enumerate(extra, start=1):
+        # solved by the searches before this one, whether this process made them or one that was stopped
+        solved = {t.problem.id for t in store if t.seed < seed and t.solved}
+        settings = job.settings.model_copy(update={"num_rollouts": more.num_rollouts})
+        again = SearchJob(job.policy, job.ppm, job.strategy, settings)
+        unsolved = [p for p in problems if p.id not in solved]
+        tasks = [Task(p, seed + k) for p in unsolved for k in range(more.num_trees)]
+        _grow(pool, again, tasks, store, progress, f"{stage}, unsolved again ({number})")
+        seed += more.num_trees
+
+
+def _grow(
+    pool: WorkerPool, job: SearchJob, tasks: Sequence[Task], store: TreeStore, progress: Progress, stage: str
+) -> None:
+    todo = [t for t in tasks if f"{t.problem.id}@{t.seed}" not in store.done]
+    progress.start(stage, len(tasks), len(tasks) - len(todo))
+    for _, tree in pool.run(job, todo):
+        assert isinstance(tree, Tree)
+        store.append(tree)
+        progress.advance(tree.cost.tokens_generated, tree.solved)
+    progress.finish()
+
+
+@dataclass
+class Selected:
+    """What a set of trees is good for in training.
+
+    Attributes:
+      trajectories: the kept trajectories of each solved problem, by problem id.
+      pairs: all preference pairs.
+      solved: ids of the problems with a kept trajectory.
+      cost: of all trees.
+      num_trees: trees read.
+      num_not_reproduced: trajectories dropped because a fresh execution printed something else.
+    """
+
+    trajectories: dict[str, list[Verified]] = field(default_factory=dict)
+    pairs: list[PreferencePair] = field(default_factory=list)
+    cost: Cost = field(default_factory=Cost)
+    num_trees: int = 0
+    num_not_reproduced: int = 0
+
+    @property
+    def solved(self) -> set[str]:
+        return set(self.trajectories)
+
+    def rows(self) -> Iterator[Verified]:
+        """All kept trajectories, by problem id."""
+        for problem_id in sorted(self.trajectories):
+            yield from self.trajectories[problem_id]
+
+
+def select(trees: Iterable[Tree], settings: SelectionSettings, executor: Executor | None) -> Selected:
+    """Takes trajectories and preference pairs from trees (sections 3.3 and 3.4).
+
+    Args:
+      trees: in any order; several trees of one problem share its `num_trajectories`.
+      settings: the rules.
+      executor: runs what is kept once more from the start, past every cache; what then differs is dropped and counted.
+        None keeps it unverified.
+    """
+    selected = Selected()
+    candidates: dict[str, list[Verified]] = {}
+    by_id: list[tuple[str, list[PreferencePair]]] = []
+    for tree in trees:
+        selected.num_trees += 1
+        selected.cost.add(tree.cost)
+        by_id.append((tree.id, selection.preference_pairs(tree, settings)))
+        kept = selection.top_trajectories(tree, settings.num_trajectories)
+        if kept:
+            candidates.setdefault(tree.problem.id, []).extend((tree.problem, t, tree.id) for t in kept)
+    selected.pairs = [p for _, pairs in sorted(by_id, key=lambda x: x[0]) for p in pairs]
+    for problem_id in sorted(candidates):
+        best: dict[str, Verified] = {}
+        for row in sorted(candidates[problem_id], key=lambda r: (-r[1].mean_q, -min(r[1].q_values), r[2])):
+            best.setdefault("".join(s.text for s in row[1].steps), row)  # several trees may find the same solution
+        selected.trajectories[problem_id] = list(best.values())[: settings.num_trajectories]
+    if executor is not None:
+        asyncio.run(_keep_reproduced(selected, executor))
+    return selected
+
+
+async def _keep_reproduced(selected: Selected, executor: Executor) -> None:
+    gate = asyncio.Semaphore(_VERIFIED_AT_ONCE)
+
+    async def checked(row: Verified) -> bool:
+        async with gate:
+            return await is_reproduced(row[1], executor)
+
+    try:
+        rows = list(selected.rows())
+        verdicts = await asyncio.gather(*(checked(row) for row in rows))
+    finally:
+        await executor.aclose()
+    selected.num_not_reproduced = verdicts.count(False)
+    selected.trajectories = {}
+    for row, same in zip(rows, verdicts, strict=True):
+        if same:
+            selected.trajectories.setdefault(row[0].id, []).append(row)
+
+
+async def is_reproduced(trajectory: Trajectory, executor: Executor) -> bool:
+    """Whether a fresh execution of the whole program, past every cache, ends and prints as it did in the search."""
+    before = [s for s in trajectory.steps if s.execution is not None]
+    again = await executor.execute_program([s.code for s in before])
+    return [(e.status, e.output) for e in again] == [
+        (s.execution.status, s.execution.output) for s in before if s.execution
+    ]
+
+
+def sft_rows(
+    current: Mapping[str, Sequence[Verified]], earlier: Sequence[Mapping[str, Sequence[Verified]]]
+) -> list[Verified]:
+    """The SFT data of a round: its own trajectories, and those of the latest earlier round for other problems.
+
+    Args:
+      current: trajectories of this round by problem id.
+      earlier: the same of the earlier rounds, the first round first.
+    """
+    rows: dict[str, Sequence[Verified]] = {}
+    for found in [*earlier, current]:
+        rows.update(found)
+    return [row for problem_id in sorted(rows) for row in rows[problem_id]]
+
+
+def outcome_examples(trees: Iterable[Tree]) -> list[tuple[str, int]]:
+    """For calibration: (prefix that ends in a step, 1 if most rollouts through it were right), one per visited step."""
+    examples: list[tuple[str, int]] = []
+    for tree in trees:
+        right: dict[int, list[bool]] = {}
+        for index in tree.rollouts:
+            end = tree.nodes[index]
+            if end.terminal == "answer" and end.correct is not None:
+                for node in tree.path(end):
+                    right.setdefault(node.index, []).append(end.correct)
+        examples += [
+            (tree.prefix(tree.nodes[i]), int(2 * sum(outcomes) >= len(outcomes))) for i, outcomes in right.items()
+        ]
+    return examples
+
+
+def by_problem(rows: Iterable[Verified]) -> dict[str, list[Verified]]:
+    """Groups trajectories by problem id, as `Selected.trajectories` has them."""
+    groups: dict[str, list[Verified]] = {}
+    for row in rows:
+        groups.setdefault(row[0].id, []).append(row)
+    return groups
+
+
+def pair_length_accuracy(pairs: Sequence[PreferencePair]) -> float | None:
+    """Pair accuracy of the rule "the shorter step is better": what a PPM must beat; ties count half."""
+    if not pairs:
+        return None
+    points = [(len(p.chosen) < len(p.rejected)) + 0.5 * (len(p.chosen) == len(p.rejected)) for p in pairs]
+    return sum(points) / len(points)

@@ -1,0 +1,183 @@
+"""The process preference model: a ranking of steps, learned from pairs (rStar-Math, section 3.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from rstar_math.config import PPMSettings
+from rstar_math.training import loop, reward
+from rstar_math.training.checkpoint import (
+    load_reward_model,
+    load_tokenizer,
+    quiet_transformers,
+    save_model,
+    whole_folder,
+)
+from rstar_math.training.ppm_file import PPMFile, Probe, write_ppm_file
+from rstar_math.types import PreferencePair
+
+NUM_PROBES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class PPMReport:
+    """What a PPM training did.
+
+    Attributes:
+      num_problems, num_pairs: trained on.
+      num_held_out_pairs: evaluated on.
+      num_too_long: pairs dropped, held-out ones included, because a side is longer than `max_length` tokens.
+      num_steps: optimiser steps done, of `num_planned_steps`.
+      num_tokens: tokens read in training, without padding, shared prefixes once where `packed`.
+      first_loss, last_loss: mean training loss of the first and last tenth of the steps.
+      evaluations: held-out loss and pair accuracy during training.
+      best_step: the step whose weights were kept; the last one without early stopping.
+      held_out_loss, pair_accuracy: of the weights that were kept; None without held-out pairs.
+      packed: whether prefixes were shared.
+      dtype: arithmetic used; "float32" although the settings say bfloat16 on a CPU that lacks it.
+      seconds: wall seconds.
+      cpu_seconds: CPU seconds of this process.
+    """
+
+    num_problems: int
+    num_pairs: int
+    num_held_out_pairs: int
+    num_too_long: int
+    num_steps: int
+    num_planned_steps: int
+    num_tokens: int
+    first_loss: float
+    last_loss: float
+    evaluations: tuple[reward.Evaluation, ...]
+    best_step: int
+    held_out_loss: float | None
+    pair_accuracy: float | None
+    packed: bool
+    dtype: str
+    seconds: float
+    cpu_seconds: float
+
+
+def ppm_loss(chosen: Tensor, rejected: Tensor, weight: Tensor) -> Tensor:
+    """Pairwise ranking loss of the process preference model (rStar-Math, section 3.3).
+
+    Differs from the paper's text, which ranks scores after tanh: raw logits, as in the released code, because the
+    margin of two tanh values cannot pass 2.
+
+    Args:
+      chosen: `[B]` raw logits of the preferred steps, unbounded.
+      rejected: `[B]` raw logits of the dispreferred steps, unbounded.
+      weight: `[B]` pair weights, 1 / (n_pos * n_neg) of the node a pair comes from.
+
+    Returns:
+      Scalar loss, >= 0: the weighted mean of -log sigmoid(chosen - rejected), so that every node counts the same.
+    """
+    return -(weight * functional.logsigmoid(chosen - rejected)).sum() / weight.sum()
+
+
+def train_ppm(
+    policy: Path,
+    pairs: Sequence[PreferencePair],
+    held_out: Sequence[PreferencePair],
+    settings: PPMSettings,
+    out: Path,
+    seed: int,
+    progress: loop.Progress | None = None,
+    device: torch.device | None = None,
+) -> PPMReport:
+    """Trains a PPM from the round's policy and writes it to `out`: a Hugging Face folder with `ppm.json`.
+
+    On a CPU, with the same number of threads, the same arguments give the same weights.
+
+    Args:
+      policy: folder of the policy that was fine-tuned in the same round.
+      pairs: to train on; a side is scored at the last token of its prefix and text.
+      held_out: pairs of other problems: early stopping, pair accuracy.
+      settings: length and hyper-parameters; a batch is `batch_size` problems.
+      out: folder to write; it appears, or replaces what was there, only when it is whole.
+      seed: initial head, order of the problems, dropout.
+      progress: hears of every optimiser step.
+      device: None for the first GPU, or the CPU where there is none.
+
+    Raises:
+      ModelError: the policy cannot be loaded or made a reward model, or the training diverged.
+      DataError: no pair is left to train on, or a problem is both trained on and held out.
+    """
+    trained = reward.train_reward_model(
+        policy,
+        [reward_example(pair) for pair in pairs],
+        [reward_example(pair) for pair in held_out],
+        settings,
+        _pair_loss,
+        seed,
+        progress,
+        device,
+    )
+    texts = _probe_texts(held_out or pairs)
+    logits = reward.score_texts(trained.model, trained.tokenizer, texts)
+    pair_accuracy = trained.best.pair_accuracy if trained.best else None
+    with whole_folder(out) as folder, quiet_transformers():
+        save_model(trained.model, trained.tokenizer, folder)
+        probes = tuple(Probe(text, logit) for text, logit in zip(texts, logits, strict=True))
+        write_ppm_file(folder, PPMFile(settings.scale, probes, pair_accuracy=pair_accuracy))
+    tenth = max(1, trained.num_steps // 10)
+    return PPMReport(
+        num_problems=trained.num_problems,
+        num_pairs=trained.num_examples,
+        num_held_out_pairs=trained.num_held_out,
+        num_too_long=trained.num_too_long,
+        num_steps=trained.num_steps,
+        num_planned_steps=trained.num_planned_steps,
+        num_tokens=trained.num_tokens,
+        first_loss=sum(trained.losses[:tenth]) / tenth,
+        last_loss=sum(trained.losses[-tenth:]) / tenth,
+        evaluations=trained.evaluations,
+        best_step=trained.best.step if trained.best else trained.num_steps,
+        held_out_loss=trained.best.loss if trained.best else None,
+        pair_accuracy=pair_accuracy,
+        packed=trained.packed,
+        dtype=trained.dtype,
+        seconds=trained.seconds,
+        cpu_seconds=trained.cpu_seconds,
+    )
+
+
+def pair_accuracy(ppm: Path, pairs: Sequence[PreferencePair], device: torch.device | None = None) -> float:
+    """Share of pairs that the PPM ranks right, in [0, 1]: unweighted, a tie counts half; nan without pairs.
+
+    Raises:
+      ModelError: `ppm` is not a reward model's folder.
+      DataError: a side of a pair is longer than the model's context.
+    """
+    if not pairs:
+        return float("nan")
+    model = load_reward_model(ppm, device or loop.default_device())
+    logits = reward.example_logits(model, load_tokenizer(ppm), [reward_example(pair) for pair in pairs])
+    margin = logits[:, 0] - logits[:, 1]
+    return float(((margin > 0) + 0.5 * (margin == 0)).mean())
+
+
+def reward_example(pair: PreferencePair) -> reward.RewardExample:
+    """A pair as the texts whose logits are compared: (chosen, rejected), each behind the prefix."""
+    return reward.RewardExample(
+        pair.problem, (pair.prefix + pair.chosen, pair.prefix + pair.rejected), weight=pair.weight
+    )
+
+
+def _pair_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    return ppm_loss(logits[:, 0], logits[:, 1], weight)
+
+
+def _probe_texts(pairs: Sequence[PreferencePair]) -> list[str]:
+    """Both sides of pairs, of as many problems as there are, until there are enough."""
+    first_of_problem = {pair.problem: pair for pair in reversed(pairs)}
+    ordered = [pair for pair in pairs if first_of_problem[pair.problem] is pair]
+    ordered += [pair for pair in pairs if first_of_problem[pair.problem] is not pair]
+    texts = dict.fromkeys(text for pair in ordered[: 4 * NUM_PROBES] for text in reward_example(pair).texts)
+    return list(texts)[:NUM_PROBES]

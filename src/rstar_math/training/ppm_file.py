@@ -1,0 +1,97 @@
+"""`ppm.json`, the file beside a reward model's weights: scale, calibration and probe texts. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rstar_math.errors import ModelError
+
+FILE_NAME = "ppm.json"
+FORMAT = 1
+
+PROBE_TOLERANCE = 1e-3
+"""A loaded model whose probe logits (float32) are off by more than this is not the model that was saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """p(correct) = sigmoid(slope * logit + intercept), fitted on held-out steps.
+
+    Attributes:
+      slope, intercept: of the logistic fit.
+      expected_calibration_error: in [0, 1], on the examples of the fit.
+      num_examples: examples of the fit.
+    """
+
+    slope: float
+    intercept: float
+    expected_calibration_error: float
+    num_examples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A text and the raw logit that the saved model gives it."""
+
+    text: str
+    logit: float
+
+
+@dataclass(frozen=True, slots=True)
+class PPMFile:
+    """What a reward model needs beside its weights.
+
+    Attributes:
+      scale: score = tanh(logit / scale).
+      probes: checked at every load: a head that fails to load is otherwise random without an error.
+      calibration: None before `calibrate`.
+      pair_accuracy: share of held-out pairs ranked right, in [0, 1]; None where none were held out.
+    """
+
+    scale: float
+    probes: tuple[Probe, ...]
+    calibration: Calibration | None = None
+    pair_accuracy: float | None = None
+
+
+def write_ppm_file(folder: Path, content: PPMFile) -> None:
+    """Writes `ppm.json` into a folder, whole or not at all."""
+    path = folder / FILE_NAME
+    partial = folder / f".{FILE_NAME}.partial"
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump({"format": FORMAT, **asdict(content)}, file, indent=1, ensure_ascii=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_ppm_file(folder: Path) -> PPMFile:
+    """Reads `ppm.json` from a folder.
+
+    Raises:
+      ModelError: there is none, it is not JSON, lacks a key, or has another format number.
+    """
+    path = folder / FILE_NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{folder} is not a PPM: it has no {FILE_NAME}") from error
+    except ValueError as error:
+        raise ModelError(f"{path} is not JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else None
+        raise ModelError(f"{path} has format {found!r}; this version reads format {FORMAT}")
+    try:
+        calibration = content["calibration"]
+        return PPMFile(
+            scale=float(content["scale"]),
+            probes=tuple(Probe(probe["text"], float(probe["logit"])) for probe in content["probes"]),
+            calibration=None if calibration is None else Calibration(**calibration),
+            pair_accuracy=content["pair_accuracy"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is incomplete or damaged: {error!r}") from error

@@ -1,0 +1,61 @@
+"""Fixtures that tests of several parts share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rstar_math import steps
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face folder with a random two-layer Llama (32 wide) and a byte-level BPE that knows the markers.
+
+    The tokenizer is built as the pocket one is: single digits, markers as single added tokens.
+    """
+    import torch
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    corpus = [
+        steps.prompt("A shop sells 12 apples and 30 pears. How many are sold in all?"),
+        "\n# Step 1: add the apples and the pears\ntotal = 12 + 30\n",
+        "\n\n# Now print the final answer\nprint(total)\n",
+        "\nFrom the result, the total is \\boxed{42}.",
+    ]
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False
+    )
+    bpe.train_from_iterator(corpus * 4, trainer)
+    bpe.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in ("<pad>", "<eos>")])
+    bpe.add_tokens([AddedToken(marker, special=False, normalized=False) for marker in steps.MARKERS])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, eos_token="<eos>", pad_token="<pad>", padding_side="left", model_max_length=512
+    )
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        initializer_range=0.2,  # large enough for a random model to tell texts apart
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(config)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -15,9 +15,8 @@ from rstar_math import steps
 from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError, ModelError
 from rstar_math.training import reward
-from rstar_math.training.calibration import calibrate
 from rstar_math.training.checkpoint import load_causal_lm, load_reward_model, reward_model_from_policy
-from rstar_math.training.ppm import pair_accuracy, ppm_loss, train_ppm
+from rstar_math.training.ppm import calibrate, pair_accuracy, ppm_loss, train_ppm
 from rstar_math.training.ppm_file import read_ppm_file
 from rstar_math.types import PreferencePair
 
@@ -200,7 +199,7 @@ def test_the_machinery_trains_on_single_texts_too(tiny_checkpoint: Path) -> None
 def test_calibration_is_stored_beside_the_weights(trained: Path) -> None:
     examples = [(pair.prefix + pair.chosen, 1) for pair in HELD_OUT] + [(p.prefix + p.rejected, 0) for p in HELD_OUT]
     before = read_ppm_file(trained)
-    calibration = calibrate(trained, examples)
+    calibration = calibrate(trained, examples, CPU)
     assert calibration.slope > 0
     assert calibration.num_examples == 36
     assert 0 <= calibration.expected_calibration_error < 0.5

@@ -1,16 +1,17 @@
-"""Calibration of a reward model: from raw logits to probabilities, by a logistic fit on held-out steps."""
+"""Calibration of a reward model: from raw logits to probabilities, by a logistic fit on held-out steps.
+
+The arithmetic alone; `training.ppm.calibrate` applies it to a folder.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from rstar_math.errors import DataError
-from rstar_math.training.ppm_file import Calibration, read_ppm_file, write_ppm_file
+from rstar_math.training.ppm_file import Calibration
 
 MAX_NEWTON_STEPS = 100
 RIDGE = 1e-6
@@ -68,29 +69,6 @@ def expected_calibration_error(
     bins = np.minimum((probabilities * num_bins).astype(int), num_bins - 1)
     gaps = np.bincount(bins, weights=probabilities - outcomes, minlength=num_bins)  # [num_bins] summed over a bin
     return float(np.abs(gaps).sum() / len(probabilities))
-
-
-def calibrate(ppm: Path, examples: Sequence[tuple[str, int]]) -> Calibration:
-    """Fits a PPM's calibration on held-out (text, outcome) examples and stores it in its `ppm.json`.
-
-    Args:
-      ppm: folder of a trained PPM.
-      examples: a prefix with its step, and 1 if it led to a correct answer, else 0; of problems that neither the
-        policy nor the PPM was trained on.
-
-    Raises:
-      ModelError: `ppm` is not a PPM's folder.
-      DataError: as `fit_calibration`.
-    """
-    from rstar_math.training import loop, reward
-    from rstar_math.training.checkpoint import load_reward_model, load_tokenizer
-
-    content = read_ppm_file(ppm)
-    model = load_reward_model(ppm, loop.default_device())
-    logits = reward.score_texts(model, load_tokenizer(ppm), [text for text, _ in examples])
-    calibration = fit_calibration(logits, [outcome for _, outcome in examples])
-    write_ppm_file(ppm, dataclasses.replace(content, calibration=calibration))
-    return calibration
 
 
 def _sigmoid(z: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

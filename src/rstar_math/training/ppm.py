@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch.nn import functional
 
 from rstar_math.config import PPMSettings
 from rstar_math.training import loop, reward
+from rstar_math.training.calibration import fit_calibration
 from rstar_math.training.checkpoint import (
     load_reward_model,
     load_tokenizer,
@@ -19,7 +21,7 @@ from rstar_math.training.checkpoint import (
     save_model,
     whole_folder,
 )
-from rstar_math.training.ppm_file import PPMFile, Probe, write_ppm_file
+from rstar_math.training.ppm_file import Calibration, PPMFile, Probe, read_ppm_file, write_ppm_file
 from rstar_math.types import PreferencePair
 
 NUM_PROBES = 6
@@ -161,6 +163,27 @@ def pair_accuracy(ppm: Path, pairs: Sequence[PreferencePair], device: torch.devi
     logits = reward.example_logits(model, load_tokenizer(ppm), [reward_example(pair) for pair in pairs])
     margin = logits[:, 0] - logits[:, 1]
     return float(((margin > 0) + 0.5 * (margin == 0)).mean())
+
+
+def calibrate(ppm: Path, examples: Sequence[tuple[str, int]], device: torch.device | None = None) -> Calibration:
+    """Fits a PPM's calibration on held-out (text, outcome) examples and stores it in its `ppm.json`.
+
+    Args:
+      ppm: folder of a trained PPM.
+      examples: a prefix with its step, and 1 if it led to a correct answer, else 0; of problems that neither the
+        policy nor the PPM was trained on.
+      device: None for the first GPU, or the CPU where there is none.
+
+    Raises:
+      ModelError: `ppm` is not a PPM's folder.
+      DataError: no examples, an outcome other than 0 and 1, or a text longer than the model's context.
+    """
+    content = read_ppm_file(ppm)
+    model = load_reward_model(ppm, device or loop.default_device())
+    logits = reward.score_texts(model, load_tokenizer(ppm), [text for text, _ in examples])
+    calibration = fit_calibration(logits, [outcome for _, outcome in examples])
+    write_ppm_file(ppm, dataclasses.replace(content, calibration=calibration))
+    return calibration
 
 
 def reward_example(pair: PreferencePair) -> reward.RewardExample:

@@ -1,0 +1,194 @@
+"""From the files of a run to its report: only what is on disk counts, so a run in progress can be reported too."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rstar_math.benchmarks.problems import ProblemSet
+from rstar_math.evolve import Problems, load_run_problems
+from rstar_math.metrics import precision_and_coverage
+from rstar_math.models import read_answering
+from rstar_math.report.growth import counts_by_part, counts_by_tier, growth, shares_by_part, shares_by_tier
+from rstar_math.report.schema import BaseNumbers, Confidence, ProblemSetUsed, Report, RoundNumbers
+from rstar_math.store.files import read_json, read_jsonl
+from rstar_math.store.recipes import load_recipe
+from rstar_math.store.records import read_table
+from rstar_math.types import Cost
+
+
+def report_of(folder: Path, command: str | None = None) -> Report:
+    """The report of a run folder: its base, and the rounds that are whole.
+
+    Raises:
+      DataError: a file of the run cannot be read.
+      ConfigError: the folder holds no recipe, or its problems cannot be loaded any more.
+    """
+    recipe = load_recipe(str(folder / "recipe.yaml"))
+    problems = load_run_problems(recipe)
+    control = read_json(folder / "base" / "control.json") if (folder / "base" / "control.json").exists() else None
+    base_rows = _rows(folder / "base" / "evaluation" / "greedy.jsonl")
+    rounds, solved_before = [], set[str]()
+    for number in range(1, len(recipe.rounds) + 1):
+        round_folder = folder / f"round-{number}"
+        stages = (
+            read_json(round_folder / "manifest.json")["stages"] if (round_folder / "manifest.json").exists() else {}
+        )
+        if "evaluate" not in stages:
+            break
+        solved_round = {row["problem"] for row in read_table(round_folder / "trajectories.parquet")}
+        solved_before |= solved_round
+        rounds.append(_round(folder, number, stages, problems, solved_round, set(solved_before), control))
+    last = folder / f"round-{len(rounds)}" / "evaluation"
+    return Report(
+        recipe=recipe.name,
+        seed=recipe.seed,
+        base=_base(base_rows, problems.evaluation),
+        rounds=tuple(rounds),
+        growth=growth(
+            _outcomes(base_rows),
+            [_outcomes(_rows(folder / f"round-{n + 1}" / "evaluation" / "greedy.jsonl")) for n in range(len(rounds))],
+            _outcomes(_rows(last / "system.jsonl")),
+            problems.evaluation.problems,
+        )
+        if rounds
+        else None,
+        confidence=_confidence(folder / f"round-{len(rounds)}", problems) if rounds else None,
+        num_training_problems=counts_by_tier(problems.training.problems),
+        problem_sets={k: _used(v) for k, v in vars(problems).items() if v is not None},
+        command=command,
+        hardware=hardware(),
+        versions={name: version(name) for name in ("rstar-math", "torch", "transformers")}
+        | {"python": platform.python_version()},
+        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+
+
+def hardware() -> str:
+    """The machine in a few words: processor architecture, cores, memory, accelerators."""
+    import torch
+
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    parts = [f"{len(os.sched_getaffinity(0))} CPU cores ({platform.machine()})", f"{memory_gib:.0f} GiB of memory"]
+    if torch.cuda.is_available():
+        parts.append(f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}")
+    return ", ".join(parts)
+
+
+def _base(rows: list[dict[str, Any]], held_out: ProblemSet) -> BaseNumbers:
+    outcomes = _outcomes(rows)
+    return BaseNumbers(
+        policy_greedy=shares_by_tier(outcomes, held_out.problems) if outcomes else None,
+        num_problems=counts_by_tier(held_out.problems),
+        policy_greedy_parts=shares_by_part(outcomes, held_out.problems) if outcomes else None,
+        policy_greedy_tokens_per_problem=_mean(rows, "tokens_generated"),
+        num_problems_parts=counts_by_part(held_out.problems),
+    )
+
+
+def _round(
+    folder: Path,
+    number: int,
+    stages: dict[str, Any],
+    problems: Problems,
+    solved_round: set[str],
+    solved_so_far: set[str],
+    control: dict[str, Any] | None,
+) -> RoundNumbers:
+    round_folder = folder / f"round-{number}"
+    greedy = _rows(round_folder / "evaluation" / "greedy.jsonl")
+    system = _rows(round_folder / "evaluation" / "system.jsonl")
+    training, held_out = problems.training.problems, problems.evaluation.problems
+    greedy_outcomes, system_outcomes = _outcomes(greedy), _outcomes(system)
+    made, ppm = stages["select"], stages["ppm"]
+    controlled, num_control = None, None
+    if control is not None:
+        solved = set(control["rounds"][number - 1]["solved"])
+        subset = [p for p in training if p.id in set(control["problems"])]
+        controlled = shares_by_tier({p.id: float(p.id in solved) for p in subset}, subset)
+        num_control = len(subset)
+    dropped = {
+        "trajectories that a fresh execution did not reproduce": made["num_not_reproduced"],
+        "trajectories too long to train on": stages["policy"]["num_too_long"],
+        "pairs too long to train on": ppm["num_too_long"],
+        "answers whose grading timed out": sum(bool(r["grading_timed_out"]) for r in [*greedy, *system]),
+    }
+    return RoundNumbers(
+        round=number,
+        policy_greedy=shares_by_tier(greedy_outcomes, held_out) if greedy_outcomes else None,
+        system=shares_by_tier(system_outcomes, held_out) if system_outcomes else None,
+        solved=shares_by_tier({p.id: float(p.id in solved_so_far) for p in training}, training),
+        solved_round=shares_by_tier({p.id: float(p.id in solved_round) for p in training}, training),
+        control=controlled,
+        ppm_pair_accuracy=ppm["pair_accuracy"],
+        num_trajectories=stages["policy"]["num_trajectories"],
+        num_pairs=ppm["num_pairs"],
+        cost=_search_cost(folder, number),
+        policy_greedy_parts=shares_by_part(greedy_outcomes, held_out) if greedy_outcomes else None,
+        system_parts=shares_by_part(system_outcomes, held_out) if system_outcomes else None,
+        policy_greedy_tokens_per_problem=_mean(greedy, "tokens_generated"),
+        system_tokens_per_problem=_mean(system, "tokens_generated"),
+        system_tokens_scored_per_problem=_mean(system, "tokens_scored"),
+        num_control_problems=num_control,
+        ppm_pair_baselines=None
+        if ppm["pair_accuracy_by_length"] is None
+        else {"length": ppm["pair_accuracy_by_length"]},
+        num_ppm_pairs_held_out=ppm["num_measuring_pairs"],
+        ppm_calibration_error=ppm["calibration_error"],
+        stage_seconds=_stage_seconds(folder, number),
+        dropped={name: count for name, count in dropped.items() if count},
+    )
+
+
+def _confidence(round_folder: Path, problems: Problems) -> Confidence | None:
+    answering, threshold = read_answering(round_folder / "answering.json")
+    rows = [r for r in _rows(round_folder / "evaluation" / "system.jsonl") if r["correct"] is not None]
+    if answering is None or threshold is None or not rows or problems.threshold is None:
+        return None
+    precision, coverage = precision_and_coverage(
+        [r["confidence"] for r in rows], [r["correct"] for r in rows], threshold
+    )
+    return Confidence(
+        threshold=threshold,
+        precision=precision,
+        coverage=coverage,
+        chosen_on=problems.threshold.name,
+        measured_on=problems.evaluation.name,
+        num_problems=len(rows),
+    )
+
+
+def _search_cost(folder: Path, number: int) -> Cost:
+    """The cost of a round's search; its seconds are those of the clock on the wall, not the sum over trees."""
+    cost = Cost(**read_json(folder / f"round-{number}" / "search-cost.json"))
+    return replace(cost, seconds=_stage_seconds(folder, number).get("search", cost.seconds))
+
+
+def _stage_seconds(folder: Path, number: int) -> dict[str, float]:
+    """Wall seconds of each stage, as far as it ran without a stop."""
+    if not (folder / "events.jsonl").exists():
+        return {}
+    events = [row for _, row in read_jsonl(folder / "events.jsonl") if row.get("event") == "stage"]
+    return {e["stage"]: e["seconds"] for e in events if e["round"] == number}
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [row for _, row in read_jsonl(path)] if path.exists() else []
+
+
+def _outcomes(rows: list[dict[str, Any]]) -> dict[str, float] | None:
+    """Problem id -> 1 right, 0 wrong; None where nothing was measured."""
+    return {r["problem"]: float(r["correct"]) for r in rows if r["correct"] is not None} or None
+
+
+def _mean(rows: list[dict[str, Any]], column: str) -> float | None:
+    return sum(r[column] for r in rows) / len(rows) if rows else None
+
+
+def _used(problems: ProblemSet) -> ProblemSetUsed:
+    return ProblemSetUsed(name=problems.name, num_problems=len(problems.problems), sha256=problems.sha256)

@@ -1,0 +1,154 @@
+"""The numbers of a run: the schema of `RUN/report.json`.
+
+Shares are fractions in [0, 1], by tier and over "all". A value that a recipe does not compute is null, never 0.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rstar_math.errors import DataError
+from rstar_math.metrics import Interval
+from rstar_math.store.files import read_json, write_json
+from rstar_math.types import Cost
+
+FORMAT_VERSION = 1
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+ByTier = dict[str, Share]
+"""Share by tier, in the order of the tiers, and under "all"."""
+ByPart = dict[str, ByTier]
+"""Shares by the part of the problem set that they were measured on, for example "seen" and "novel"."""
+
+
+class Numbers(BaseModel):
+    """Base of all parts of a report: immutable, unknown keys forbidden, no infinities."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ProblemSetUsed(Numbers):
+    """A set of problems that the numbers come from."""
+
+    name: str
+    num_problems: Count
+    sha256: str = Field(description="of the ids, questions and answers")
+
+
+class BaseNumbers(Numbers):
+    """The untrained base on the held-out problems."""
+
+    policy_greedy: ByTier | None = Field(None, description="accuracy of the policy alone, temperature 0")
+    num_problems: dict[str, Count] = Field(description="held-out problems by tier and over all")
+    policy_greedy_parts: ByPart | None = None
+    policy_greedy_tokens_per_problem: float | None = Field(None, ge=0, description="generated")
+    num_problems_parts: dict[str, dict[str, Count]] | None = None
+
+
+class RoundNumbers(Numbers):
+    """One round: the models it made on the held-out problems, what it solved, made and cost."""
+
+    round: int = Field(ge=1)
+    policy_greedy: ByTier | None = Field(None, description="held-out accuracy of the policy alone, temperature 0")
+    system: ByTier | None = Field(None, description="held-out accuracy of PPM-augmented MCTS with the round's models")
+    solved: ByTier | None = Field(None, description="training problems with a verified solution so far")
+    solved_round: ByTier | None = Field(None, description="training problems solved in this round alone")
+    control: ByTier | None = Field(None, description="solved by the untrained base with this round's token budget")
+    ppm_pair_accuracy: Share | None = Field(None, description="on pairs of held-out problems")
+    num_trajectories: Count | None = Field(None, description="trajectories that the policy was trained on")
+    num_pairs: Count | None = Field(None, description="preference pairs that the PPM was trained on")
+    cost: Cost = Field(default_factory=Cost, description="of this round's search")
+
+    policy_greedy_parts: ByPart | None = None
+    system_parts: ByPart | None = None
+    policy_greedy_tokens_per_problem: float | None = Field(None, ge=0, description="generated")
+    system_tokens_per_problem: float | None = Field(None, ge=0, description="generated, discarded candidates included")
+    system_tokens_scored_per_problem: float | None = Field(None, ge=0, description="read by the PPM")
+    num_control_problems: Count | None = Field(None, description="training problems that `control` was measured on")
+    ppm_pair_baselines: ByTier | None = Field(None, description='pair accuracy of {"length", "logprob"} instead')
+    num_ppm_pairs_held_out: Count | None = Field(None, description="pairs that the pair accuracy was measured on")
+    ppm_calibration_error: Share | None = Field(None, description="expected calibration error of evaluate_step")
+    stage_seconds: dict[str, float] = Field(default_factory=dict, description="wall seconds of each stage")
+    dropped: dict[str, Count] = Field(default_factory=dict, description="what was dropped or degraded, by name")
+
+
+class Growth(Numbers):
+    """Paired differences on the same held-out problems, by tier and over all, with 95 % bootstrap intervals."""
+
+    base_to_last: dict[str, Interval] | None = Field(None, description="policy_greedy: last round - base")
+    round_1_to_last: dict[str, Interval] | None = Field(None, description="policy_greedy: last round - round 1")
+    system_over_policy: dict[str, Interval] | None = Field(None, description="last round: system - policy_greedy")
+
+
+class Confidence(Numbers):
+    """The threshold below which `rstar solve` says "not sure", and what it is worth."""
+
+    threshold: Share
+    precision: Share | None = Field(description="right answers among those that reach the threshold; null: none does")
+    coverage: Share = Field(description="share of problems whose answer reaches it")
+    chosen_on: str = Field(description="problems that the threshold was chosen on")
+    measured_on: str = Field(description="problems that precision and coverage were measured on")
+    num_problems: Count = Field(description="problems of `measured_on`")
+
+
+class Report(Numbers):
+    """A whole run. Rounds that are not finished yet are not in it."""
+
+    format: int = Field(FORMAT_VERSION, ge=1, le=FORMAT_VERSION)
+    recipe: str = Field(description="name of the recipe")
+    seed: int
+    base: BaseNumbers
+    rounds: tuple[RoundNumbers, ...]
+    growth: Growth | None = None
+    confidence: Confidence | None = None
+    num_training_problems: dict[str, Count] | None = Field(None, description="by tier and over all")
+    problem_sets: dict[str, ProblemSetUsed] = Field(default_factory=dict, description="by what they were used for")
+    command: str | None = Field(None, description="the command that made the run")
+    hardware: str | None = None
+    versions: dict[str, str] = Field(default_factory=dict, description="rstar_math, Python, torch ...")
+    created: str | None = Field(None, description="date and time (ISO 8601)")
+
+    @property
+    def tiers(self) -> list[str]:
+        """The tiers in their order, "all" last."""
+        return [t for t in self.base.num_problems if t != "all"] + ["all"]
+
+
+def report_to_json(report: Report) -> dict[str, Any]:
+    """The report as JSON values, every key present."""
+    return report.model_dump(mode="json")
+
+
+def report_from_json(value: object, where: str) -> Report:
+    """The inverse of `report_to_json`.
+
+    Raises:
+      DataError: the value does not have the schema; names `where` and every bad key.
+    """
+    try:
+        return Report.model_validate(value)
+    except ValidationError as error:
+        bad = [f"  {_key(e['loc'])}: {e['msg']}, got {str(e['input'])[:60]!r}" for e in error.errors()]
+        raise DataError("\n".join([f"{where} is not a report of format {FORMAT_VERSION}:", *bad])) from error
+
+
+def save_report(path: Path, report: Report) -> None:
+    """Writes `report.json`, whole or not at all."""
+    write_json(path, report_to_json(report))
+
+
+def load_report(path: Path) -> Report:
+    """Reads `report.json`.
+
+    Raises:
+      DataError: the file is missing, not JSON, or not a report.
+    """
+    return report_from_json(read_json(path), str(path))
+
+
+def _key(loc: tuple[int | str, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".") or "the whole file"

@@ -18,7 +18,7 @@ from rstar_math.errors import ConfigError
 from rstar_math.evaluate import evaluate
 from rstar_math.metrics import confidence_threshold
 from rstar_math.models import ModelFolders, find_model, write_answering
-from rstar_math.progress import Progress
+from rstar_math.progress import Progress, Steps
 from rstar_math.stages import (
     Selected,
     by_problem,
@@ -28,7 +28,7 @@ from rstar_math.stages import (
     select,
     sft_rows,
 )
-from rstar_math.store.files import folder_fingerprint, read_json, write_json
+from rstar_math.store.files import folder_fingerprint, write_json
 from rstar_math.store.records import (
     TreeStore,
     read_pairs,
@@ -38,6 +38,7 @@ from rstar_math.store.records import (
     write_trajectories,
 )
 from rstar_math.store.run import Manifest, Run
+from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
 from rstar_math.workbench import open_executor
 from rstar_math.workers import SearchJob, Task, WorkerPool
@@ -173,7 +174,7 @@ class RoundStages:
             self.settings.sft,
             self.folder / "policy",
             self.seed,
-            _Steps(self.progress, f"round {self.number}, policy"),
+            Steps(self.progress, f"round {self.number}, policy"),
         )
         return {
             "num_trajectories": report.num_examples,
@@ -197,7 +198,7 @@ class RoundStages:
             self.settings.ppm,
             self.folder / "ppm",
             self.seed,
-            _Steps(self.progress, f"round {self.number}, PPM"),
+            Steps(self.progress, f"round {self.number}, PPM"),
         )
         trees = [t for t in read_trees(self.folder / "held-out") if t.problem.id in steering_ids]
         examples = outcome_examples(trees)
@@ -295,6 +296,7 @@ def control(run: Run, pool: WorkerPool, base: ModelFolders, problems: Problems, 
         todo = [Task(p, run.recipe.seed) for p in chosen if f"{p.id}@{run.recipe.seed}" not in store.done]
         progress.start("control: samples of the base", len(chosen), len(chosen) - len(todo))
         for _, tree in pool.run(job, todo):
+            assert isinstance(tree, Tree)
             store.append(tree)
             progress.advance(tree.cost.tokens_generated, tree.solved)
         progress.finish()
@@ -366,25 +368,3 @@ def _made(selected: Selected) -> dict[str, Any]:
 def _split(pairs: Sequence[PreferencePair], problem_ids: set[str]) -> tuple[list[PreferencePair], list[PreferencePair]]:
     """Pairs of the problems named, and pairs of the others."""
     return [p for p in pairs if p.problem in problem_ids], [p for p in pairs if p.problem not in problem_ids]
-
-
-class _Steps:
-    """Shows optimiser steps as progress."""
-
-    def __init__(self, progress: Progress, stage: str) -> None:
-        self._progress, self._stage = progress, stage
-        self._started, self._tokens = False, 0
-
-    def __call__(self, step: int, num_steps: int, loss: float, num_tokens: int) -> None:
-        if not self._started:
-            self._progress.start(self._stage, num_steps)
-            self._started = True
-        self._progress.advance(num_tokens - self._tokens, note=f"loss {loss:.3f}")
-        self._tokens = num_tokens
-        if step >= num_steps:
-            self._progress.finish()
-
-
-def read_round_metrics(folder: Path) -> dict[str, Any]:
-    """What the stages of a round made, from its manifest."""
-    return read_json(folder / "manifest.json")["stages"]

@@ -105,6 +105,23 @@ class BarProgress(LineProgress):
             self._bar.console.print(line, highlight=False)
 
 
+class Steps:
+    """Shows optimiser steps as a stage of a `Progress`; called as training loops call their progress."""
+
+    def __init__(self, progress: Progress, stage: str) -> None:
+        self._progress, self._stage = progress, stage
+        self._started, self._tokens = False, 0
+
+    def __call__(self, step: int, num_steps: int, loss: float, num_tokens: int) -> None:
+        if not self._started:
+            self._progress.start(self._stage, num_steps)
+            self._started = True
+        self._progress.advance(num_tokens - self._tokens, note=f"loss {loss:.3f}")
+        self._tokens = num_tokens
+        if step >= num_steps:
+            self._progress.finish()
+
+
 def for_terminal() -> Progress:
     """A bar where standard error is a terminal, plain lines elsewhere."""
     return BarProgress() if sys.stderr.isatty() else LineProgress()

@@ -53,6 +53,8 @@ _STOP_OR_OBSERVATION = re.compile(
     ),
     re.DOTALL,
 )
+_OUTPUT_MARKERS = re.compile(f"({re.escape(OUTPUT)}|{re.escape(END_OF_OUTPUT)})")
+_BOXED = re.compile(r"\\(?:boxed|fbox)\s*\{")
 
 
 def prompt(question: str) -> str:
@@ -123,12 +125,22 @@ def split_prompt(text: str) -> tuple[str, str]:
 
 
 def loss_segments(steps: Sequence[Step]) -> list[tuple[str, bool]]:
-    """The response as (text, trained) pieces: a model is never trained to imitate the executor's output."""
+    """The response as (text, trained) pieces: a model is never trained to imitate the executor's output.
+
+    Not trained are observations, and outputs that stand elsewhere in a text (foreign data; one that is never closed
+    reaches to the end of the text).
+    """
     pieces: list[tuple[str, bool]] = []
+    in_output = False
     for step in steps:
-        pieces.append((step.text, True))
+        for part in _OUTPUT_MARKERS.split(step.text):
+            in_output |= part == OUTPUT
+            if part:
+                pieces.append((part, not in_output))
+            in_output &= part != END_OF_OUTPUT
         if step.observation:
             pieces.append((step.observation, False))
+            in_output = False
     return pieces
 
 
@@ -137,7 +149,7 @@ def last_boxed(text: str) -> str | None:
 
     Escaped braces `\\{` and `\\}` do not count for the balance.
     """
-    for match in reversed(list(re.finditer(r"\\f?boxed\s*\{", text))):
+    for match in reversed(list(_BOXED.finditer(text))):
         depth, i = 1, match.end()
         while i < len(text):
             if text[i] == "\\":
@@ -165,6 +177,8 @@ def malformed(text: str, stop: str | None, code_is_closed: bool) -> str | None:
         return "no stop marker: generation ran into its token limit or ended early"
     if OUTPUT in text or END_OF_OUTPUT in text:
         return "the policy wrote the executor's output itself"
+    if CODE in text:  # the prompt opened it; in a step it would be cut from what is executed
+        return "the policy opened the code again"
     if stop == END_OF_ANSWER and ANSWER not in text:
         return f"{END_OF_ANSWER} without {ANSWER}"
     if stop == END_OF_ANSWER and not code_is_closed:

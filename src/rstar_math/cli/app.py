@@ -1,0 +1,251 @@
+"""The commands of `rstar` and how errors reach a person."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rstar_math.errors import RStarError, UserError
+
+app = typer.Typer(
+    name="rstar",
+    help="Small language models that reason: MCTS over executed steps, a process preference model, self-evolution.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+train = typer.Typer(help="Train one model from files.", no_args_is_help=True, rich_markup_mode=None)
+pocket = typer.Typer(help="The pocket scale.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(train, name="train")
+app.add_typer(pocket, name="pocket")
+
+Model = Annotated[
+    str, typer.Option(help="pocket, pocket-base, a run, a folder with policy/ and ppm/, or a checkpoint.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Workers = Annotated[int | None, typer.Option(help="Search processes; default: one per accelerator or CPU core.")]
+Concurrency = Annotated[int, typer.Option(help="Problems in flight in one process.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE: any other setting; may be repeated.")]
+FromRecipe = Annotated[str, typer.Option("--recipe", help="Recipe that the settings come from.")]
+FromRound = Annotated[int | None, typer.Option("--round", help="Round of that recipe, from 1; default: the last.")]
+Out = Annotated[Path, typer.Option(help="Folder to write to.")]
+
+
+def main() -> None:
+    """Runs the command line; errors that a person can mend are shown without a traceback."""
+    try:
+        app()
+    except UserError as error:
+        _fail(str(error), 2)
+    except RStarError as error:
+        _fail(f"{type(error).__name__}: {error}", 1)
+    except KeyboardInterrupt:
+        _fail("stopped; nothing that was finished is lost. Run the same command again to go on.", 130)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = f" while writing {error.filename}" if error.filename else ""
+            _fail(f"the disk is full{where}; make room and run the same command again: what was finished is kept", 1)
+        if error.errno == errno.EPIPE:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        raise
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"rstar: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False) -> None:
+    if version:
+        from rstar_math import __version__
+
+        print(f"rstar-math {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def solve(
+    problem: Annotated[str | None, typer.Argument(help="The question; without one, a pocket test problem.")] = None,
+    model: Model = "pocket",
+    strategy: Annotated[str, typer.Option(help="mcts, sample or greedy.")] = "mcts",
+    rollouts: Annotated[int | None, typer.Option(help="Rollouts of each tree; default: the model's own.")] = None,
+    trees: Annotated[int | None, typer.Option(help="Fresh trees; default: the model's own.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the search, and of the choice of a test problem.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Think about one problem; show the verified steps, the answer, how sure the search is, and the cost."""
+    from rstar_math.cli.solve import solve_command
+
+    solve_command(problem, model, strategy, rollouts, trees, seed, json)
+
+
+@app.command()
+def evolve(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or pocket, smoke, paper.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; run again to resume.")],
+    workers: Workers = None,
+) -> None:
+    """Self-evolution: search, verify, select, train policy and PPM, evaluate; round after round."""
+    from rstar_math.cli.stages import evolve_command
+
+    evolve_command(recipe, out, workers)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> None:
+    """Tables and plots of a run: on the terminal, as report.json and as report.html."""
+    from rstar_math.cli.stages import report_command
+
+    report_command(run)
+
+
+@app.command(name="eval")
+def evaluate(
+    out: Out,
+    model: Annotated[list[str], typer.Option(help="As for solve; may be repeated.")] = ["pocket"],  # noqa: B006
+    benchmark: Annotated[
+        list[str], typer.Option(help="pocket/test, pocket/validation or a JSONL file; may be repeated.")
+    ] = ["pocket/test"],  # noqa: B006
+    strategy: Annotated[str, typer.Option(help="Strategies, separated by commas.")] = "greedy,mcts",
+    limit: Annotated[int | None, typer.Option(help="Only the first so many problems.")] = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+    concurrency: Concurrency = 64,
+    settings: Set = None,
+) -> None:
+    """Measure models and strategies on problems; one row per problem, resumable."""
+    from rstar_math.cli.evaluate import evaluate_command
+
+    evaluate_command(out, model, benchmark, strategy.split(","), limit, seed, workers, concurrency, settings or [])
+
+
+@app.command()
+def search(
+    problems: Annotated[str, typer.Argument(help="pocket/train, another pocket split, or a JSONL file.")],
+    out: Out,
+    model: Model = "pocket-base",
+    limit: Annotated[int | None, typer.Option(help="Only the first so many problems.")] = None,
+    seed: Seed = 0,
+    recipe: FromRecipe = "pocket",
+    round_number: FromRound = None,
+    workers: Workers = None,
+    settings: Set = None,
+) -> None:
+    """Grow one tree per problem, with the reference in view: data for training."""
+    from rstar_math.cli.stages import search_command
+
+    search_command(problems, out, model, limit, seed, recipe, round_number, workers, settings or [])
+
+
+@app.command()
+def select(
+    trees: Annotated[list[Path], typer.Argument(help="Folders of trees, or single parts.")],
+    out: Out,
+    recipe: FromRecipe = "pocket",
+    settings: Set = None,
+) -> None:
+    """Take verified trajectories and preference pairs from trees."""
+    from rstar_math.cli.stages import select_command
+
+    select_command(trees, out, recipe, settings or [])
+
+
+@train.command()
+def sft(
+    trajectories: Annotated[list[Path], typer.Argument(help="Files of trajectories (.parquet or .jsonl).")],
+    out: Out,
+    base: Annotated[str, typer.Option(help="Model to fine-tune.")] = "pocket-base",
+    seed: Seed = 0,
+    recipe: FromRecipe = "pocket",
+    round_number: FromRound = None,
+    settings: Set = None,
+) -> None:
+    """Fine-tune a policy on verified trajectories."""
+    from rstar_math.cli.stages import sft_command
+
+    sft_command(trajectories, out, base, seed, recipe, round_number, settings or [])
+
+
+@train.command()
+def ppm(
+    pairs: Annotated[list[Path], typer.Argument(help="Files of preference pairs (.parquet or .jsonl).")],
+    out: Out,
+    policy: Annotated[str, typer.Option(help="Policy that the PPM starts from.")],
+    held_out: Annotated[Path | None, typer.Option(help="Pairs of other problems: early stopping, accuracy.")] = None,
+    seed: Seed = 0,
+    recipe: FromRecipe = "pocket",
+    round_number: FromRound = None,
+    settings: Set = None,
+) -> None:
+    """Train a process preference model on pairs."""
+    from rstar_math.cli.stages import ppm_command
+
+    ppm_command(pairs, out, policy, held_out, seed, recipe, round_number, settings or [])
+
+
+@app.command()
+def execute(
+    programs: Annotated[Path, typer.Argument(help='JSONL: {"id": ..., "steps": ["code", ...]} on each line.')],
+    out: Annotated[Path, typer.Option(help="JSONL of results, in the order of the programs.")],
+    slots: Annotated[int | None, typer.Option(help="Programs at the same time; default: one per CPU core.")] = None,
+    cpu_s: Annotated[float | None, typer.Option("--cpu-s", help="CPU seconds of one step.")] = None,
+    wall_s: Annotated[float | None, typer.Option("--wall-s", help="Wall seconds of one step.")] = None,
+    memory_mb: Annotated[int | None, typer.Option("--memory-mb", help="Memory of one program.")] = None,
+) -> None:
+    """Run programs step by step in the sandbox."""
+    from rstar_math.cli.files import execute_command
+
+    execute_command(programs, out, slots, cpu_s, wall_s, memory_mb)
+
+
+@app.command()
+def grade(
+    pairs: Annotated[Path, typer.Argument(help="JSONL: gold, prediction; optionally equivalent, category, contested.")],
+    out: Annotated[Path | None, typer.Option(help="JSONL of verdicts; default: standard output.")] = None,
+    policy: Annotated[str, typer.Option(help="Policy for contested matters.")] = "default",
+    against: Annotated[str | None, typer.Option(help="math-verify: the same pairs by it alone.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help="JSONL of the pairs on which the two disagree.")] = None,
+    json: Annotated[Path | None, typer.Option(help="File for the summary.")] = None,
+) -> None:
+    """Grade answers against references, and measure the grader where labels are given."""
+    from rstar_math.cli.files import grade_command
+
+    grade_command(pairs, out, policy, against, ledger, json)
+
+
+@pocket.command()
+def pretrain(
+    out: Out,
+    seed: Seed = 0,
+) -> None:
+    """Make the base model of the pocket scale again, from nothing."""
+    from rstar_math.cli.stages import pretrain_command
+
+    pretrain_command(out, seed)
+
+
+@pocket.command()
+def problems(
+    split: Annotated[str, typer.Argument(help="train, validation or test.")],
+    num: Annotated[int, typer.Option(help="How many.")] = 10,
+    seed: Seed = 0,
+) -> None:
+    """Print problems of the pocket world as JSONL."""
+    import json
+    from dataclasses import asdict
+
+    from rstar_math.benchmarks.problems import load_problems
+    from rstar_math.config import ProblemSource
+
+    for p in load_problems(ProblemSource(source=f"pocket/{split}", num_problems=num, seed=seed)).problems:
+        row = asdict(p)
+        row["problem"] = row.pop("question")
+        print(json.dumps(row, ensure_ascii=False))

@@ -1,0 +1,27 @@
+"""`rstar execute` and `rstar grade`: the sandbox and the grader on files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def execute_command(
+    programs: Path, out: Path, slots: int | None, cpu_s: float | None, wall_s: float | None, memory_mb: int | None
+) -> None:
+    """Runs programs step by step."""
+    from rstar_math.execution.files import execute_file
+    from rstar_math.execution.settings import ExecutionSettings
+    from rstar_math.store.recipes import check
+
+    limits = {"cpu_s": cpu_s, "wall_s": wall_s, "memory_mb": memory_mb}
+    settings = check(ExecutionSettings, {k: v for k, v in limits.items() if v is not None}, "rstar execute")
+    execute_file(programs, out, settings, slots)
+
+
+def grade_command(
+    pairs: Path, out: Path | None, policy: str, against: str | None, ledger: Path | None, summary: Path | None
+) -> None:
+    """Grades pairs."""
+    from rstar_math.grading.files import grade_file
+
+    grade_file(pairs, out=out, policy=policy, against=against, ledger=ledger, summary=summary)

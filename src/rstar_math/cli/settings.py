@@ -1,0 +1,51 @@
+"""Settings of single commands: from a recipe, changed by `--set KEY=VALUE`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import yaml
+
+from rstar_math.config import Recipe, RoundSettings, RuntimeSettings, Settings
+from rstar_math.errors import ConfigError
+from rstar_math.store.recipes import check, load_recipe
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def changed(settings: SettingsT, changes: Sequence[str]) -> SettingsT:
+    """Settings with `KEY=VALUE` changes; KEY may reach into nested settings with dots.
+
+    Raises:
+      ConfigError: not of the form KEY=VALUE, an unknown key, or a value that is not allowed.
+    """
+    value: dict[str, Any] = settings.model_dump()
+    for change in changes:
+        key, equals, text = change.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {change!r} is not of the form KEY=VALUE")
+        target = value
+        *outer, last = key.strip().split(".")
+        for part in outer:
+            if not isinstance(target.get(part), dict):
+                raise ConfigError(f"--set {change!r}: there is no group of settings {part!r}")
+            target = target[part]
+        target[last] = yaml.safe_load(text)
+    return check(type(settings), value, "--set")
+
+
+def round_of(recipe: str, number: int | None) -> tuple[Recipe, RoundSettings]:
+    """A round of a recipe, counted from 1; None: the last."""
+    loaded = load_recipe(recipe)
+    number = len(loaded.rounds) if number is None else number
+    if not 1 <= number <= len(loaded.rounds):
+        raise ConfigError(f"--round is {number}; {recipe} has rounds 1 to {len(loaded.rounds)}")
+    return loaded, loaded.rounds[number - 1]
+
+
+def runtime_with(runtime: RuntimeSettings, workers: int | None, concurrency: int | None = None) -> RuntimeSettings:
+    """Runtime settings with what the command line says about this machine."""
+    changes = {"num_workers": workers, "concurrency": concurrency}
+    value = runtime.model_dump() | {k: v for k, v in changes.items() if v is not None}
+    return check(RuntimeSettings, value, "command line")

@@ -1,0 +1,190 @@
+"""`rstar evolve`, and the single stages that it strings together."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rstar_math import progress as progress_display
+from rstar_math.benchmarks.problems import load_problems
+from rstar_math.cli.settings import changed, round_of, runtime_with
+from rstar_math.config import ProblemSource
+from rstar_math.errors import ConfigError, DataError
+from rstar_math.models import find_model
+
+
+def evolve_command(recipe_name: str, out: Path, workers: int | None) -> None:
+    """Runs or resumes a run, then writes and prints its report."""
+    from rstar_math.evolve import evolve
+    from rstar_math.store.recipes import load_recipe
+
+    recipe = load_recipe(recipe_name)
+    recipe = recipe.model_copy(update={"runtime": runtime_with(recipe.runtime, workers)})
+    evolve(recipe, out, progress_display.for_terminal())
+    _write_and_print(out, shlex.join(["rstar", *sys.argv[1:]]))
+
+
+def report_command(run: Path) -> None:
+    """Reports a run, finished or not."""
+    if not (run / "recipe.yaml").exists():
+        raise DataError(f"{run} is not a run: it has no recipe.yaml")
+    _write_and_print(run, None)
+
+
+def _write_and_print(run: Path, command: str | None) -> None:
+    from rich.console import Console
+
+    from rstar_math.report.from_run import report_of
+    from rstar_math.report.page import write_report
+    from rstar_math.report.tables import print_report
+
+    report = report_of(run, command or _earlier_command(run))
+    write_report(run, report)
+    print_report(Console(), report)
+    print(f"\nrun:    {run}\nreport: {run / 'report.html'} (and report.json)")
+
+
+def _earlier_command(run: Path) -> str | None:
+    from rstar_math.report.schema import load_report
+
+    return load_report(run / "report.json").command if (run / "report.json").exists() else None
+
+
+def search_command(
+    source: str,
+    out: Path,
+    model_name: str,
+    limit: int | None,
+    seed: int,
+    recipe_name: str,
+    round_number: int | None,
+    workers: int | None,
+    changes: Sequence[str],
+) -> None:
+    """Grows one tree per problem; run again to go on."""
+    from rstar_math.stages import search_problems
+    from rstar_math.store.records import TreeStore
+    from rstar_math.workers import SearchJob, WorkerPool
+
+    recipe, round_settings = round_of(recipe_name, round_number)
+    model = find_model(model_name)
+    problems = load_problems(ProblemSource(source=source, num_problems=limit))
+    settings = round_settings.search
+    if model.ppm is None and not any(c.startswith("use_ppm") for c in changes):
+        settings = settings.model_copy(update={"use_ppm": False})
+    settings = changed(settings, changes)
+    if settings.use_ppm and model.ppm is None:
+        raise ConfigError(f"use_ppm is true, and {model.name} has no PPM")
+    job = SearchJob(model.policy, model.ppm if settings.use_ppm else None, "mcts", settings)
+    progress = progress_display.for_terminal()
+    with WorkerPool(runtime_with(recipe.runtime, workers)) as pool, TreeStore(out) as store:
+        search_problems(pool, job, problems.problems, store, seed, (), progress, "search")
+        num_solved = len({t.problem.id for t in store if t.solved})
+    print(f"{len(problems.problems)} problems, {num_solved} solved; trees: {out}")
+
+
+def select_command(trees: Sequence[Path], out: Path, recipe_name: str, changes: Sequence[str]) -> None:
+    """Writes trajectories.parquet and pairs.parquet."""
+    from rstar_math.stages import select
+    from rstar_math.store.files import write_json
+    from rstar_math.store.records import read_trees, write_pairs, write_trajectories
+    from rstar_math.workbench import open_executor
+
+    recipe, _ = round_of(recipe_name, None)
+    settings = changed(recipe.selection, changes)
+    for path in trees:
+        if not path.exists():
+            raise DataError(f"no trees at {path}: there is no such file or folder")
+    selected = select((t for path in trees for t in read_trees(path)), settings, open_executor(recipe.runtime))
+    write_trajectories(out / "trajectories.parquet", selected.rows())
+    write_pairs(out / "pairs.parquet", selected.pairs)
+    summary = {
+        "num_trees": selected.num_trees,
+        "num_solved": len(selected.solved),
+        "num_trajectories": sum(map(len, selected.trajectories.values())),
+        "num_pairs": len(selected.pairs),
+        "num_not_reproduced": selected.num_not_reproduced,
+    }
+    write_json(out / "summary.json", summary)
+    print(", ".join(f"{name.removeprefix('num_').replace('_', ' ')}: {n}" for name, n in summary.items()))
+    print(f"{out / 'trajectories.parquet'}\n{out / 'pairs.parquet'}")
+
+
+def sft_command(
+    files: Sequence[Path],
+    out: Path,
+    base: str,
+    seed: int,
+    recipe_name: str,
+    round_number: int | None,
+    changes: Sequence[str],
+) -> None:
+    """Fine-tunes a policy."""
+    from rstar_math.store.records import read_trajectories
+    from rstar_math.training.examples import sft_example
+    from rstar_math.training.sft import train_sft
+
+    _, settings = round_of(recipe_name, round_number)
+    rows = [row for path in files for row in read_trajectories(path)]
+    examples = [sft_example(problem.question, trajectory.steps) for problem, trajectory, _ in rows]
+    progress = progress_display.for_terminal()
+    made = train_sft(
+        find_model(base).policy,
+        examples,
+        changed(settings.sft, changes),
+        out,
+        seed,
+        progress_display.Steps(progress, "SFT"),
+    )
+    _print_made(asdict(made), out)
+
+
+def ppm_command(
+    files: Sequence[Path],
+    out: Path,
+    policy: str,
+    held_out: Path | None,
+    seed: int,
+    recipe_name: str,
+    round_number: int | None,
+    changes: Sequence[str],
+) -> None:
+    """Trains a PPM; with held-out pairs, says how often it prefers the right side."""
+    from rstar_math.store.records import read_pairs
+    from rstar_math.training.ppm import pair_accuracy, train_ppm
+
+    _, settings = round_of(recipe_name, round_number)
+    pairs = [pair for path in files for pair in read_pairs(path)]
+    others = read_pairs(held_out) if held_out else []
+    ids = sorted({p.problem for p in others})
+    steering_ids = set(ids[::2])
+    ppm_settings = changed(settings.ppm, changes)
+    if not others:
+        ppm_settings = ppm_settings.model_copy(update={"early_stopping": False})
+    progress = progress_display.for_terminal()
+    steering = [p for p in others if p.problem in steering_ids]
+    made = train_ppm(
+        find_model(policy).policy, pairs, steering, ppm_settings, out, seed, progress_display.Steps(progress, "PPM")
+    )
+    measuring = [p for p in others if p.problem not in steering_ids]
+    accuracy = {"pair_accuracy": pair_accuracy(out, measuring)} if measuring else {}
+    _print_made({**asdict(made), **accuracy}, out)
+
+
+def pretrain_command(out: Path, seed: int) -> None:
+    """Makes the pocket base from nothing."""
+    from rstar_math.pocket.pretrain import pretrain
+
+    progress = progress_display.for_terminal()
+    made = pretrain(out, seed=seed, progress=progress_display.Steps(progress, "pretraining"))
+    _print_made(asdict(made), out)
+
+
+def _print_made(made: dict[str, object], out: Path) -> None:
+    for name, value in made.items():
+        if isinstance(value, int | float | str | bool):
+            print(f"{name}: {value:.4g}" if isinstance(value, float) else f"{name}: {value}")
+    print(out)

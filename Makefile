@@ -1,0 +1,42 @@
+# make evolve   the whole loop on the pocket scale: makes the environment, runs four rounds, prints the tables
+# make test     the tests: offline, CPU only
+# make check    ruff, formatting, types
+# Variables: PYTHON (3.11 to 3.13), RUN (folder of the run), RECIPE.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN ?= runs/pocket
+RECIPE ?= pocket
+
+.PHONY: evolve test test-slow check format clean
+
+evolve: $(VENV)/.installed
+	$(BIN)/rstar evolve $(RECIPE) --out $(RUN)
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check src tests perf
+	$(BIN)/ruff format --check src tests perf
+	$(BIN)/mypy
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix src tests perf
+	$(BIN)/ruff format src tests perf
+
+# torch comes first and pinned: asked for by another package, pip would take the newest build with its CUDA libraries
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "rstar-math needs Python 3.11 to 3.13; this is " + sys.version.split()[0] + ": make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

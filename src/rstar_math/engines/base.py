@@ -39,7 +39,8 @@ class Engine(Protocol):
         """Continues `prompt`, `params.n` times.
 
         Raises:
-          EngineError: the prompt is longer than the model's context, or the model failed.
+          ContextLengthError: the prompt leaves no room in the model's context.
+          EngineError: the model failed.
         """
         ...
 
@@ -50,7 +51,12 @@ class Scorer(Protocol):
     """A reward model."""
 
     async def score(self, texts: Sequence[str]) -> list[Score]:
-        """Scores each text at its last token, in the order given."""
+        """Scores each text at its last token, in the order given.
+
+        Raises:
+          ContextLengthError: one of the texts is longer than the model's context.
+          EngineError: the model failed.
+        """
         ...
 
     async def aclose(self) -> None: ...

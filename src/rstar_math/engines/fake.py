@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from rstar_math import steps
 from rstar_math.engines.base import Generation, Score
-from rstar_math.errors import EngineError
+from rstar_math.errors import ContextLengthError
 from rstar_math.types import Completion, SamplingParams
 
 _TOKEN = re.compile(r"<\w+>|\w+|[^\w\s]|\n")
@@ -80,7 +80,7 @@ class FakeEngine:
         """Continues `prompt`, `params.n` times.
 
         Raises:
-          EngineError: the prompt is longer than `FakePolicy.context_length`.
+          ContextLengthError: the prompt is longer than `FakePolicy.context_length`.
         """
         self._in_flight += 1
         self.max_in_flight = max(self.max_in_flight, self._in_flight)
@@ -92,7 +92,7 @@ class FakeEngine:
         num_prompt_tokens = num_fake_tokens(prompt)
         limit = self.policy.context_length
         if limit is not None and num_prompt_tokens > limit:
-            raise EngineError(f"the prompt has {num_prompt_tokens} tokens, but the fake context holds {limit}")
+            raise ContextLengthError(f"the prompt has {num_prompt_tokens} tokens, but the fake context holds {limit}")
         completions = tuple(_complete(self.policy, prompt, params, index) for index in range(params.n))
         return Generation(completions, num_prompt_tokens)
 

@@ -1,0 +1,239 @@
+"""Forward pass of Llama-like decoders over packed tokens, with a pool of key-value caches shared by candidates.
+
+transformers' own forward spends most of its time at the pocket scale on Python, on padding, and on reading one copy of
+the prefix's keys and values per candidate. Here the tokens of all sequences lie one behind the other in matrices
+`[N, D]`, so no matrix product is padded. The candidates of a node are one *group*: its keys and values lie in one slot
+of a pool, the prefix once and behind it the tokens of all candidates, and a mask says which token sees which column. So
+prefill, decoding of many candidates and scoring of a tree of steps are the same call.
+
+Weights are read from a transformers model, whose results it reproduces up to floating-point noise; architectures that
+it does not know run through transformers (`rstar_math.engines.decoding.ModuleRows`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import PretrainedConfig, PreTrainedModel
+
+_KNOWN_MODEL_TYPES = ("llama", "qwen2")
+_KNOWN_ROPE_TYPES = ("default", "linear", "llama3", "yarn")
+"""Rotary embeddings whose angles depend on the position alone, not on how long the sequence has become."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedTokens:
+    """Tokens to read, N in all, belonging to G groups in neighbouring slots of the pool.
+
+    Attributes:
+      tokens: `[N]` ids.
+      positions: `[N]` position of each token in its own sequence.
+      slot: `[N]` pool slot of each token's group.
+      column: `[N]` column of the slot that receives the token's key and value.
+      row: `[N]` row of the token among the queries of this call, M per group: all different, 0 .. G * M - 1.
+      dense: whether `row` is 0 .. N - 1 in order, with N = G * M, so that nothing has to be moved.
+      first_slot: slot of the first group.
+      visible: `[G, M, C]` whether a token sees a column; every row must see at least one, unused rows too.
+      wanted: `[S]` indices of the tokens whose output is wanted.
+    """
+
+    tokens: Tensor
+    positions: Tensor
+    slot: Tensor
+    column: Tensor
+    row: Tensor
+    dense: bool
+    first_slot: int
+    visible: Tensor
+    wanted: Tensor
+
+
+class KeyValuePool:
+    """Keys and values of every layer: `[slots, 2, kv_heads, columns, head_dim]` each, grown when needed."""
+
+    def __init__(
+        self, num_layers: int, num_heads: int, head_dim: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        self._shape = (num_heads, head_dim)
+        self.layers = [torch.zeros(0, 2, num_heads, 0, head_dim, dtype=dtype, device=device) for _ in range(num_layers)]
+
+    def reserve(self, num_slots: int, num_columns: int) -> None:
+        """Makes room for at least this many slots and columns, keeping what is there."""
+        slots, columns = self.layers[0].shape[0], self.layers[0].shape[3]
+        if slots >= num_slots and columns >= num_columns:
+            return
+        # more than was asked for, so that a growing batch does not copy its pool at every step
+        num_slots = slots if slots >= num_slots else 1 << (num_slots - 1).bit_length()
+        num_columns = columns if columns >= num_columns else (num_columns + num_columns // 4 + 63) // 64 * 64
+        heads, head_dim = self._shape
+        for i, old in enumerate(self.layers):
+            # zeros, not empty: a masked column still takes part in a product, where NaN times 0 would be NaN
+            new = torch.zeros(num_slots, 2, heads, num_columns, head_dim, dtype=old.dtype, device=old.device)
+            new[:slots, :, :, :columns] = old
+            self.layers[i] = new
+
+    def copy(self, source: int, target: int, num_columns: int) -> None:
+        """Copies the first columns of a slot to another."""
+        for layer in self.layers:
+            layer[target, :, :, :num_columns] = layer[source, :, :, :num_columns]
+
+
+class PackedDecoder:
+    """A Llama-like decoder without its head.
+
+    Attributes:
+      hidden_size: D.
+      device: where it runs.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        """Reads the weights of a transformers model (causal LM or sequence classifier) that `supports` knows."""
+        backbone: Any = model.model
+        config = model.config
+        self.device = backbone.embed_tokens.weight.device
+        self.hidden_size = int(config.hidden_size)
+        self._num_heads = int(config.num_attention_heads)
+        self._num_kv_heads = int(config.num_key_value_heads)
+        self._head_dim = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+        self._eps = float(config.rms_norm_eps)
+        self._embedding = backbone.embed_tokens.weight.detach()
+        self._final_norm = backbone.norm.weight.detach()
+        self._rotary = backbone.rotary_emb
+        self._rotations = torch.zeros(0, self._head_dim // 2, dtype=torch.complex64, device=self.device)
+        self._layers = [
+            _Layer.from_module(layer, self._num_heads, self._num_kv_heads, self._head_dim) for layer in backbone.layers
+        ]
+
+    @staticmethod
+    def supports(config: PretrainedConfig) -> bool:
+        """Whether this forward pass is the model's."""
+        if config.model_type not in _KNOWN_MODEL_TYPES or config.hidden_act != "silu":
+            return False
+        rope = config.rope_parameters or {}
+        if rope.get("rope_type", "default") not in _KNOWN_ROPE_TYPES or "partial_rotary_factor" in rope:
+            return False
+        return all(kind == "full_attention" for kind in getattr(config, "layer_types", None) or ())
+
+    def new_pool(self) -> KeyValuePool:
+        """An empty pool of the model's shape."""
+        return KeyValuePool(
+            len(self._layers), self._num_kv_heads, self._head_dim, self._embedding.dtype, self._embedding.device
+        )
+
+    def forward(self, batch: PackedTokens, pool: KeyValuePool) -> Tensor:
+        """Reads tokens, writes their keys and values into `pool`, gives the normalised output of the wanted ones.
+
+        Returns:
+          `[S, D]`, in the order of `batch.wanted`.
+        """
+        heads, kv_heads, head_dim = self._num_heads, self._num_kv_heads, self._head_dim
+        num_groups, num_queries, num_columns = batch.visible.shape
+        slots = slice(batch.first_slot, batch.first_slot + num_groups)
+        mask = torch.zeros(batch.visible.shape, dtype=self._embedding.dtype, device=self.device)
+        mask.masked_fill_(~batch.visible, float("-inf"))
+        # query heads that share a key head become further query rows of it
+        shared = heads // kv_heads
+        mask = mask[:, None, None].expand(-1, 1, shared, -1, -1).reshape(num_groups, 1, -1, num_columns)
+        rotation = self._rotation(batch.positions)  # [N, 1, head_dim / 2]
+
+        x = F.embedding(batch.tokens, self._embedding)  # [N, D]
+        for layer, cache in zip(self._layers, pool.layers, strict=True):
+            h = F.rms_norm(x, (self.hidden_size,), layer.attention_norm, self._eps)
+            qkv = F.linear(h, layer.qkv, layer.qkv_bias).view(-1, heads + 2 * kv_heads, head_dim)
+            _rotate(qkv[:, : heads + kv_heads], rotation)
+            cache[batch.slot, :, :, batch.column] = qkv[:, heads:].view(-1, 2, kv_heads, head_dim)
+            q = qkv[:, :heads]  # [N, H, head_dim]
+            if not batch.dense:
+                q = q.new_zeros(num_groups * num_queries, heads, head_dim).index_copy_(0, batch.row, q)
+            q = q.reshape(num_groups, num_queries, kv_heads, shared, head_dim).permute(0, 2, 3, 1, 4)
+            a = F.scaled_dot_product_attention(
+                q.reshape(num_groups, kv_heads, shared * num_queries, head_dim),
+                cache[slots, 0, :, :num_columns],
+                cache[slots, 1, :, :num_columns],
+                attn_mask=mask,
+            )  # [G, kv_heads, shared * M, head_dim]
+            a = a.view(num_groups, kv_heads, shared, num_queries, head_dim).permute(0, 3, 1, 2, 4)
+            a = a.reshape(-1, heads * head_dim)  # [G * M, H * head_dim]
+            if not batch.dense:
+                a = a.index_select(0, batch.row)  # [N, H * head_dim]
+            x = x + F.linear(a, layer.output, layer.output_bias)
+            h = F.rms_norm(x, (self.hidden_size,), layer.mlp_norm, self._eps)
+            gate, up = F.linear(h, layer.gate_up, layer.gate_up_bias).chunk(2, -1)
+            x = x + F.linear(F.silu(gate) * up, layer.down, layer.down_bias)
+        return F.rms_norm(x[batch.wanted], (self.hidden_size,), self._final_norm, self._eps)
+
+    def _rotation(self, positions: Tensor) -> Tensor:
+        """Rotary factors of `positions` as complex numbers, `[N, 1, head_dim / 2]`, from a table grown when needed."""
+        needed = int(positions.max()) + 1
+        if needed > len(self._rotations):
+            size = max(256, 1 << (needed - 1).bit_length())
+            probe = torch.zeros(1, 1, 1, dtype=torch.float32, device=self.device)
+            cos, sin = self._rotary(probe, torch.arange(size, device=self.device)[None])  # [1, size, head_dim]
+            half = self._head_dim // 2
+            self._rotations = torch.complex(cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous())
+        return self._rotations[positions][:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Weights of one layer; queries, keys and values in one matrix, gate and up projection in one."""
+
+    attention_norm: Tensor
+    qkv: Tensor
+    qkv_bias: Tensor | None
+    output: Tensor
+    output_bias: Tensor | None
+    mlp_norm: Tensor
+    gate_up: Tensor
+    gate_up_bias: Tensor | None
+    down: Tensor
+    down_bias: Tensor | None
+
+    @classmethod
+    def from_module(cls, module: Any, num_heads: int, num_kv_heads: int, head_dim: int) -> _Layer:
+        attention, mlp = module.self_attn, module.mlp
+        half = head_dim // 2
+        # transformers rotates dimension i with i + half; side by side they are one complex number
+        pairs = torch.stack((torch.arange(half), torch.arange(half) + half), dim=1).flatten()
+
+        def paired(weight: Tensor, heads: int) -> Tensor:
+            return weight.detach().unflatten(0, (heads, head_dim))[:, pairs.to(weight.device)].flatten(0, 1)
+
+        def fused(kind: str) -> Tensor | None:
+            q, k, v = (
+                getattr(projection, kind) for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
+            )
+            return None if q is None else torch.cat((paired(q, num_heads), paired(k, num_kv_heads), v.detach()))
+
+        qkv = fused("weight")
+        assert qkv is not None
+        gate_bias, up_bias = mlp.gate_proj.bias, mlp.up_proj.bias
+        return cls(
+            attention_norm=module.input_layernorm.weight.detach(),
+            qkv=qkv,
+            qkv_bias=fused("bias"),
+            output=attention.o_proj.weight.detach(),
+            output_bias=_detached(attention.o_proj.bias),
+            mlp_norm=module.post_attention_layernorm.weight.detach(),
+            gate_up=torch.cat((mlp.gate_proj.weight.detach(), mlp.up_proj.weight.detach())),
+            gate_up_bias=None if gate_bias is None else torch.cat((gate_bias.detach(), up_bias.detach())),
+            down=mlp.down_proj.weight.detach(),
+            down_bias=_detached(mlp.down_proj.bias),
+        )
+
+
+def _detached(weight: Tensor | None) -> Tensor | None:
+    return None if weight is None else weight.detach()
+
+
+def _rotate(heads: Tensor, rotation: Tensor) -> None:
+    """Applies rotary factors `[N, 1, head_dim / 2]` to `[N, heads, head_dim]` in place."""
+    pairs = heads.unflatten(-1, (-1, 2))
+    if heads.dtype == torch.float32:
+        torch.view_as_complex(pairs).mul_(rotation)
+    else:  # there are no complex numbers of half precision
+        heads.copy_(torch.view_as_real(torch.view_as_complex(pairs.float()) * rotation).flatten(-2))

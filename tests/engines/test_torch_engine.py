@@ -1,0 +1,183 @@
+"""The torch engine: the same tokens as transformers, whatever else is in the batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from rstar_math import steps
+from rstar_math.engines.base import Generation
+from rstar_math.engines.torch_engine import TorchEngine
+from rstar_math.errors import EngineError
+from rstar_math.types import SamplingParams
+
+QUESTIONS = ["1 + 1?", "Ann has 12 apples.", "What is 7 * 8 - 3, and why?", "x" * 40, "Ann has 12 apples. And Bob?"]
+PROMPTS = [steps.prompt(question) for question in QUESTIONS]
+
+
+def generate(engine: TorchEngine, requests: Sequence[tuple[str, SamplingParams]]) -> list[Generation]:
+    """Answers requests that are awaited at the same time."""
+
+    async def run() -> list[Generation]:
+        return await asyncio.gather(*(engine.generate(prompt, params) for prompt, params in requests))
+
+    return asyncio.run(run())
+
+
+def sampled(seed: int = 0, n: int = 4, max_tokens: int = 12, **others: object) -> SamplingParams:
+    return SamplingParams(n=n, max_tokens=max_tokens, stop=steps.STOPS, seed=seed, **others)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen2", "phi3"])
+def folder(request: pytest.FixtureRequest, checkpoints: dict[str, Path]) -> Path:
+    return checkpoints[request.param]
+
+
+@pytest.fixture(scope="module")
+def engine(folder: Path) -> TorchEngine:
+    return TorchEngine.from_pretrained(folder, device="cpu")
+
+
+def test_greedy_output_is_that_of_transformers(folder: Path, engine: TorchEngine) -> None:
+    model: Any = AutoModelForCausalLM.from_pretrained(folder)
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    greedy = sampled(n=2, temperature=0.0, max_tokens=25)
+    answers = generate(engine, [(prompt, greedy) for prompt in PROMPTS])
+    stop_ids = [*tokenizer.convert_tokens_to_ids(list(steps.STOPS)), tokenizer.eos_token_id]
+    for prompt, answer in zip(PROMPTS, answers, strict=True):
+        ids = tokenizer(prompt, return_tensors="pt").input_ids
+        output = model.generate(ids, do_sample=False, max_new_tokens=25, eos_token_id=stop_ids)
+        new = output[0, ids.shape[1] :]
+        logprobs = torch.log_softmax(model(output).logits[0, ids.shape[1] - 1 : -1], -1)
+        expected_logprob = logprobs.gather(-1, new[:, None]).sum().item()
+        stop = tokenizer.convert_ids_to_tokens(new[-1].item()) if new[-1].item() in stop_ids[:-1] else None
+        text = tokenizer.decode(new[:-1] if new[-1].item() in stop_ids else new)
+        assert answer.num_prompt_tokens == ids.shape[1]
+        for completion in answer.completions:
+            assert (completion.text, completion.stop, completion.num_tokens) == (text, stop, len(new))
+            assert completion.logprob == pytest.approx(expected_logprob, abs=1e-3)
+
+
+def exact(generation: Generation) -> list[tuple[str, str | None, int]]:
+    """What must be equal in two generations; the log-probabilities carry floating-point noise."""
+    return [(c.text, c.stop, c.num_tokens) for c in generation.completions]
+
+
+def test_completions_do_not_depend_on_the_batch(engine: TorchEngine) -> None:
+    requests = [(prompt, sampled(seed, n=1 + seed % 9)) for seed, prompt in enumerate(PROMPTS * 4)]
+    together = generate(engine, requests)
+    alone = [generate(engine, [request])[0] for request in requests]
+    # floating-point noise could move a draw across a boundary; in these few hundred draws it does not
+    for one, other in zip(together, alone, strict=True):
+        assert exact(one) == exact(other)
+        for a, b in zip(one.completions, other.completions, strict=True):
+            assert a.logprob == pytest.approx(b.logprob, abs=1e-3)
+    assert len({text for generation in together for text, _, _ in exact(generation)}) > 50
+
+
+def test_small_batches_refill_finished_rows(folder: Path, engine: TorchEngine) -> None:
+    requests = [(prompt, sampled(seed, n=3, max_tokens=1 + seed % 7)) for seed, prompt in enumerate(PROMPTS * 4)]
+    small = TorchEngine.from_pretrained(folder, device="cpu", max_batch_rows=7)
+    assert list(map(exact, generate(small, requests))) == list(map(exact, generate(engine, requests)))
+
+
+def test_seeds_decide_and_candidates_are_nested(engine: TorchEngine) -> None:
+    def texts(params: SamplingParams) -> list[str]:
+        return [c.text for c in generate(engine, [(PROMPTS[0], params)])[0].completions]
+
+    assert texts(sampled(seed=1, n=12)) == texts(sampled(seed=1, n=12))
+    assert texts(sampled(seed=1, n=12))[:5] == texts(sampled(seed=1, n=5))
+    assert texts(sampled(seed=1, n=12)) != texts(sampled(seed=2, n=12))
+    assert len(set(texts(sampled(seed=1, n=12)))) > 6
+
+
+def test_temperatures_and_nuclei_mix_in_one_batch(engine: TorchEngine) -> None:
+    kinds = [sampled(temperature=0.0), sampled(temperature=0.7), sampled(top_p=0.5), sampled(temperature=1.0)]
+    together = generate(engine, [(PROMPTS[2], params) for params in kinds])
+    assert list(map(exact, together)) == [exact(generate(engine, [(PROMPTS[2], params)])[0]) for params in kinds]
+    # a nucleus so small that it holds one token is greedy decoding
+    tiny = generate(engine, [(PROMPTS[2], sampled(top_p=1e-6))])[0]
+    assert exact(tiny) == exact(together[0])
+
+
+def test_deterministic_mode_is_exact(folder: Path) -> None:
+    requests = [(prompt, sampled(seed, n=1 + seed % 5)) for seed, prompt in enumerate(PROMPTS * 3)]
+    engine = TorchEngine.from_pretrained(folder, device="cpu", deterministic=True)
+    together = generate(engine, requests)
+    assert together == [generate(engine, [request])[0] for request in requests]
+
+
+def test_stops_at_markers_of_one_and_of_several_tokens(engine: TorchEngine) -> None:
+    free = generate(engine, [(PROMPTS[1], SamplingParams(n=8, max_tokens=40, seed=5))])[0]
+    assert all(completion.stop is None for completion in free.completions)
+    marker = free.completions[0].text[6:9]  # three characters in the middle of what this seed writes
+    assert len(marker) == 3
+    stopped = generate(engine, [(PROMPTS[1], SamplingParams(n=8, max_tokens=40, seed=5, stop=(marker,)))])[0]
+    for before, after in zip(free.completions, stopped.completions, strict=True):
+        cut = before.text.find(marker)
+        if cut < 0:
+            assert (after.text, after.stop) == (before.text, None)
+        else:
+            assert (after.text, after.stop) == (before.text[:cut], marker)
+            assert after.num_tokens < before.num_tokens
+    assert stopped.completions[0].stop == marker
+
+
+def test_single_token_markers_end_a_completion(engine: TorchEngine) -> None:
+    requests = [(prompt, sampled(seed, n=8, max_tokens=60)) for seed, prompt in enumerate(PROMPTS * 4)]
+    completions = [c for generation in generate(engine, requests) for c in generation.completions]
+    assert {c.stop for c in completions} >= {None, *steps.STOPS}
+    for completion in completions:
+        assert not any(stop in completion.text for stop in steps.STOPS)
+        assert completion.num_tokens == 60 or completion.stop is not None or "<eos>" not in completion.text
+        assert completion.num_tokens <= 60
+
+
+def test_long_prompts_are_refused_and_completions_end_with_the_context(engine: TorchEngine) -> None:
+    too_long = steps.prompt("7 " * 400)
+    with pytest.raises(EngineError, match=r"the prompt has \d+ tokens, and the model's context holds 256"):
+        generate(engine, [(too_long, sampled())])
+    nearly = steps.prompt("7 " * 100)
+    answer = generate(engine, [(nearly, SamplingParams(n=3, max_tokens=500, seed=1))])[0]
+    assert max(c.num_tokens for c in answer.completions) <= 256 - answer.num_prompt_tokens
+
+    # one bad request does not spoil its company
+    async def run() -> list[Generation | BaseException]:
+        both = (engine.generate(too_long, sampled()), engine.generate(PROMPTS[0], sampled()))
+        return list(await asyncio.gather(*both, return_exceptions=True))
+
+    bad, good = asyncio.run(run())
+    assert isinstance(bad, EngineError)
+    assert isinstance(good, Generation)
+
+
+def test_a_failing_model_is_an_engine_error_and_the_engine_goes_on(
+    engine: TorchEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> torch.Tensor:
+        raise RuntimeError("out of memory")
+
+    expected = exact(generate(engine, [(PROMPTS[0], sampled())])[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.functional, "linear", broken)
+        with pytest.raises(EngineError, match="RuntimeError: out of memory"):
+            generate(engine, [(PROMPTS[0], sampled()), (PROMPTS[1], sampled())])
+    assert exact(generate(engine, [(PROMPTS[0], sampled())])[0]) == expected
+
+
+def test_closing_ends_the_engine(folder: Path) -> None:
+    engine = TorchEngine.from_pretrained(folder, device="cpu")
+
+    async def run() -> None:
+        await engine.generate(PROMPTS[0], sampled())
+        await engine.aclose()
+        with pytest.raises(EngineError, match="closed"):
+            await engine.generate(PROMPTS[0], sampled())
+
+    asyncio.run(run())

@@ -134,7 +134,7 @@ def test_a_question_is_not_a_template() -> None:
 
 
 def test_a_text_without_an_assistant_turn_is_refused() -> None:
-    with pytest.raises(FormatError, match="no assistant turn .* in text that starts 'What is 3"):
+    with pytest.raises(FormatError, match=r"no assistant turn .* in text that starts 'What is 3"):
         steps.split_prompt("What is 3 * 4?")
 
 

@@ -8,6 +8,7 @@
     │   └── RunError              a run folder belongs to another recipe, or is in use
     ├── FormatError               text is not in the step format
     ├── EngineError               a policy or reward model could not answer
+    │   └── ContextLengthError    the text is longer than the model's context
     ├── SandboxError              step execution itself is broken (never the program's own failure)
     └── GradingError              the grading worker itself is broken (never a wrong answer)
 
@@ -47,6 +48,10 @@ class FormatError(RStarError):
 
 class EngineError(RStarError):
     """A policy or reward model could not answer a request."""
+
+
+class ContextLengthError(EngineError):
+    """A text leaves no room in the model's context; a search ends there, as at its depth limit."""
 
 
 class SandboxError(RStarError):

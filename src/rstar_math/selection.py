@@ -18,7 +18,10 @@ def top_trajectories(tree: Tree, num_kept: int = 2) -> list[Trajectory]:
     Every step of a trajectory executed without error: rejected candidates are never continued.
     """
     correct = [t for t in tree.trajectories() if t.correct and all_executed(t)]
-    return sorted(correct, key=lambda t: (-t.mean_q, -min(t.q_values), t.node_path))[:num_kept]
+    distinct: dict[str, Trajectory] = {}  # independent samples may repeat one another
+    for trajectory in sorted(correct, key=lambda t: (-t.mean_q, -min(t.q_values), t.node_path)):
+        distinct.setdefault(step_format.render(trajectory.steps), trajectory)
+    return list(distinct.values())[:num_kept]
 
 
 def all_executed(trajectory: Trajectory) -> bool:
@@ -40,7 +43,7 @@ def step_pairs(tree: Tree, settings: SelectionSettings) -> list[PreferencePair]:
     outcome = _outcomes(tree)
     pairs: list[PreferencePair] = []
     for node in tree.nodes:
-        visited = [c for c in tree.children(node) if c.index in outcome and c.terminal is None]
+        visited = [c for c in tree.children(node) if c.index in outcome and c.terminal is None and _executed(c)]
         good = [_Side(c.q_value, _text(c)) for c in visited if outcome[c.index].correct]
         bad = [_Side(c.q_value, _text(c)) for c in visited if outcome[c.index].wrong and not outcome[c.index].correct]
         pairs += _pairs(tree, node, "step", good, bad, settings)
@@ -48,8 +51,11 @@ def step_pairs(tree: Tree, settings: SelectionSettings) -> list[PreferencePair]:
 
 
 def answer_pairs(tree: Tree, settings: SelectionSettings) -> list[PreferencePair]:
-    """Pairs of whole trajectories: two correct with the highest, two wrong with the lowest mean Q (section 3.3)."""
-    found = [t for t in tree.trajectories() if t.correct is not None]
+    """Pairs of whole trajectories: two correct with the highest, two wrong with the lowest mean Q (section 3.3).
+
+    A trajectory with a failed step (`max_consecutive_errors`) is never part of a pair.
+    """
+    found = [t for t in tree.trajectories() if t.correct is not None and all_executed(t)]
     good = [_Side(t.mean_q, step_format.render(t.steps)) for t in found if t.correct]
     bad = [_Side(t.mean_q, step_format.render(t.steps)) for t in found if not t.correct]
     return _pairs(tree, tree.root, "answer", good, bad, settings)
@@ -78,6 +84,10 @@ def _outcomes(tree: Tree) -> dict[int, _Outcome]:
             seen.correct |= answer.correct
             seen.wrong |= not answer.correct
     return outcome
+
+
+def _executed(node: Node) -> bool:
+    return node.step is not None and (node.step.execution is None or node.step.execution.ok)
 
 
 def _text(node: Node) -> str:

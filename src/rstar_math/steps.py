@@ -145,7 +145,7 @@ def loss_segments(steps: Sequence[Step]) -> list[tuple[str, bool]]:
 
 
 def last_boxed(text: str) -> str | None:
-    """The content of the last complete `\\boxed{...}` (or `\\fbox{...}`), nested braces balanced; None if there is none.
+    """The content of the last complete `\\boxed{...}` (or `\\fbox{...}`), braces balanced; None if there is none.
 
     Escaped braces `\\{` and `\\}` do not count for the balance.
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from rstar_math.answering import choose
-from rstar_math.config import AnsweringSettings
+from rstar_math.answering import aggregate, choose
+from rstar_math.config import AggregateName, AnsweringSettings
 from rstar_math.search.environment import Environment
 from rstar_math.search.strategies import strategy
 from rstar_math.tree import Tree
@@ -38,7 +38,8 @@ async def answer(
     if choice is None:
         return Solution(answer=None, reasoning_trace=(), trajectory=None, candidates=tuple(found), cost=cost), trees
     chosen = found[choice.index]
-    others = sorted((t for i, t in enumerate(found) if i != choice.index), key=_score, reverse=True)
+    others = [t for i, t in enumerate(found) if i != choice.index]
+    others.sort(key=lambda t: _value(t, settings.aggregate), reverse=True)
     solution = Solution(
         answer=chosen.answer,
         reasoning_trace=chosen.steps,
@@ -57,8 +58,11 @@ def _voters(tree: Tree) -> list[Trajectory]:
     return tree.trajectories()
 
 
-def _score(trajectory: Trajectory) -> float:
-    return trajectory.ppm_score if trajectory.ppm_score is not None else 0.0
+def _value(trajectory: Trajectory, how: AggregateName) -> float:
+    """What candidates are shown in the order of: as they were chosen, those without an answer last."""
+    if trajectory.answer is None:
+        return -1.0
+    return aggregate(trajectory.ppm_scores, how) if trajectory.ppm_scores else 0.0
 
 
 async def equivalence_classes(

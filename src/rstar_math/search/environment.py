@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
 from rstar_math.engines.base import Engine, Score, Scorer
-from rstar_math.errors import ConfigError
+from rstar_math.errors import ConfigError, ContextLengthError
 from rstar_math.execution.base import Executor
 from rstar_math.grading.base import Grader
 from rstar_math.types import Completion, Cost, Execution, Problem, SamplingParams, Verdict
@@ -67,7 +67,11 @@ class Environment:
         stop: Sequence[str] = step_format.STOPS,
         max_tokens: int | None = None,
     ) -> Sequence[Completion]:
-        """Asks the policy for candidates of the next step (or, with other stops, for longer continuations)."""
+        """Asks the policy for candidates of the next step (or, with other stops, for longer continuations).
+
+        Returns:
+          The candidates; none where the prefix leaves no room in the policy's context.
+        """
         params = SamplingParams(
             n=num_candidates,
             temperature=settings.temperature,
@@ -76,7 +80,10 @@ class Environment:
             stop=tuple(stop),
             seed=self.rng.getrandbits(62),
         )
-        generation = await self._engine.generate(prefix, params)
+        try:
+            generation = await self._engine.generate(prefix, params)
+        except ContextLengthError:
+            return ()
         self.cost.model_calls += 1
         self.cost.tokens_prompt += generation.num_prompt_tokens
         self.cost.tokens_generated += sum(c.num_tokens for c in generation.completions)
@@ -89,11 +96,16 @@ class Environment:
         self.cost.cpu_seconds += execution.seconds
         return execution
 
-    async def score(self, texts: Sequence[str]) -> list[Score]:
-        """Asks the reward model for its opinion of each text."""
+    async def score(self, texts: Sequence[str]) -> Sequence[Score | None]:
+        """Asks the reward model for its opinion of each text; None for one that is longer than its context."""
         if self._scorer is None:
             raise ConfigError("this search needs a reward model (use_ppm or terminal_value: ppm), and none was given")
-        scores = await self._scorer.score(texts)
+        try:
+            scores = await self._scorer.score(texts)
+        except ContextLengthError:
+            if len(texts) == 1:
+                return [None]
+            return [(await self.score([text]))[0] for text in texts]
         self.cost.model_calls += 1
         self.cost.tokens_scored += sum(s.num_tokens for s in scores)
         return scores
@@ -104,6 +116,11 @@ class Environment:
         self.cost.grades += 1
         self.cost.cpu_seconds += verdict.seconds
         return verdict
+
+    async def is_correct(self, answer: str | None) -> bool:
+        """Whether an answer means the same as the reference; a missing answer does not, and costs no comparison."""
+        reference = self.reference
+        return answer is not None and (await self.grade(reference, answer)).equal
 
     def finish(self) -> Cost:
         """The total cost, with the wall seconds since the search began."""

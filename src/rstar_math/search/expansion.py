@@ -19,7 +19,7 @@ async def expand(env: Environment, tree: Tree, node: Node, settings: SearchSetti
 
     Candidates with the same text are merged. Each candidate's code runs after the code of its prefix. What fails or is
     malformed stays in the tree with the reason, and is never continued. With a PPM, the others get its score as their
-    first value, with N = 1, which is not backed up.
+    first value, with N = 1, which is not backed up. A prefix that fills the policy's context has no candidates.
     """
     history = tree.steps(node)
     code_closed = any(step_format.END_OF_CODE in step.text for step in history)
@@ -57,10 +57,10 @@ async def expand(env: Environment, tree: Tree, node: Node, settings: SearchSetti
             if child is not answers[0]:
                 child.rejected = "dropped beside an answer"
         children = answers[:1]
-    if not children:
+    if children and (settings.use_ppm or settings.terminal_value == "ppm"):
+        await _score(env, prefix, children, num_candidates, settings)
+    if not tree.children(node):
         node.terminal = "dead_end"
-    elif settings.use_ppm or settings.terminal_value == "ppm":
-        await _score(env, tree, prefix, children, num_candidates, settings)
 
 
 async def _try_step(
@@ -76,7 +76,8 @@ async def _try_step(
     seen = ""
     if stop == step_format.END_OF_CODE:
         seen = step_format.observation(printed(history, execution))
-    return Step(text=text, code=code, observation=seen, execution=execution), execution.error
+    step = Step(text=text, code=code, observation=seen, execution=execution)
+    return step, None if execution.ok else execution.error or execution.status
 
 
 def printed(history: list[Step], last: Execution) -> str:
@@ -87,10 +88,13 @@ def printed(history: list[Step], last: Execution) -> str:
 
 
 async def _score(
-    env: Environment, tree: Tree, prefix: str, children: list[Node], num_candidates: int, settings: SearchSettings
+    env: Environment, prefix: str, children: list[Node], num_candidates: int, settings: SearchSettings
 ) -> None:
     texts = [prefix + c.step.text + c.step.observation for c in children if c.step]
     for child, score in zip(children, await env.score(texts), strict=True):
+        if score is None:
+            child.rejected = "longer than the reward model's context"
+            continue
         child.ppm_score = score.value
         if settings.use_ppm:
             child.visit_count = 1

@@ -58,12 +58,13 @@ def uct(child: Node, parent_visits: int, settings: SearchSettings) -> float:
 
 async def evaluate(env: Environment, node: Node, settings: SearchSettings) -> float:
     """The value of a terminal node, in [-1, 1]: by the reference, or by the PPM where there is none."""
-    if node.terminal != "answer" or node.step is None or node.step.answer is None:
+    if node.terminal != "answer" or node.step is None:
         return settings.failure_value
     if settings.terminal_value == "ppm":
-        return node.ppm_score if node.ppm_score is not None else settings.failure_value
-    if node.correct is None:
-        node.correct = (await env.grade(env.reference, node.step.answer)).equal
+        if node.step.answer is None or node.ppm_score is None:
+            return settings.failure_value
+        return node.ppm_score
+    node.correct = await env.is_correct(node.step.answer)
     return 1.0 if node.correct else settings.failure_value
 
 

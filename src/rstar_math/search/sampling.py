@@ -6,83 +6,120 @@ The policy writes until its code is closed, the program runs, and the policy rea
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
 from rstar_math.search.environment import Environment
 from rstar_math.search.expansion import printed
 from rstar_math.tree import Node, Tree
-from rstar_math.types import Completion, Execution, Step
+from rstar_math.types import Completion, Step
 
 _WHOLE = (step_format.END_OF_CODE, step_format.END_OF_ANSWER)
 
 
 async def greedy(env: Environment, settings: SearchSettings) -> Tree:
-    """The policy alone: one solution at temperature 0, judged by nobody."""
-    alone = settings.model_copy(
-        update={"temperature": 0.0, "top_p": 1.0, "num_rollouts": 1, "use_ppm": False, "terminal_value": "ppm"}
-    )
+    """The policy alone: one solution at temperature 0."""
+    alone = settings.model_copy(update={"temperature": 0.0, "num_rollouts": 1, "use_ppm": False, "top_p": 1.0})
     return await sample(env, alone, strategy="greedy")
 
 
 async def sample(env: Environment, settings: SearchSettings, strategy: str = "sample") -> Tree:
-    """`num_rollouts` independent solutions; with `use_ppm`, each of their steps is scored once they are finished."""
+    """`num_rollouts` independent solutions; with `use_ppm`, each of their steps is scored once they are finished.
+
+    Answers are graded where the problem has a reference and `terminal_value` asks for it; no values are backed up.
+    """
     tree = Tree.start(env.problem, strategy, env.seed)
     prompt = tree.prefix(tree.root)
     samples = await env.propose(prompt, settings.num_rollouts, settings, _WHOLE, settings.max_solution_tokens)
     tree.root.expanded = True
-    # equal samples at temperature > 0 each count in a vote, so nothing is merged here
-    ends = await asyncio.gather(*(_finish(env, tree, completion, settings) for completion in samples))
+    # Equal samples at temperature > 0 each count in a vote, so nothing is merged here. Nodes are added, and seeds
+    # drawn, in the order of the samples, whatever the order in which their programs end.
+    programs = await asyncio.gather(*(_run(env, completion) for completion in samples))
+    ends = [_add_program(tree, *run) for run in zip(samples, programs, strict=True)]
+    closed = [end for end in ends if end.terminal is None]
+    replies = await asyncio.gather(*(env.propose(tree.prefix(end), 1, settings) for end in closed))
+    answers = {end.index: _add_reply(tree, end, reply) for end, reply in zip(closed, replies, strict=True)}
+    ends = [answers.get(end.index, end) for end in ends]
     tree.rollouts = [end.index for end in ends]
-    if settings.terminal_value == "reference":
-        await _grade(env, [end for end in ends if end.terminal == "answer"])
+
+    answered = [end for end in ends if end.terminal == "answer"]
+    if settings.terminal_value == "reference" and env.problem.answer is not None:
+        await _grade(env, answered)
     if settings.use_ppm and env.has_scorer:
-        await _score_steps(env, tree, [end for end in ends if end.terminal == "answer"])
+        await _score_steps(env, tree, answered)
     tree.root.visit_count = len(ends)
+    if not ends:
+        tree.root.terminal = "dead_end"
     tree.stopped = "rollouts"
     tree.cost = env.finish()
     return tree
 
 
-async def _finish(env: Environment, tree: Tree, completion: Completion, settings: SearchSettings) -> Node:
-    """Runs a sampled program and lets the policy answer; returns the node where the solution ended."""
-    node, done = tree.root, list[Step]()
-    share = completion.num_tokens, completion.logprob
-    for parsed in step_format.parse(completion.text + (completion.stop or "")):
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """A sampled step after its execution, and why the solution cannot go on from it (None if it can)."""
+
+    step: Step
+    rejected: str | None
+
+
+async def _run(env: Environment, completion: Completion) -> list[_Ran]:
+    """Runs a sampled program, step after step, up to the first that cannot stand."""
+    ran: list[_Ran] = []
+    text = completion.text + (completion.stop or "")
+    for parsed in step_format.parse(text) or [Step(text="")]:
         stop = next((s for s in step_format.STOPS if parsed.text.endswith(s)), None)
         reason = step_format.malformed(parsed.text, stop, code_is_closed=False)
-        execution: Execution | None = None
-        if reason is None:
-            execution = await env.execute([s.code for s in done], parsed.code)
-            reason = execution.error
-        seen = ""
-        if reason is None and stop == step_format.END_OF_CODE and execution is not None:
-            seen = step_format.observation(printed(done, execution))
-        step = Step(text=parsed.text, code=parsed.code, observation=seen, execution=execution)
-        node = tree.add(node, step)
-        node.expanded, node.visit_count = True, 1
-        node.num_tokens, node.logprob = share
-        share = (0, 0.0)  # the tokens of a sample are booked on its first step: their sum is what counts
         if reason is not None:
-            node.rejected, node.terminal = reason, "dead_end"
-            return node
-        done.append(step)
-    if node.parent < 0 or step_format.END_OF_CODE not in done[-1].text:
+            return [*ran, _Ran(Step(text=parsed.text, code=parsed.code), reason)]
+        done = [r.step for r in ran]
+        execution = await env.execute([s.code for s in done], parsed.code)
+        closes = execution.ok and stop == step_format.END_OF_CODE
+        seen = step_format.observation(printed(done, execution)) if closes else ""
+        step = Step(text=parsed.text, code=parsed.code, observation=seen, execution=execution)
+        ran.append(_Ran(step, None if execution.ok else execution.error or execution.status))
+        if not execution.ok:
+            return ran
+    return ran
+
+
+def _add_program(tree: Tree, completion: Completion, program: list[_Ran]) -> Node:
+    """Adds a program's steps to the tree; returns the last, terminal unless an answer may follow."""
+    node = tree.root
+    for ran in program:
+        node = tree.add(node, ran.step)
+        node.expanded, node.visit_count, node.rejected = True, 1, ran.rejected
+    first = tree.path(node)[0]  # the tokens of a sample are booked on its first step: their sum is what counts
+    first.num_tokens, first.logprob = completion.num_tokens, completion.logprob
+    if node.rejected is not None or not program[-1].step.text.endswith(step_format.END_OF_CODE):
         node.terminal = "dead_end"
-        return node
-    reply = (await env.propose(tree.prefix(node), 1, settings))[0]
-    text = reply.text + (reply.stop or "")
-    reason = step_format.malformed(text, reply.stop, code_is_closed=True)
-    node = tree.add(node, step_format.step_from_text(text))
-    node.visit_count, node.num_tokens, node.logprob = 1, reply.num_tokens, reply.logprob
-    node.rejected, node.terminal = reason, "dead_end" if reason else "answer"
     return node
 
 
-async def _grade(env: Environment, ends: list[Node]) -> None:
-    for node in ends:
-        answer = node.step.answer if node.step else None
-        node.correct = answer is not None and (await env.grade(env.reference, answer)).equal
+def _add_reply(tree: Tree, node: Node, replies: Sequence[Completion]) -> Node:
+    """Adds the policy's answer to a closed program; returns the node where the solution ends."""
+    if not replies:
+        node.terminal = "dead_end"
+        return node
+    reply = replies[0]
+    text = reply.text + (reply.stop or "")
+    node = tree.add(node, step_format.step_from_text(text))
+    node.visit_count, node.num_tokens, node.logprob = 1, reply.num_tokens, reply.logprob
+    node.rejected = step_format.malformed(text, reply.stop, code_is_closed=True)
+    node.terminal = "dead_end" if node.rejected else "answer"
+    return node
+
+
+async def _grade(env: Environment, answered: list[Node]) -> None:
+    by_text: dict[str | None, list[Node]] = {}
+    for node in answered:
+        by_text.setdefault(node.step.answer if node.step else None, []).append(node)
+    verdicts = await asyncio.gather(*(env.is_correct(text) for text in by_text))
+    for nodes, correct in zip(by_text.values(), verdicts, strict=True):
+        for node in nodes:
+            node.correct = correct
 
 
 async def _score_steps(env: Environment, tree: Tree, ends: list[Node]) -> None:
@@ -93,4 +130,4 @@ async def _score_steps(env: Environment, tree: Tree, ends: list[Node]) -> None:
     if texts:
         for nodes, score in zip(texts.values(), await env.score(list(texts)), strict=True):
             for node in nodes:
-                node.ppm_score = score.value
+                node.ppm_score = score.value if score else None

@@ -1,0 +1,171 @@
+"""Trees grown over the fakes, for the tests: by the public fake policy, or by a script worked out by hand.
+
+A script is a table from the path of a node to the candidates that the policy proposes there. A path is the labels of
+its steps joined by "/" ("" is the root); a label tells what the step is:
+
+    a     code that runs            a.    code that runs and closes the code
+    a!    code that fails           a!.   code that fails and closes the code
+    a?    no stop marker            =7    an answer, \\boxed{7}          =     an answer without a box
+
+A candidate list may be given for all paths of one depth: "*" for depth 1, "*/*" for depth 2, and so on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rstar_math import steps
+from rstar_math.config import SearchSettings
+from rstar_math.engines.base import Engine, Generation, Score, Scorer
+from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
+from rstar_math.execution.base import Executor
+from rstar_math.execution.fake import FakeExecutor
+from rstar_math.grading.base import Grader
+from rstar_math.grading.fake import FakeGrader
+from rstar_math.search.environment import Environment
+from rstar_math.search.strategies import strategy
+from rstar_math.store.records import tree_to_row
+from rstar_math.tree import Node, Tree
+from rstar_math.types import Completion, Problem, SamplingParams
+
+_LABEL = re.compile(r"# (\S+)")
+
+
+def label(node: Node) -> str:
+    """The label of a scripted node."""
+    assert node.step is not None
+    return label_of(node.step.text)
+
+
+def label_of(step_text: str) -> str:
+    """The label of a scripted step."""
+    found = _LABEL.search(step_text)
+    assert found is not None, step_text
+    return found.group(1)
+
+
+def path_of(tree: Tree, node: Node) -> str:
+    """The path of a scripted node."""
+    return "/".join(label(n) for n in tree.path(node))
+
+
+def at(tree: Tree, path: str) -> Node:
+    """The node of a scripted tree at a path."""
+    found = [node for node in tree.nodes if path_of(tree, node) == path]
+    assert len(found) == 1, f"{len(found)} nodes at {path!r}"
+    return found[0]
+
+
+def completion_of(name: str) -> Completion:
+    """The candidate that a label stands for; every one of them counts as 10 tokens."""
+    text = f"\n# {name}\n"
+    if name.startswith("="):
+        boxed = rf"\boxed{{{name[1:]}}}" if name[1:] else "unclear"
+        return Completion(f"{text}{steps.ANSWER}It is {boxed}.", steps.END_OF_ANSWER, 10, -1.0)
+    if name.endswith("?"):
+        return Completion(text, None, 10, -1.0)
+    if "!" in name:
+        text += "print(missing)\n"
+    elif name.endswith("."):
+        text += "print(1)\n"
+    return Completion(text, steps.END_OF_CODE if name.endswith(".") else steps.END_OF_STEP, 10, -1.0)
+
+
+class ScriptedEngine:
+    """A policy that proposes what a script says, the list repeated where more candidates are asked for."""
+
+    def __init__(self, script: Mapping[str, Sequence[str]]) -> None:
+        self._script = script
+        self.num_requests = 0
+
+    async def generate(self, prompt: str, params: SamplingParams) -> Generation:
+        self.num_requests += 1
+        labels = _labels(prompt)
+        names = self._script.get("/".join(labels)) or self._script["/".join("*" * len(labels))]
+        return Generation(tuple(completion_of(names[i % len(names)]) for i in range(params.n)), 5)
+
+    async def aclose(self) -> None:
+        pass
+
+
+class ScriptedScorer:
+    """A reward model whose value is given for each path (0 where none is given)."""
+
+    def __init__(self, scores: Mapping[str, float]) -> None:
+        self._scores = scores
+
+    async def score(self, texts: Sequence[str]) -> list[Score]:
+        values = [self._scores.get("/".join(_labels(text)), 0.0) for text in texts]
+        return [Score(logit=value, value=value, num_tokens=3) for value in values]
+
+    async def aclose(self) -> None:
+        pass
+
+
+def _labels(text: str) -> list[str]:
+    _, response = steps.split_prompt(text)
+    return [label_of(step.text) for step in steps.parse(response.removeprefix(steps.CODE))]
+
+
+def grow_script(
+    script: Mapping[str, Sequence[str]],
+    search: Mapping[str, Any],
+    reference: str | None = "7",
+    scores: Mapping[str, float] | None = None,
+    strategy_name: str = "mcts",
+) -> Tree:
+    """Grows a tree over a scripted policy; `search` holds the settings that differ from the plain paper's.
+
+    As many candidates are drawn as the root's list has, unless `search` says otherwise.
+    """
+    plain = {"num_candidates": len(script[""]), "use_ppm": scores is not None}
+    env = Environment(
+        Problem("scripted", "A scripted question?", reference),
+        ScriptedEngine(script),
+        FakeExecutor(),
+        FakeGrader(),
+        None if scores is None else ScriptedScorer(scores),
+    )
+    return asyncio.run(strategy(strategy_name)(env, SearchSettings.model_validate({**plain, **search})))
+
+
+def fake_environment(
+    problem: Problem,
+    seed: int = 0,
+    policy: FakePolicy | None = None,
+    engine: Engine | None = None,
+    executor: Executor | None = None,
+    grader: Grader | None = None,
+    scorer: Scorer | None = None,
+) -> Environment:
+    """An environment of fakes; with a reward model."""
+    return Environment(
+        problem,
+        engine or FakeEngine(policy),
+        executor or FakeExecutor(),
+        grader or FakeGrader(),
+        scorer or FakeScorer(),
+        seed,
+    )
+
+
+def grow_fake(
+    strategy_name: str,
+    search: SearchSettings,
+    policy: FakePolicy | None = None,
+    problem_id: str = "p",
+    seed: int = 0,
+) -> Tree:
+    """Grows one tree over the fake policy; the reference is 1."""
+    env = fake_environment(Problem(problem_id, f"Question {problem_id}?", "1"), seed, policy)
+    return asyncio.run(strategy(strategy_name)(env, search))
+
+
+def timeless_row(tree: Tree) -> dict[str, Any]:
+    """Everything about a tree but the time that it took."""
+    row = tree_to_row(tree)
+    del row["cost"]["seconds"], row["cost"]["cpu_seconds"]
+    return row

@@ -185,44 +185,46 @@ def _accuracies(rows: Sequence[Row], column: str) -> dict[str, Accuracy]:
 
 
 def summary_table(summary: Summary) -> TextTable:
-    """Accuracy, difference and cost of every line."""
-    rows = []
-    names = [(r.benchmark, r.model) for r in summary.rows]
-    for i, r in enumerate(summary.rows):
-        same = i > 0 and names[i - 1] == names[i]
-        rows.append(
-            (
-                "" if same else f"{r.benchmark}, {r.model}",
-                r.strategy,
-                count(r.num_graded),
-                _percent_interval(r.accuracy),
-                NONE if r.difference is None else _points_interval(r.difference),
-                count(r.mean.tokens_generated),
-                count(r.mean.tokens_scored),
-                seconds(r.mean.cpu_seconds),
-                seconds(r.mean.seconds),
-            )
+    """Accuracy and difference of every line."""
+    rows = [
+        (
+            *_heading(summary, i),
+            count(r.num_graded),
+            _percent_interval(r.accuracy),
+            NONE if r.difference is None else _points_interval(r.difference),
         )
+        for i, r in enumerate(summary.rows)
+    ]
+    columns = (*_HEADING, Column("problems"), Column("accuracy, %"), Column("over the first strategy"))
+    note = "95 % intervals: Wilson; differences are paired over the same problems, bootstrap."
+    return TextTable("Accuracy", columns, tuple(rows), note=note, sections=_sections(summary))
+
+
+def cost_table(summary: Summary) -> TextTable:
+    """What one answer costs, on average, in every line."""
+    rows = [
+        (
+            *_heading(summary, i),
+            count(r.mean.tokens_generated),
+            count(r.mean.tokens_scored),
+            f"{r.mean.model_calls:.1f}",
+            f"{r.mean.executions:.1f}",
+            seconds(r.mean.cpu_seconds),
+            seconds(r.mean.seconds),
+        )
+        for i, r in enumerate(summary.rows)
+    ]
     columns = (
-        Column("benchmark, model", is_text=True),
-        Column("strategy", is_text=True),
-        Column("problems"),
-        Column("accuracy, %"),
-        Column("over the first"),
-        Column("gen.", "tokens"),
+        *_HEADING,
+        Column("generated", "tokens"),
         Column("scored", "tokens"),
+        Column("calls", "model"),
+        Column("executions"),
         Column("CPU", "seconds"),
         Column("wall", "seconds"),
     )
-    ends = tuple(i for i in range(len(names) - 1) if names[i] != names[i + 1])
-    return TextTable(
-        "Evaluation",
-        columns,
-        tuple(rows),
-        note="95 % intervals: Wilson; differences paired over the same problems, bootstrap. Tokens and seconds: mean "
-        "of one answer. CPU seconds: executing and grading.",
-        sections=ends,
-    )
+    note = "CPU seconds: executing and grading. Wall seconds: of one answer, many of which run side by side."
+    return TextTable("Cost of one answer, mean", columns, tuple(rows), note=note, sections=_sections(summary))
 
 
 def groups_table(summary: Summary, by: str) -> TextTable | None:
@@ -232,17 +234,27 @@ def groups_table(summary: Summary, by: str) -> TextTable | None:
     if not names:
         return None
     rows = []
-    for r, found in zip(summary.rows, tables, strict=True):
+    for i, found in enumerate(tables):
         cells = [percent(found[name].accuracy.value) if name in found else NONE for name in names]
         sizes = [str(found[name].num_problems) if name in found else "0" for name in names]
-        rows.append((f"{r.benchmark}, {r.model}", r.strategy, *cells, " / ".join(sizes)))
-    columns = (
-        Column("benchmark, model", is_text=True),
-        Column("strategy", is_text=True),
-        *(Column(n) for n in names),
-        Column("problems"),
-    )
-    return TextTable(f"Accuracy by {by}, %", columns, tuple(rows))
+        rows.append((*_heading(summary, i), *cells, " / ".join(sizes)))
+    columns = (*_HEADING, *(Column(n) for n in names), Column("problems"))
+    return TextTable(f"Accuracy by {by}, %", columns, tuple(rows), sections=_sections(summary))
+
+
+_HEADING = (Column("benchmark", is_text=True), Column("model", is_text=True), Column("strategy", is_text=True))
+
+
+def _heading(summary: Summary, i: int) -> tuple[str, str, str]:
+    """Benchmark, model and strategy of a line; what the line above says is not said again."""
+    row = summary.rows[i]
+    same = i > 0 and (summary.rows[i - 1].benchmark, summary.rows[i - 1].model) == (row.benchmark, row.model)
+    return ("", "", row.strategy) if same else (row.benchmark, row.model, row.strategy)
+
+
+def _sections(summary: Summary) -> tuple[int, ...]:
+    names = [(r.benchmark, r.model) for r in summary.rows]
+    return tuple(i for i in range(len(names) - 1) if names[i] != names[i + 1])
 
 
 def sure_lines(summary: Summary) -> list[str]:
@@ -259,12 +271,18 @@ def sure_lines(summary: Summary) -> list[str]:
 
 def evaluation_tables(summary: Summary) -> list[TextTable]:
     """All tables of an evaluation, in the order in which they are read."""
-    found = (summary_table(summary), groups_table(summary, "tier"), groups_table(summary, "part"))
+    found = (
+        summary_table(summary),
+        groups_table(summary, "tier"),
+        groups_table(summary, "part"),
+        cost_table(summary),
+    )
     return [table for table in found if table is not None]
 
 
-def print_summary(console: Console, summary: Summary) -> None:
+def print_evaluation(console: Console, rows: Iterable[Row]) -> None:
     """Prints the tables of an evaluation."""
+    summary = summarise(rows)
     for table in evaluation_tables(summary):
         console.print(to_rich(table))
         console.print()
@@ -277,8 +295,9 @@ def summary_markdown(summary: Summary) -> str:
     return "\n".join([*(to_markdown(t) for t in evaluation_tables(summary)), *sure_lines(summary)])
 
 
-def write_summary(folder: Path, summary: Summary) -> None:
+def write_evaluation(folder: Path, rows: Iterable[Row]) -> None:
     """Writes `summary.json` and `summary.md`, each whole or not at all."""
+    summary = summarise(rows)
     write_json(folder / "summary.json", json.loads(summary.model_dump_json()))
     write_text(folder / "summary.md", summary_markdown(summary))
 

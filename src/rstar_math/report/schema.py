@@ -36,7 +36,7 @@ class ProblemSetUsed(Numbers):
 
     name: str
     num_problems: Count
-    sha256: str = Field(description="of the ids, questions and answers")
+    sha256: str = Field(description="of the ids, questions and answers, first 16 hex digits")
 
 
 class BaseNumbers(Numbers):

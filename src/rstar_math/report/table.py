@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 NONE = "-"
 """What stands where a value was not computed."""
 
+_MIN_NAME_WIDTH = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -75,11 +77,15 @@ def to_rich(table: TextTable) -> rich.table.Table:
         padding=(0, 1),
     )
     previous = ""
-    for column in table.columns:
+    for i, column in enumerate(table.columns):
         group = "" if column.group == previous else column.group
         previous = column.group
         heading = Text(f"{group}\n{column.name}" if has_groups else column.name)
-        shown.add_column(heading, justify="left" if column.is_text else "right", no_wrap=True)
+        if column.is_text:  # on a narrow terminal long names fold, numbers are never cut
+            width = max([len(column.name), *(len(row[i]) for row in table.rows)])
+            shown.add_column(heading, overflow="fold", min_width=min(width, _MIN_NAME_WIDTH))
+        else:
+            shown.add_column(heading, justify="right", no_wrap=True)
     for i, row in enumerate(table.rows):
         shown.add_row(*(Text(cell) for cell in row), end_section=i in table.sections)
     return shown

@@ -11,7 +11,7 @@ class Progress:
     """Tells nothing; the base of those that do."""
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
-        """Begins a stage of `total` items (problems, optimiser steps), `done` of which an earlier start has finished."""
+        """Begins a stage of `total` items (problems, optimiser steps), `done` of them finished before."""
 
     def advance(self, tokens: int = 0, solved: bool | None = None, note: str = "") -> None:
         """One more item is done."""

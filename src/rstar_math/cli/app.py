@@ -222,14 +222,11 @@ def grade(
 
 
 @pocket.command()
-def pretrain(
-    out: Out,
-    seed: Seed = 0,
-) -> None:
+def pretrain(out: Out, settings: Set = None) -> None:
     """Make the base model of the pocket scale again, from nothing."""
     from rstar_math.cli.stages import pretrain_command
 
-    pretrain_command(out, seed)
+    pretrain_command(out, settings or [])
 
 
 @pocket.command()

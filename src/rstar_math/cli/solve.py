@@ -99,7 +99,7 @@ def _print(solution: Solution, example: Problem | None) -> None:
         console.print(Text(f"Confidence: {100 * solution.confidence:.0f} % of the vote{doubt}"))
     cost = solution.cost
     console.print(
-        f"Cost: {cost.tokens_generated:,} tokens generated, {cost.tokens_scored:,} scored, {cost.model_calls} model calls, "
-        f"{cost.executions} executions, {cost.seconds:.1f} s",
+        f"Cost: {cost.tokens_generated:,} tokens generated, {cost.tokens_scored:,} scored, "
+        f"{cost.model_calls} model calls, {cost.executions} executions, {cost.seconds:.1f} s",
         style="dim",
     )

@@ -174,13 +174,25 @@ def ppm_command(
     _print_made({**asdict(made), **accuracy}, out)
 
 
-def pretrain_command(out: Path, seed: int) -> None:
+def pretrain_command(out: Path, changes: Sequence[str]) -> None:
     """Makes the pocket base from nothing."""
-    from rstar_math.pocket.pretrain import pretrain
+    from rstar_math.pocket.pretrain import PretrainProgress, PretrainSettings, pretrain
 
-    progress = progress_display.for_terminal()
-    made = pretrain(out, seed=seed, progress=progress_display.Steps(progress, "pretraining"))
-    _print_made(asdict(made), out)
+    settings = changed(PretrainSettings(), changes)
+    display = progress_display.for_terminal()
+    told = 0
+
+    def show(at: PretrainProgress) -> None:
+        nonlocal told
+        if told == 0:
+            display.start("pretraining", at.num_steps)
+        for _ in range(at.step - told):
+            display.advance(note=f"loss {at.loss:.3f}, {at.num_tokens / at.seconds:,.0f} tokens/s")
+        told = at.step
+
+    num_dropped = pretrain(out, settings, show)
+    display.finish()
+    _print_made({"demonstrations too long to train on": num_dropped}, out)
 
 
 def _print_made(made: dict[str, object], out: Path) -> None:

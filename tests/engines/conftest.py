@@ -1,89 +1,19 @@
-"""Tiny randomly initialised checkpoints with a byte-level tokenizer that knows the step format's markers."""
+"""Checkpoints of the engine tests, made once for all of them."""
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    PreTrainedTokenizerFast,
-)
 
-from rstar_math import steps
+from tests.engines.tiny_checkpoints import ARCHITECTURES, save_checkpoint
 
 torch.set_num_threads(1)
-
-_CORPUS = [
-    steps.prompt("Ann has 12 apples and buys 30 more. How many apples does she have?"),
-    "\n# Step 1: add the apples\ntotal = 12 + 30\n",
-    "\n# Now print the final answer\nprint(total * 2 - 7)\n",
-    f"{steps.ANSWER}From the result, the total is \\boxed{{42}}.{steps.END_OF_ANSWER}",
-    "for i in range(10):\n    x = i // 3 % 4\n",
-]
-
-_SIZES: dict[str, Any] = {
-    "vocab_size": 0,  # the tokenizer's
-    "hidden_size": 48,
-    "intermediate_size": 96,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 256,
-    "initializer_range": 0.3,  # wide enough that the next token depends on the context
-    "pad_token_id": 0,
-    "eos_token_id": 1,
-    "bos_token_id": None,
-}
-_ARCHITECTURES: dict[str, dict[str, Any]] = {
-    "llama": {"tie_word_embeddings": True},
-    "qwen2": {"tie_word_embeddings": False, "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}},
-    "phi3": {},
-}
-
-
-def make_tokenizer(markers: tuple[str, ...] = steps.MARKERS) -> PreTrainedTokenizerFast:
-    """A byte-level tokenizer of some 350 tokens."""
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    backend.train_from_iterator(
-        _CORPUS,
-        trainers.BpeTrainer(
-            vocab_size=350,
-            special_tokens=["<pad>", "<eos>", *markers],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-    )
-    return PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="<pad>", eos_token="<eos>")
-
-
-def save_checkpoint(
-    folder: Path, architecture: str, *, markers: tuple[str, ...] = steps.MARKERS, num_labels: int = 0, seed: int = 0
-) -> Path:
-    """Saves a random checkpoint; with `num_labels`, a sequence classifier."""
-    tokenizer = make_tokenizer(markers)
-    settings = {**_SIZES, "vocab_size": len(tokenizer), **_ARCHITECTURES[architecture]}
-    config = AutoConfig.for_model(architecture, **settings, **({"num_labels": num_labels} if num_labels else {}))
-    torch.manual_seed(seed)
-    kind = AutoModelForSequenceClassification if num_labels else AutoModelForCausalLM
-    kind.from_config(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of random causal LMs by architecture; phi3 is one that runs through transformers."""
     root = tmp_path_factory.mktemp("checkpoints")
-    return {name: save_checkpoint(root / name, name) for name in _ARCHITECTURES}
+    return {name: save_checkpoint(root / name, name) for name in ARCHITECTURES}

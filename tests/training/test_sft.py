@@ -167,11 +167,14 @@ def test_epochs_become_steps() -> None:
     assert loop.num_optimiser_steps(settings(num_steps=7), num_rows=10) == 7
 
 
-def test_groups_of_like_width() -> None:
-    widths = [100, 30, 96, 95, 31, 128]
-    # padded to 128, a row of 96 fills three quarters, one of 95 does not
-    assert loop.groups_of_like_width([0, 1, 2, 3, 4, 5], widths, None) == [[5, 0, 2], [3], [4, 1]]
-    assert loop.groups_of_like_width([0, 2, 5], widths, 2) == [[5, 0], [2]]
+def test_groups_of_like_width_by_hand() -> None:
+    widths = [320, 30, 300, 256, 31, 10]
+    # at 320, 320, 256 | 32, 32, 32: 320 * 3 + 256 + 32 * 3 + 256 = 1568. Alone at 256, the fourth row would save 64 and
+    # cost a pass of 256; the three short ones at 320 would save a pass and cost 288 each
+    assert loop.groups_of_like_width([0, 1, 2, 3, 4, 5], widths, None) == [[0, 2, 3], [4, 1, 5]]
+    assert loop.groups_of_like_width([3, 5, 0, 2], widths, 2) == [[0, 2], [3, 5]]
+    assert loop.groups_of_like_width([4, 2], widths, 1) == [[2], [4]]
+    assert loop.groups_of_like_width([], widths, None) == []
 
 
 def test_dropout_acts_in_training_only(tiny_checkpoint: Path) -> None:

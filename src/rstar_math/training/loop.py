@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 WIDTH_STEP = 32
 """Rows are padded to a multiple of this many tokens: few shapes, or the kernel caches of CPU back ends grow."""
 
-MIN_FILL = 0.75
-"""Rows share a forward pass only where the shortest is at least this share of the longest."""
+PASS_OVERHEAD_TOKENS = 256
+"""What one more forward and backward pass costs, in tokens of a longer one (about 40 ms at 1 M parameters)."""
 
 
 class Progress(Protocol):
@@ -143,25 +143,31 @@ def padded_width(num_tokens: int) -> int:
 def groups_of_like_width(rows: Iterable[int], widths: Sequence[int], max_rows: int | None) -> list[list[int]]:
     """Splits a batch into forward passes of rows that are about equally long, the longest first.
 
-    Batches stay random draws (sorting whole epochs by length would make batches of one tier), and little is padded.
+    Padding is weighed against `PASS_OVERHEAD_TOKENS` for every pass, and the cheapest split is taken. So batches can
+    stay random draws (sorting whole epochs by length would make batches of one tier), and little is padded.
 
     Args:
       rows: indices of the batch's rows.
       widths: tokens of every row, by index.
       max_rows: most rows of one forward pass; None for no limit.
     """
+    ordered = sorted(rows, key=lambda row: (-widths[row], row))
+    cheapest = [0] + [0] * len(ordered)  # padded tokens and overhead of the first i rows
+    cut_before = [0] * (len(ordered) + 1)  # where the last of their groups starts
+    for end in range(1, len(ordered) + 1):
+        first = 0 if max_rows is None else max(0, end - max_rows)
+        costs = [
+            cheapest[start] + padded_width(widths[ordered[start]]) * (end - start) + PASS_OVERHEAD_TOKENS
+            for start in range(first, end)
+        ]
+        cheapest[end] = min(costs)
+        cut_before[end] = first + costs.index(cheapest[end])
     groups: list[list[int]] = []
-    for row in sorted(rows, key=lambda r: (-widths[r], r)):
-        group = groups[-1] if groups else []
-        if (
-            group
-            and (max_rows is None or len(group) < max_rows)
-            and widths[row] >= MIN_FILL * padded_width(widths[group[0]])
-        ):
-            group.append(row)
-        else:
-            groups.append([row])
-    return groups
+    end = len(ordered)
+    while end:
+        groups.append(ordered[cut_before[end] : end])
+        end = cut_before[end]
+    return groups[::-1]
 
 
 def optimise(

@@ -193,7 +193,7 @@ def train_reward_model(
 
         num_steps = loop.num_optimiser_steps(settings, train.num_problems)
         steps_per_epoch = -(-train.num_problems // settings.batch_size)
-        eval_every = max(1, steps_per_epoch // settings.evals_per_epoch)
+        eval_every = -(-steps_per_epoch // settings.evals_per_epoch)
         evaluations: list[Evaluation] = []
         best: Evaluation | None = None
         best_weights: dict[str, Tensor] = {}

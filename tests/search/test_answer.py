@@ -1,0 +1,180 @@
+"""Answering: the reference is out of sight, trees are fresh, equivalent answers vote together."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from rstar_math.config import AnsweringSettings, SearchSettings
+from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
+from rstar_math.errors import ConfigError
+from rstar_math.execution.fake import FakeExecutor
+from rstar_math.grading.fake import FakeGrader
+from rstar_math.search.answer import answer, equivalence_classes
+from rstar_math.search.environment import Environment
+from rstar_math.types import Problem, Verdict
+from tests.growing import ScriptedEngine, ScriptedScorer, path_of
+
+SECRET = "424242"
+
+
+class Spy:
+    """Makes environments and keeps them; notes whatever their adapters were given."""
+
+    def __init__(self, policy: FakePolicy | None = None) -> None:
+        self.seen: list[str] = []
+        self.environments: list[Environment] = []
+        spy = self
+
+        class SpyingEngine(FakeEngine):
+            async def generate(self, prompt: str, params: Any) -> Any:
+                spy.seen.append(prompt)
+                return await super().generate(prompt, params)
+
+        class SpyingScorer(FakeScorer):
+            async def score(self, texts: Any) -> Any:
+                spy.seen.extend(texts)
+                return await super().score(texts)
+
+        class SpyingGrader(FakeGrader):
+            async def grade(self, gold: str, prediction: str | None) -> Verdict:
+                spy.seen += [gold, str(prediction)]
+                return await super().grade(gold, prediction)
+
+        self._parts = SpyingEngine(policy), FakeExecutor(), SpyingGrader(), SpyingScorer()
+
+    def environment(self, problem: Problem, seed: int) -> Environment:
+        assert problem.answer is None
+        engine, executor, grader, scorer = self._parts
+        self.environments.append(Environment(problem, engine, executor, grader, scorer, seed))
+        return self.environments[-1]
+
+
+SEARCH = SearchSettings(num_rollouts=6, num_candidates=4, terminal_value="ppm")
+PROBLEM = Problem("p", "Question?", SECRET, tier="gsm")
+
+
+@pytest.mark.parametrize("name", ["mcts", "sample", "greedy"])
+def test_no_search_ever_sees_the_reference(name: str) -> None:
+    spy = Spy()
+    settings = AnsweringSettings(search=SEARCH, num_trees=2, selector="vote")
+    solution, trees = asyncio.run(answer(PROBLEM, spy.environment, name, settings, seed=0))
+    assert spy.seen
+    assert not any(SECRET in text for text in spy.seen)
+    assert all(tree.problem == Problem("p", "Question?", None, tier="gsm") for tree in trees)
+    assert all(node.correct is None for tree in trees for node in tree.nodes)
+    assert all(trajectory.correct is None for trajectory in solution.candidates)
+
+
+def test_an_answer_does_not_depend_on_the_reference() -> None:
+    settings = AnsweringSettings(search=SEARCH)
+    found = [
+        asyncio.run(answer(Problem("p", "Question?", a), Spy().environment, "mcts", settings, seed=1))[0].candidates
+        for a in ("0", "1", None)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert found[0]
+
+
+def test_to_search_by_the_reference_is_refused() -> None:
+    settings = AnsweringSettings(search=SEARCH.model_copy(update={"terminal_value": "reference"}))
+    with pytest.raises(ConfigError, match="has no reference answer"):
+        asyncio.run(answer(PROBLEM, Spy(FakePolicy(error_rate=0)).environment, "mcts", settings, seed=0))
+
+
+def test_trees_are_fresh_and_their_cost_adds_up() -> None:
+    spy = Spy()
+    settings = AnsweringSettings(search=SEARCH, num_trees=3, selector="vote")
+    solution, trees = asyncio.run(answer(PROBLEM, spy.environment, "mcts", settings, seed=40))
+    assert [tree.seed for tree in trees] == [40, 41, 42]
+    assert len({str([n.step for n in tree.nodes]) for tree in trees}) == 3
+    assert solution.cost.tokens_generated == sum(tree.cost.tokens_generated for tree in trees)
+    assert solution.cost.grades == sum(env.cost.grades for env in spy.environments) > 0
+    assert len(solution.candidates) == sum(len(tree.trajectories()) for tree in trees)
+
+
+SCRIPT = {"": ["a.", "b.", "c."], "a.": ["=7"], "b.": ["=8"], "c.": ["=7"]}
+SCORES = {"a./=7": 0.0, "b./=8": 0.4, "c./=7": -0.6, "c.": 0.9}
+
+
+def _answer(
+    script: dict[str, list[str]], scores: dict[str, float], settings: AnsweringSettings, strategy: str = "mcts"
+) -> Any:
+    def environment(problem: Problem, seed: int) -> Environment:
+        return Environment(problem, ScriptedEngine(script), FakeExecutor(), FakeGrader(), ScriptedScorer(scores), seed)
+
+    return asyncio.run(answer(PROBLEM, environment, strategy, settings, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("selector", "chosen", "share"),
+    [
+        ("best", "8", 0.7 / 1.4),  # weights (1 + s) / 2: 0.5, 0.7, 0.2
+        (
+            "vote",
+            "7",
+            0.7 / 1.4,
+        ),  # 0.5 + 0.2 against 0.7: a tie goes to the class that came first, c. (0.9 at the start)
+        ("majority", "7", 2 / 3),
+    ],
+)
+def test_a_choice_by_hand(selector: str, chosen: str, share: float) -> None:
+    search = SearchSettings(num_rollouts=3, num_candidates=3, terminal_value="ppm")
+    settings = AnsweringSettings.model_validate({"search": search, "selector": selector})
+    solution, (tree,) = _answer(SCRIPT, SCORES, settings)
+    assert solution.answer == chosen
+    assert solution.confidence == pytest.approx(share)
+    assert solution.trajectory is solution.candidates[0]
+    assert solution.reasoning_trace == solution.trajectory.steps
+    last = path_of(tree, tree.nodes[solution.trajectory.node_path[-1]])
+    assert last == {"8": "b./=8", "7": "a./=7"}[chosen]  # within its class, the trajectory with the best score
+    others = [t.ppm_score for t in solution.candidates[1:]]
+    assert others == sorted(others, reverse=True)
+
+
+def test_candidates_are_ordered_by_the_aggregate_that_chose() -> None:
+    # minimum over the steps: a. 0.0, b. -0.5 (its last score is the best), c. -0.6
+    scores = {"a./=7": 0.1, "b.": -0.5, "b./=8": 0.8, "c./=7": -0.6}
+    search = SearchSettings(num_rollouts=3, num_candidates=3, terminal_value="ppm")
+    settings = AnsweringSettings(search=search, selector="best", aggregate="min")
+    solution, _ = _answer(SCRIPT, scores, settings)
+    assert [min(t.ppm_scores) for t in solution.candidates] == [0.0, -0.5, -0.6]
+    assert [t.answer for t in solution.candidates] == ["7", "8", "7"]
+
+
+def test_nothing_finished_is_no_answer() -> None:
+    search = SearchSettings(num_rollouts=3, num_candidates=2, terminal_value="ppm")
+    solution, (tree,) = _answer({"": ["a!", "b?"]}, {}, AnsweringSettings(search=search))
+    assert (solution.answer, solution.trajectory, solution.reasoning_trace) == (None, None, ())
+    assert solution.confidence == 0
+    assert solution.cost.tokens_generated == tree.cost.tokens_generated == 20
+
+
+def test_answers_without_a_box_are_kept_but_never_chosen() -> None:
+    search = SearchSettings(num_rollouts=3, num_candidates=3, terminal_value="ppm")
+    script = {"": ["a.", "b.", "c."], "a.": ["="], "b.": ["="], "c.": ["=7"]}
+    scores = {"a./=": 0.9, "b./=": 0.9, "c./=7": -0.9}
+    solution, _ = _answer(script, scores, AnsweringSettings(search=search, selector="majority"))
+    assert (solution.answer, solution.confidence) == ("7", 1.0)
+    assert [t.answer for t in solution.candidates] == ["7", None, None]
+
+
+def test_a_strategy_that_is_not_known() -> None:
+    with pytest.raises(ConfigError, match="strategy 'beam' is not known; choose from greedy, sample, mcts"):
+        _answer(SCRIPT, SCORES, AnsweringSettings(), strategy="beam")
+
+
+def test_equivalence_classes() -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    async def grade(gold: str, prediction: str | None) -> Verdict:
+        asked.append((gold, prediction))
+        return Verdict(equal=float(gold) == float(str(prediction)), rule="number")
+
+    answers = ["1", None, "2", "1.0", "2", None, "3", "1.0"]
+    assert asyncio.run(equivalence_classes(answers, grade)) == [0, 1, 2, 0, 2, 5, 6, 0]
+    # one question per new text and class that stood before it
+    assert asked == [("1", "2"), ("1", "1.0"), ("1", "3"), ("2", "3")]
+    assert asyncio.run(equivalence_classes([], grade)) == []

@@ -27,9 +27,9 @@ def load_recipe(name_or_path: str) -> Recipe:
       ConfigError: no such recipe, not YAML, an unknown key (the nearest known one is named) or a value not allowed.
     """
     path = Path(name_or_path)
-    if not path.exists():
+    if not path.is_file() and str(path.parent) in (".", "recipes"):  # a mistyped path is no name
         path = _SHIPPED / f"{path.stem}.yaml"
-    if not path.exists():
+    if not path.is_file():
         raise ConfigError(f"no recipe {name_or_path!r}: it is neither a file nor one of {', '.join(shipped_recipes())}")
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,0 +1,146 @@
+"""Statistics, against numbers worked by hand or by another formula."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rstar_math.metrics import (
+    Interval,
+    confidence_threshold,
+    mean_by_group,
+    paired_difference,
+    pass_at_k,
+    precision_and_coverage,
+    wilson,
+)
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "num_correct", "k", "expected"),
+    [(4, 1, 1, 0.25), (4, 1, 2, 0.5), (5, 2, 3, 0.9), (3, 0, 3, 0.0), (3, 1, 3, 1.0), (10, 5, 2, 1 - 10 / 45)],
+)
+def test_pass_at_k_by_hand(num_samples: int, num_correct: int, k: int, expected: float) -> None:
+    assert pass_at_k(num_samples, num_correct, k) == pytest.approx(expected)
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(st.integers(1, 80), st.data())
+def test_pass_at_k_is_the_product_formula(num_samples: int, data: st.DataObject) -> None:
+    num_correct = data.draw(st.integers(0, num_samples))
+    k = data.draw(st.integers(1, num_samples))
+    all_wrong = math.prod(max(0.0, 1 - k / i) for i in range(num_samples - num_correct + 1, num_samples + 1))
+    assert pass_at_k(num_samples, num_correct, k) == pytest.approx(1 - all_wrong)
+
+
+@pytest.mark.parametrize("k", [0, 5, -1])
+def test_pass_at_k_needs_enough_samples(k: int) -> None:
+    with pytest.raises(ValueError, match=f"k is {k}; it must be between 1 and the number of samples, 4"):
+        pass_at_k(4, 1, k)
+
+
+@pytest.mark.parametrize(
+    ("num_correct", "num_total", "low", "high"),
+    [
+        (8, 10, 0.49016, 0.94332),
+        (0, 10, 0.0, 0.27753),
+        (10, 10, 0.72247, 1.0),
+        (50, 100, 0.40383, 0.59617),
+        (1, 1, 0.20655, 1.0),
+    ],
+)
+def test_wilson_against_scipys(num_correct: int, num_total: int, low: float, high: float) -> None:
+    interval = wilson(num_correct, num_total)
+    assert interval.value == num_correct / num_total
+    assert interval.low == pytest.approx(low, abs=1e-4)
+    assert interval.high == pytest.approx(high, abs=1e-4)
+
+
+def test_wilson_of_nothing() -> None:
+    assert wilson(0, 0) == Interval(0.0, 0.0, 1.0)
+
+
+def test_interval_excludes_zero() -> None:
+    assert Interval(0.2, 0.1, 0.3).excludes_zero
+    assert Interval(-0.2, -0.3, -0.1).excludes_zero
+    assert not Interval(0.2, 0.0, 0.3).excludes_zero
+    assert not Interval(0.0, -0.1, 0.1).excludes_zero
+
+
+def test_paired_difference_by_hand() -> None:
+    interval = paired_difference([1, 1, 0, 1], [0, 1, 0, 0])
+    assert interval.value == 0.5
+    assert interval.low == 0.0  # of four draws from (1, 0, 0, 1), about 1 in 16 has only zeros
+    assert interval.high == 1.0
+    assert paired_difference([1, 0], [1, 0]) == Interval(0.0, 0.0, 0.0)
+    assert paired_difference([1, 1, 1], [0, 0, 0]) == Interval(1.0, 1.0, 1.0)
+    assert paired_difference([1, 0, 1], [0, 0, 0], seed=3) == paired_difference([1, 0, 1], [0, 0, 0], seed=3)
+
+
+def test_paired_difference_is_paired() -> None:
+    # the same totals; a wins on ten problems, or wins on 160 and loses on 150
+    one_way = paired_difference([1] * 10 + [0] * 290, [0] * 300)
+    both_ways = paired_difference([1] * 160 + [0] * 140, [0] * 150 + [1] * 150)
+    assert one_way.value == pytest.approx(both_ways.value + 0.0) == pytest.approx(10 / 300)
+    assert one_way.excludes_zero
+    assert not both_ways.excludes_zero
+
+
+def test_paired_difference_covers_the_truth() -> None:
+    """Of 200 repeated experiments with a known difference of 0.1, about 95 % of the intervals hold it."""
+    rng = random.Random(1)
+    covered = 0
+    for _ in range(200):
+        a = [float(rng.random() < 0.6) for _ in range(80)]
+        b = [float(rng.random() < 0.5) for _ in range(80)]
+        interval = paired_difference(a, b, num_resamples=300)
+        covered += interval.low <= 0.1 <= interval.high
+    assert 0.90 <= covered / 200 <= 0.99
+
+
+@pytest.mark.parametrize(("a", "b"), [([], []), ([1.0], [1.0, 0.0])])
+def test_paired_difference_needs_the_same_problems(a: list[float], b: list[float]) -> None:
+    with pytest.raises(ValueError, match="paired outcomes need the same problems"):
+        paired_difference(a, b)
+
+
+def test_mean_by_group() -> None:
+    values = {"a": 1.0, "b": 0.0, "c": 1.0, "d": 0.5}
+    means = mean_by_group(values, {"a": "math", "b": "gsm", "c": "math", "d": None})
+    assert means == {"math": 1.0, "gsm": 0.0, "all": 0.625}
+    assert list(means) == ["math", "gsm", "all"]
+    assert mean_by_group({}, {}) == {}
+
+
+CONFIDENCES = [0.2, 0.9, 0.5, 0.7, 0.5]
+CORRECT = [False, True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "precision", "coverage"),
+    [(0.0, 0.6, 1.0), (0.5, 0.75, 0.8), (0.51, 1.0, 0.4), (0.9, 1.0, 0.2), (0.95, None, 0.0)],
+)
+def test_precision_and_coverage(threshold: float, precision: float | None, coverage: float) -> None:
+    assert precision_and_coverage(CONFIDENCES, CORRECT, threshold) == (precision, coverage)
+
+
+@pytest.mark.parametrize(
+    ("target", "threshold"),
+    [(0.5, 0.2), (0.6, 0.2), (0.7, 0.5), (0.75, 0.5), (0.8, 0.7), (1.0, 0.7)],
+)
+def test_confidence_threshold(target: float, threshold: float) -> None:
+    assert confidence_threshold(CONFIDENCES, CORRECT, target) == threshold
+
+
+def test_a_target_out_of_reach_takes_the_highest_precision() -> None:
+    # precision: 0.4 at 0.1, 0.5 at 0.2, 2/3 at 0.3, 0.5 at 0.8, 0 at 0.9
+    confidences, correct = [0.9, 0.8, 0.3, 0.2, 0.1], [False, True, True, False, False]
+    assert confidence_threshold(confidences, correct, 0.9) == 0.3
+    # the same precision everywhere: the most coverage
+    assert confidence_threshold([0.1, 0.5, 0.9], [False] * 3, 0.9) == 0.1
+    assert confidence_threshold([], [], 0.9) == 1.0
+    assert precision_and_coverage([], [], 0.5) == (None, 0.0)

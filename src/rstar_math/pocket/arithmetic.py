@@ -10,6 +10,7 @@ import ast
 import math
 import operator
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 _BINARY: Mapping[type[ast.operator], Callable[[int, int], int]] = {
     ast.Add: operator.add,
@@ -55,7 +56,7 @@ def run(code: str, namespace: Namespace) -> str:
       TypeError: a construct that demonstrations do not use; the family is written wrongly.
     """
     printed: list[str] = []
-    for statement in ast.parse(code).body:
+    for statement in _statements(code):
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value):
                 namespace.variables[name] = _value(value, namespace)
@@ -66,6 +67,11 @@ def run(code: str, namespace: Namespace) -> str:
             case _:
                 raise TypeError(f"demonstrations do not use {ast.unparse(statement)!r}")
     return "".join(printed)
+
+
+@lru_cache(maxsize=4_096)
+def _statements(code: str) -> tuple[ast.stmt, ...]:
+    return tuple(ast.parse(code).body)  # the steps of a problem are run many times over, with other mistakes before them
 
 
 def _value(node: ast.expr, namespace: Namespace) -> int:

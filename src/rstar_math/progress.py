@@ -81,10 +81,10 @@ class BarProgress(LineProgress):
     def __init__(self) -> None:
         super().__init__(sys.stderr, every_s=0.2)
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
         self._bar = Progress(BarColumn(bar_width=30), TextColumn("{task.description}"), console=Console(stderr=True))
-        self._task = None
+        self._task: TaskID | None = None
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
         super().start(stage, total, done)

@@ -11,6 +11,7 @@ from rstar_math.config import RuntimeSettings
 from rstar_math.engines.base import Engine, Scorer
 from rstar_math.execution.base import Executor
 from rstar_math.grading.base import Grader
+from rstar_math.models import Policy
 from rstar_math.search.environment import Environment
 from rstar_math.types import Problem
 
@@ -62,12 +63,12 @@ def open_grader() -> Grader:
 
 
 def open_workbench(
-    policy: Path, ppm: Path | None, runtime: RuntimeSettings, device: str | None = None, num_slots: int | None = None
+    policy: Policy, ppm: Path | None, runtime: RuntimeSettings, device: str | None = None, num_slots: int | None = None
 ) -> Workbench:
     """Loads the models of a search.
 
     Args:
-      policy: folder of the policy.
+      policy: folder of the policy, or how to reach and prompt it.
       ppm: folder of the process preference model, or None.
       runtime: the machine.
       device: overrides `runtime.device`, for one worker among several.
@@ -77,17 +78,12 @@ def open_workbench(
       ModelError: a folder is missing or unfit.
       SandboxError: steps cannot be executed safely on this machine.
     """
-    from rstar_math.engines.loading import load_engine, load_scorer
+    from rstar_math.engines.choosing import open_policy
+    from rstar_math.engines.loading import load_scorer
 
     device = device or runtime.device
-    engine = load_engine(
-        policy,
-        device=device,
-        dtype=runtime.dtype,
-        max_batch_rows=runtime.max_batch_rows,
-        deterministic=runtime.deterministic,
-    )
+    engine = open_policy(policy, runtime, device)
     scorer = None
     if ppm is not None:
-        scorer = load_scorer(ppm, device=device, dtype=runtime.dtype, deterministic=runtime.deterministic)
+        scorer = load_scorer(ppm, device=device, dtype=runtime.dtype)
     return Workbench(engine, open_executor(runtime, num_slots), open_grader(), scorer)

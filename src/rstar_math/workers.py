@@ -24,6 +24,7 @@ from typing import Any, Self
 
 from rstar_math.config import AnsweringSettings, RuntimeSettings, SearchSettings
 from rstar_math.errors import EngineError, RStarError
+from rstar_math.models import Policy
 from rstar_math.search.answer import answer
 from rstar_math.search.strategies import strategy
 from rstar_math.tree import Tree
@@ -37,7 +38,7 @@ _MAX_DEATHS = 3
 class SearchJob:
     """Grow one tree for each problem, its reference in view: data for training."""
 
-    policy: Path
+    policy: Policy
     ppm: Path | None
     strategy: str
     settings: SearchSettings
@@ -47,7 +48,7 @@ class SearchJob:
 class AnswerJob:
     """Answer each problem without its reference, then grade the answer: evaluation."""
 
-    policy: Path
+    policy: Policy
     ppm: Path | None
     strategy: str
     settings: AnsweringSettings
@@ -244,7 +245,9 @@ def _serve(connection: Connection, runtime: RuntimeSettings, device: str, num_wo
     """The life of a worker process: jobs and tasks in, results out, until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     import torch
+    import transformers
 
+    transformers.utils.logging.disable_progress_bar()
     if device == "cpu":
         torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // num_workers))
     asyncio.run(_Server(connection, runtime, device, num_workers).run())
@@ -258,7 +261,7 @@ class _Server:
         self._num_slots = max(1, len(os.sched_getaffinity(0)) // num_workers)
         self._inbox: asyncio.Queue[object] = asyncio.Queue()
         self._bench: Workbench | None = None
-        self._models: tuple[Path, Path | None] | None = None
+        self._models: tuple[Policy, Path | None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -298,10 +301,9 @@ class _Server:
             self._bench = None
         try:
             self._bench = open_workbench(job.policy, job.ppm, self._runtime, self._device, self._num_slots)
-            self._models = (job.policy, job.ppm)
         except Exception as error:  # told to the parent, for every task that wants these models
-            self._bench, self._models = None, None
             self._opening_error = _told(error)
+        self._models = (job.policy, job.ppm)
 
     async def _do(self, number: int, job: Job, task: Task) -> None:
         result: object

@@ -2,24 +2,181 @@
 
 from __future__ import annotations
 
+import re
 import time
+from fractions import Fraction
 
+from rstar_math.grading import guards, texts
+from rstar_math.grading.compare import Match, compare
+from rstar_math.grading.guards import UnparsedError
+from rstar_math.grading.kinds import Constant, Group, Named, Node, Number
+from rstar_math.grading.normalise import normalised, unmarked
+from rstar_math.grading.parse import parse
 from rstar_math.grading.policy import DEFAULT, Policy
 from rstar_math.grading.shortcut import shortcut
 from rstar_math.types import Verdict
+
+_DECIMAL_COMMA = re.compile(r"[^,\d()\[\]]*\d+,\d+[^,\d()\[\]]*")
+_THOUSANDS = re.compile(r"\d,\d{3}(?!\d)")
 
 
 def equivalent(gold: str, prediction: str | None, policy: Policy = DEFAULT) -> Verdict:
     """Decides whether `prediction` means the same as the reference `gold`, and names the rule that decided.
 
-    Not bounded in time by itself: where inputs are not trusted, ask a `GradingPool`.
+    The cost of what it evaluates is bounded (`guards`), its time is not enforced: for that, ask a `GradingPool`.
     """
     started = time.process_time()
     decided = shortcut(gold, prediction)
     if decided is not None:
         return decided
     assert prediction is not None
+    try:
+        found = _compared(gold, prediction, policy)
+    except RecursionError:
+        found = Match(False, "too_deep")
+    return Verdict(equal=found.equal, rule=found.rule, contested=found.contested, seconds=time.process_time() - started)
+
+
+def _compared(gold: str, prediction: str, policy: Policy) -> Match:
+    """The rules from the cheapest to the dearest."""
+    if texts.is_failure(prediction) and not texts.is_failure(gold):
+        return Match(False, "failure_message")
+    if max(len(gold), len(prediction)) > guards.MAX_CHARS:
+        return Match(gold.split() == prediction.split(), "long_text")
+    left, right = normalised(gold), normalised(prediction)
+    if left and left == right:
+        return Match(True, "same_text")
+    if not right:
+        return Match(False, "no_answer")
+    as_whole = _compared_as_whole(left, right, policy)
+    if as_whole is not None:
+        return as_whole
+    first, second = _read(left), _read(right)
+    refused: Match | None = None
+    if first is not None and second is not None:
+        found = compare(first, second, policy)
+        if found.equal:
+            return found
+        other = _other_readings(left, right, first, second, policy)
+        if other is not None and (other.equal or not found.contested):
+            return other
+        refused = found
+    words = _compared_as_text(left, right, first, second, policy)
+    if words.equal or words.contested:
+        return words
+    if refused is not None:
+        return refused
+    if _is_formula(left) and _is_formula(right):
+        return _compared_by_math_verify(gold, prediction)
+    return words
+
+
+def _compared_as_whole(left: str, right: str, policy: Policy) -> Match | None:
+    """Letters of choices, times and dates, which are no formulas whatever they look like."""
+    letters = texts.choices(left)
+    if letters is not None:
+        chosen = texts.chosen(right)
+        if chosen is not None and (len(letters) == 1) == (len(chosen) == 1):
+            return Match(letters == chosen, "choice")
+        if chosen is not None and len(letters) > 1:
+            return Match(False, "choice")
+    first, second = texts.clock(left), texts.clock(right)
+    if first is not None and second is not None:
+        return _compared_times(first, second, policy)
+    dates = texts.date(left), texts.date(right)
+    if dates[0] is not None and dates[1] is not None:
+        same = dates[0][1:] == dates[1][1:] and (None in (dates[0][0], dates[1][0]) or dates[0][0] == dates[1][0])
+        return Match(same, "date")
+    return None
+
+
+def _compared_times(first: texts.Clock, second: texts.Clock, policy: Policy) -> Match:
+    if first == second:
+        return Match(True, "clock")
+    if first.minute != second.minute or (first.second or 0) != (second.second or 0):
+        return Match(False, "clock")
+    hours = first.hour, second.hour
+    one_is_bare = bool(first.half) != bool(second.half)
+    if hours[0] != hours[1] and not (one_is_bare and hours[0] % 12 == hours[1] % 12):
+        return Match(False, "clock")
+    return Match(policy.missing_seconds, "missing_seconds", contested=True)
+
+
+def _read(text: str) -> Node | None:
+    """The node of a formula, or of words that are as good as one."""
+    node = _parsed(text)
+    return Named("reals") if node is None and texts.meaning(text) == "all reals" else node
+
+
+def _parsed(text: str, *, group_thousands: bool = True) -> Node | None:
+    try:
+        return parse(text, group_thousands=group_thousands)
+    except UnparsedError:
+        return None
+
+
+def _other_readings(left: str, right: str, first: Node, second: Node, policy: Policy) -> Match | None:
+    """Commas that may be decimal marks, or separate what looks like thousands."""
+    for text, node, other, is_gold in ((left, first, second, True), (right, second, first, False)):
+        if _THOUSANDS.search(text) and isinstance(other, Group):
+            apart = _parsed(text, group_thousands=False)
+            if apart is not None and apart != node:
+                found = compare(apart, other, policy) if is_gold else compare(other, apart, policy)
+                if found.equal:
+                    return found
+        if _DECIMAL_COMMA.fullmatch(text):
+            decimal = _parsed(text.replace(",", "."))
+            if decimal is not None and not isinstance(other, Group):
+                found = compare(decimal, other, policy) if is_gold else compare(other, decimal, policy)
+                if found.equal:
+                    return Match(policy.decimal_comma, "decimal_comma", contested=True)
+    return None
+
+
+def _compared_as_text(left: str, right: str, first: Node | None, second: Node | None, policy: Policy) -> Match:
+    """Words: the same but for case and punctuation, phrases of one meaning, numbers that are spelled out."""
+    if (first is None or second is None) and texts.same_words(left, right):
+        return Match(True, "text")
+    meanings = _meaning(left, first), _meaning(right, second)
+    if None not in meanings:
+        if meanings[0] == meanings[1] == "no solution":
+            both_words = all(re.search(r"[a-z]{2}", text) and "\\" not in text for text in (left, right))
+            if both_words and unmarked(left).split()[0].lower() == unmarked(right).split()[0].lower():
+                return Match(True, "text")
+            return Match(policy.no_solution, "no_solution", contested=True)
+        if meanings[0] == meanings[1]:
+            return Match(policy.truth_words, "truth_words" if meanings[0] in {"true", "false"} else "phrase", True)
+        return Match(False, "text")
+    for text, node in ((left, second), (right, first)):
+        if node is None:
+            continue
+        number = texts.number_in_words(text)
+        if number is not None:
+            found = compare(Number(Fraction(number)), node, policy)
+            return Match(policy.number_words, "number_words", True) if found.equal else Match(False, "number_words")
+    return Match(False, "text" if first is None or second is None else "kind")
+
+
+def _meaning(text: str, node: Node | None) -> str | None:
+    if node is not None:
+        if isinstance(node, Named):
+            return {"empty": "no solution", "reals": "all reals"}.get(node.name, node.name)
+        if node == Constant("zoo"):
+            return "undefined"
+        if isinstance(node, Group) and not node.items:
+            return "no solution"
+    return texts.meaning(text)
+
+
+def _is_formula(text: str) -> bool:
+    """Whether a text that cannot be parsed is a formula rather than prose."""
+    words = re.findall(r"⟦|(?<![\\a-zA-Z])[a-z]{4,}", text)
+    return len(words) <= 1 and bool(re.search(r"[\d\\=<>^]", text))
+
+
+def _compared_by_math_verify(gold: str, prediction: str) -> Match:
+    if not (guards.fit_for_math_verify(gold) and guards.fit_for_math_verify(prediction)):
+        return Match(False, "unreadable")
     from rstar_math.grading.symbolic import math_verify_equal
 
-    equal = math_verify_equal(gold, prediction)
-    return Verdict(equal=equal, rule="math_verify", seconds=time.process_time() - started)
+    return Match(math_verify_equal(gold, prediction), "math_verify")

@@ -1,0 +1,828 @@
+"""Comparison by kind: what the reference is settles what the prediction may mean."""
+
+# ruff: noqa: SIM905  (word lists read better as text)
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from rstar_math.grading import guards, realsets, symbolic, units
+from rstar_math.grading.evaluate import Evaluator, NotRationalError, context, exact
+from rstar_math.grading.guards import NotNumericError, TooLargeError, UndefinedError
+from rstar_math.grading.kinds import (
+    EXPRESSIONS,
+    MINUS_ONE,
+    Based,
+    Call,
+    Constant,
+    Group,
+    Mapping,
+    Matrix,
+    Named,
+    Node,
+    Number,
+    Opaque,
+    Percent,
+    Power,
+    Product,
+    Quantity,
+    Ratio,
+    Relation,
+    SetOperation,
+    Sum,
+    Symbol,
+    symbols,
+    walk,
+)
+from rstar_math.grading.parse import matrix_rows
+from rstar_math.grading.policy import Policy
+
+DOUBLE_PRECISION = 1e-12
+"""Relative error of a float that was computed in double precision, in a few operations."""
+
+FLOAT_DIGITS = 10
+"""A decimal written with at least this many significant digits stands for a float, not for itself."""
+
+_FUNCTION_NAMES = frozenset(("f g h F G H P p q s u v w y C A V S T R Q D L N W a b c d r t x z").split())
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The outcome of one comparison.
+
+    Attributes:
+      equal: whether both mean the same.
+      rule: what decided.
+      contested: whether the policy had a say.
+    """
+
+    equal: bool
+    rule: str
+    contested: bool = False
+
+
+def compare(gold: Node, prediction: Node, policy: Policy) -> Match:
+    """Whether a prediction means the same as the reference."""
+    return _Comparison(policy).compare(gold, prediction)
+
+
+class _Comparison:
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def _contested(self, matter: str) -> Match:
+        return Match(self._policy.allows(matter), matter, contested=True)
+
+    def compare(self, gold: Node, prediction: Node) -> Match:
+        """The comparison of two nodes, by the kind of the reference."""
+        gold, prediction = settled(gold), settled(prediction)
+        if gold == prediction and not _has_undefined(gold):
+            return Match(True, "same_structure")
+        if _is_equation(gold) or _is_equation(prediction):
+            return self._equations(gold, prediction)
+        if realsets.is_conditional(gold) or realsets.is_conditional(prediction):
+            return self._sets(gold, prediction)
+        if isinstance(gold, Mapping) or isinstance(prediction, Mapping):
+            return self._mappings(gold, prediction)
+        if isinstance(gold, Matrix) or isinstance(prediction, Matrix):
+            return self._matrices(gold, prediction)
+        if isinstance(gold, Group):
+            return self._groups(gold, prediction)
+        if isinstance(prediction, Group):
+            if prediction.bracket in {"", "[", "{"} and len(prediction.items) > 1:
+                return self._repeated(gold, prediction)
+            return Match(False, "number_of_answers")
+        return self._scalars(gold, prediction)
+
+    # equations
+
+    def _equations(self, gold: Node, prediction: Node) -> Match:
+        """Values with their names, values without, and equations that are answers themselves."""
+        gold_values, prediction_values = _stated_values(gold), _stated_values(prediction)
+        refused: Match | None = None
+        for gold_value in gold_values:
+            for prediction_value in prediction_values:
+                found = self.compare(gold_value, prediction_value)
+                if found.equal:
+                    return self._with_names(gold, prediction, found)
+                if found.contested:
+                    refused = found
+        if isinstance(gold, Relation) and isinstance(prediction, Relation):
+            if _as_zero(gold) is not None and _as_zero(prediction) is not None:
+                first, second = _as_zero(gold), _as_zero(prediction)
+                assert first is not None
+                assert second is not None
+                if symbolic.proportional(first, second):
+                    return Match(True, "equation")
+            return refused or Match(False, "equation")
+        if isinstance(gold, Relation) and realsets.is_conditional(prediction):
+            return self._sets(gold, prediction)
+        calculated = self._calculation(gold, prediction)
+        return calculated or refused or Match(False, "equation")
+
+    def _with_names(self, gold: Node, prediction: Node, found: Match) -> Match:
+        """Equal values; contested where the names before them differ."""
+        names = [_name(node) for node in (gold, prediction)]
+        if all(name is not None for name in names) and names[0] != names[1]:
+            single = [name for name in names if name is not None and len(name) == 1 and name.islower()]
+            if len(single) == 2:
+                return self._contested("other_name")
+        return Match(True, found.rule, found.contested)
+
+    def _calculation(self, gold: Node, prediction: Node) -> Match | None:
+        """An equation between numbers that holds, against a number: 8 = 8 against 8."""
+        for equation, value in ((gold, prediction), (prediction, gold)):
+            if not isinstance(equation, Relation) or isinstance(value, Relation) or symbols(equation):
+                continue
+            sides = equation.sides
+            if not all(isinstance(side, EXPRESSIONS) for side in sides):
+                continue
+            first = self.compare(value, sides[-1])
+            if first.equal and all(self.compare(sides[-1], side).equal for side in sides[:-1]):
+                return self._contested("calculation")
+        return None
+
+    # sets of real numbers
+
+    def _sets(self, gold: Node, prediction: Node) -> Match:
+        left, right = realsets.pieces(gold), realsets.pieces(prediction)
+        if left is None or right is None:
+            return self._conditions(gold, prediction)
+        if _is_scalar(gold) or _is_scalar(prediction):
+            return Match(False, "interval")
+        if len(left) != len(right):
+            return Match(False, "interval")
+        contested = False
+        for a, b in zip(left, right, strict=True):
+            if (a.low_closed, a.high_closed) != (b.low_closed, b.high_closed):
+                return Match(False, "interval_ends")
+            for first, second in ((a.low, b.low), (a.high, b.high)):
+                found = self._expressions(first, second)
+                if not found.equal:
+                    return Match(False, "interval", found.contested)
+                contested |= found.contested
+        return Match(True, "interval", contested)
+
+    def _conditions(self, gold: Node, prediction: Node) -> Match:
+        """Intervals and inequalities with variables in their bounds, or in several variables."""
+        if isinstance(gold, SetOperation) and isinstance(prediction, SetOperation):
+            if gold.operator != prediction.operator or len(gold.parts) != len(prediction.parts):
+                return Match(False, "set_operation")
+            return self._matching(gold.parts, prediction.parts, "set_operation")
+        if isinstance(gold, realsets.Range) and isinstance(prediction, realsets.Range):
+            if (gold.low_closed, gold.high_closed) != (prediction.low_closed, prediction.high_closed):
+                return Match(False, "interval_ends")
+            return self._in_order((gold.low, gold.high), (prediction.low, prediction.high), "interval")
+        if isinstance(gold, Group) and isinstance(prediction, Group) and gold.bracket == prediction.bracket:
+            return self._in_order(gold.items, prediction.items, "interval")
+        if isinstance(gold, Relation) and isinstance(prediction, Relation):
+            return self._inequalities(gold, prediction)
+        return Match(False, "set")
+
+    def _inequalities(self, gold: Relation, prediction: Relation) -> Match:
+        """Two inequalities as f > 0 with proportional f, or chains side by side."""
+        first, second = _as_positive(gold), _as_positive(prediction)
+        if first and second:
+            same = first[1] == second[1] and symbolic.proportional(first[0], second[0], positive=True)
+            return Match(same, "inequality")
+        for relation in (prediction, _reversed(prediction)):
+            if gold.operators == relation.operators:
+                found = self._in_order(gold.sides, relation.sides, "inequality")
+                if found.equal:
+                    return found
+        return Match(False, "inequality")
+
+    # named values, matrices
+
+    def _mappings(self, gold: Node, prediction: Node) -> Match:
+        left = _named_values(gold)
+        right = _named_values(prediction)
+        if left is not None and right is not None:
+            if left.keys() == right.keys():
+                return self._in_order([left[name] for name in left], [right[name] for name in left], "named_values")
+            return Match(False, "named_values")
+        named, other = (left, prediction) if left is not None else (right, gold)
+        if named is None or not isinstance(other, Group) or len(other.items) != len(named):
+            return Match(False, "named_values")
+        if left is not None:  # the reference gives its values in the order that it means
+            return self._in_order(tuple(named.values()), other.items, "named_values")
+        return self._in_order(other.items, tuple(named[name] for name in sorted(named)), "named_values")
+
+    def _matrices(self, gold: Node, prediction: Node) -> Match:
+        left, right = _rows(gold), _rows(prediction)
+        if left is not None and right is not None:
+            if _shape(left) == _shape(right):
+                return self._in_order(_cells(left), _cells(right), "matrix")
+            if 1 in _shape(left) and _shape(left) == tuple(reversed(_shape(right))):
+                found = self._in_order(_cells(left), _cells(right), "matrix")
+                return self._contested("transposed_vector") if found.equal else Match(False, "matrix")
+            return Match(False, "matrix")
+        rows, flat = (left, prediction) if left is not None else (right, gold)
+        if rows is None or not isinstance(flat, Group) or flat.bracket == "{" or 1 not in _shape(rows):
+            if rows is not None and _shape(rows) == (1, 1):
+                return self.compare(_cells(rows)[0] if left is not None else gold, prediction if left else rows[0][0])
+            return Match(False, "matrix")
+        if left is not None:
+            found = self._in_order(_cells(rows), flat.items, "matrix")
+        else:
+            found = self._in_order(flat.items, _cells(rows), "matrix")
+        return self._contested("flat_vector") if found.equal else found
+
+    # tuples, lists, sets
+
+    def _groups(self, gold: Group, prediction: Node) -> Match:
+        if not isinstance(prediction, Group):
+            return Match(False, "number_of_answers")
+        if gold.bracket in {"(", "<"}:
+            return self._tuples(gold, prediction)
+        if gold.bracket == "[" and len(gold.items) == 2 and prediction.bracket in {"[", "("}:
+            # most likely a closed interval: in order, and never equal to an open one
+            if prediction.bracket == "(":
+                return Match(False, "interval_ends")
+            return self._in_order(gold.items, prediction.items, "list")
+        if prediction.bracket in {"(", "<"}:
+            found = self._answers(gold, prediction)
+            return self._contested("list_for_tuple") if found.equal else found
+        return self._answers(gold, prediction)
+
+    def _tuples(self, gold: Group, prediction: Group) -> Match:
+        if len(gold.items) != len(prediction.items):
+            return Match(False, "tuple")
+        if prediction.bracket == "{":
+            return Match(False, "tuple")
+        found = self._in_order(gold.items, prediction.items, "tuple")
+        if found.equal and prediction.bracket in {"[", ""}:
+            return self._contested("list_for_tuple")
+        return found
+
+    def _answers(self, gold: Group, prediction: Group) -> Match:
+        """Several answers in any order."""
+        if not gold.items or not prediction.items:
+            return Match(gold.items == prediction.items, "empty_set")
+        if len(gold.items) == len(prediction.items):
+            return self._matching(gold.items, prediction.items, "answers")
+        if len(prediction.items) > len(gold.items):
+            return self._repeated(gold, prediction)
+        return Match(False, "number_of_answers")
+
+    def _repeated(self, gold: Node, prediction: Group) -> Match:
+        """A prediction that gives some answer more than once."""
+        if len(prediction.items) > guards.MAX_ITEMS:
+            return Match(False, "number_of_answers")
+        kept: list[Node] = []
+        for item in prediction.items:
+            if not any(self.compare(item, other).equal for other in kept):
+                kept.append(item)
+        items = gold.items if isinstance(gold, Group) else (gold,)
+        if len(kept) != len(items) or len(kept) == len(prediction.items):
+            return Match(False, "number_of_answers")
+        found = self._matching(items, tuple(kept), "answers")
+        return self._contested("repeated_answers") if found.equal else Match(False, "number_of_answers")
+
+    def _matching(self, gold: Sequence[Node], prediction: Sequence[Node], rule: str) -> Match:
+        """Whether the two sides pair off, whatever their order."""
+        if len(gold) != len(prediction):
+            return Match(False, "number_of_answers")
+        if len(gold) > guards.MAX_ITEMS:
+            return self._in_order(gold, prediction, rule)
+        known: dict[tuple[int, int], Match] = {}
+
+        def outcome(i: int, j: int) -> Match:
+            if (i, j) not in known:
+                known[i, j] = self.compare(gold[i], prediction[j])
+            return known[i, j]
+
+        taken: dict[int, int] = {}  # index in the prediction -> index in the reference
+        for i in range(len(gold)):
+            if not _augmented(i, len(prediction), lambda a, b: outcome(a, b).equal, taken, set()):
+                contested = any(outcome(i, j).contested for j in range(len(prediction)))
+                return Match(False, rule, contested)
+        contested = any(outcome(i, j).contested for j, i in taken.items())
+        return Match(True, rule, contested)
+
+    def _in_order(self, gold: Sequence[Node], prediction: Sequence[Node], rule: str) -> Match:
+        if len(gold) != len(prediction):
+            return Match(False, rule)
+        found = Match(True, rule)
+        for first, second in zip(gold, prediction, strict=True):
+            current = self.compare(first, second)
+            if not current.equal:
+                if not current.contested:
+                    return Match(False, rule)
+                found = Match(False, rule, contested=True)
+            elif current.contested and found.equal:
+                found = Match(True, rule, contested=True)
+        return found
+
+    # single values
+
+    def _scalars(self, gold: Node, prediction: Node) -> Match:
+        if isinstance(gold, Based) or isinstance(prediction, Based):
+            return self._based(gold, prediction)
+        if isinstance(gold, Quantity) or isinstance(prediction, Quantity):
+            return self._quantities(gold, prediction)
+        if isinstance(gold, Percent) or isinstance(prediction, Percent):
+            return self._percents(gold, prediction)
+        if isinstance(gold, Ratio) or isinstance(prediction, Ratio):
+            return self._ratios(gold, prediction)
+        if isinstance(gold, (Named, Opaque)) or isinstance(prediction, (Named, Opaque)):
+            return Match(False, "kind")
+        return self._expressions(gold, prediction)
+
+    def _based(self, gold: Node, prediction: Node) -> Match:
+        if isinstance(gold, Based) and isinstance(prediction, Based):
+            if gold.base == prediction.base:
+                return Match(gold.digits == prediction.digits, "base")
+            same = int(gold.digits, gold.base) == int(prediction.digits, prediction.base)
+            return self._contested("base_values") if same else Match(False, "base")
+        based, other = (gold, prediction) if isinstance(gold, Based) else (prediction, gold)
+        assert isinstance(based, Based)
+        if isinstance(other, Number) and not other.digits and other.value.denominator == 1:
+            if based.digits == str(other.value.numerator):
+                return Match(True, "base") if based.base == 10 else self._contested("implied_base")
+            if int(based.digits, based.base) == other.value:
+                return self._contested("base_values")
+        return Match(False, "base")
+
+    def _quantities(self, gold: Node, prediction: Node) -> Match:
+        """Numbers with units, which may be added or dropped."""
+        amounts = [node.amount if isinstance(node, Quantity) else node for node in (gold, prediction)]
+        found_units = [node.unit if isinstance(node, Quantity) else "" for node in (gold, prediction)]
+        for node, other in ((gold, prediction), (prediction, gold)):
+            if not isinstance(node, Quantity) or node.product is None or isinstance(other, Quantity):
+                continue
+            if symbols(other):
+                return self.compare(*((node.product, other) if node is gold else (other, node.product)))
+        if not all(_is_scalar(amount) for amount in amounts):
+            return self.compare(*amounts) if amounts != [gold, prediction] else Match(False, "unit")
+        found = self._scalars(amounts[0], amounts[1])
+        if found.equal and units.differ(found_units[0], found_units[1]):
+            return self._contested("unit_mismatch")
+        rule = "unit" if found.rule in {"exact", "same_structure"} and found_units != ["", ""] else found.rule
+        return Match(found.equal, rule, found.contested)
+
+    def _percents(self, gold: Node, prediction: Node) -> Match:
+        if isinstance(gold, Percent) and isinstance(prediction, Percent):
+            found = self._scalars(gold.amount, prediction.amount)
+            return Match(found.equal, "percent", found.contested)
+        found = self._expressions(gold, prediction)
+        if found.equal:
+            return Match(True, "percent", found.contested)
+        bare = [node.amount if isinstance(node, Percent) else node for node in (gold, prediction)]
+        if self._expressions(bare[0], bare[1]).equal:
+            return self._contested("percent_as_number")
+        return Match(False, "percent")
+
+    def _ratios(self, gold: Node, prediction: Node) -> Match:
+        if isinstance(gold, Ratio) and isinstance(prediction, Ratio):
+            if len(gold.parts) != len(prediction.parts):
+                return Match(False, "ratio")
+            found = self._in_order(gold.parts, prediction.parts, "ratio")
+            if found.equal:
+                return found
+            # a : b = c : d where a d = b c
+            first, second = gold.parts[0], prediction.parts[0]
+            left = [Product((part, second)) for part in gold.parts]
+            right = [Product((part, first)) for part in prediction.parts]
+            if not (isinstance(first, EXPRESSIONS) and isinstance(second, EXPRESSIONS)):
+                return Match(False, "ratio")
+            return self._in_order(left, right, "ratio")
+        ratio, other = (gold, prediction) if isinstance(gold, Ratio) else (prediction, gold)
+        assert isinstance(ratio, Ratio)
+        if len(ratio.parts) == 2 and all(isinstance(part, EXPRESSIONS) for part in (*ratio.parts, other)):
+            quotient = Product((ratio.parts[0], Power(ratio.parts[1], MINUS_ONE)))
+            if self._expressions(quotient, other).equal:
+                return self._contested("quotient_for_ratio")
+        return Match(False, "ratio")
+
+    def _expressions(self, gold: Node, prediction: Node) -> Match:
+        """Two expressions: numbers exactly or to the precision written, others at points."""
+        if gold == prediction and not _has_undefined(gold):
+            return Match(True, "same_structure")
+        if symbols(gold) or symbols(prediction):
+            return self._symbolic(gold, prediction)
+        try:
+            return self._numbers(gold, prediction)
+        except UndefinedError:
+            return Match(False, "undefined_value")
+        except NotNumericError:
+            return Match(False, "no_value")
+        except TooLargeError:
+            return self._logarithms(gold, prediction)
+
+    def _numbers(self, gold: Node, prediction: Node) -> Match:
+        try:
+            first, second = exact(gold), exact(prediction)
+            if first == second:
+                return Match(True, "exact")
+            if not _decimals(gold) and not _decimals(prediction):
+                return Match(False, "exact")
+        except (NotRationalError, TooLargeError):
+            has_log = _has_bare_log(gold) or _has_bare_log(prediction)
+            for common_log in (False, True) if has_log else (False,):
+                if _equal_to_many_bits(gold, prediction, common_log=common_log):
+                    return Match(True, "exact")
+        noise = self._float_noise(gold, prediction)
+        if noise is not None:
+            return noise
+        rounded = self._rounded(gold, prediction) or self._rounded(prediction, gold)
+        if rounded is not None:
+            return rounded
+        return self._degrees(gold, prediction) or Match(False, "number")
+
+    def _float_noise(self, gold: Node, prediction: Node) -> Match | None:
+        """Equality to double precision, where one side is written with as many digits as a float has."""
+        tolerance = max(_written_precision(gold), _written_precision(prediction))
+        if not tolerance:
+            return None
+        mp = context()
+        for common_log in (False, True):
+            first = Evaluator(200, common_log=common_log)(gold)
+            second = Evaluator(200, common_log=common_log)(prediction)
+            if not (mp.isfinite(first) and mp.isfinite(second)):
+                return None
+            distance, scale = abs(first - second), max(abs(first), abs(second))
+            if distance <= DOUBLE_PRECISION * scale or (min(abs(first), abs(second)) == 0 and scale < 1e-14):
+                return Match(True, "double_precision")
+            if distance <= tolerance * scale:
+                if _correctly_rounded(gold, second) or _correctly_rounded(prediction, first):
+                    return Match(True, "double_precision")
+                return self._contested("float_noise")
+            if not (_has_bare_log(gold) or _has_bare_log(prediction)):
+                return None
+        return None
+
+    def _rounded(self, decimal: Node, other: Node) -> Match | None:
+        """A decimal that is the correct rounding of the other value."""
+        literal = _bare_decimal(decimal)
+        if literal is None:
+            return None
+        mp = context()
+        try:
+            value = Evaluator(200)(other)
+        except (NotNumericError, UndefinedError):
+            return None
+        if mp.im(value) != 0 or not mp.isfinite(value) or literal.digits < 3:
+            return None
+        places = self._policy.rounded_decimals
+        if places is not None and _correctly_rounded(literal, value, Fraction(1, 10**places)):
+            # a program that rounds drops the zeros at the end (13.764 for 13.76396); finer decimals must be right too
+            allowed = literal.last_place >= Fraction(1, 10**places) or _correctly_rounded(literal, value)
+        elif _correctly_rounded(literal, value) and literal.last_place <= Fraction(1, 10**3):
+            allowed = False
+        else:
+            return None
+        return Match(allowed, "rounded_decimals", contested=True)
+
+    def _degrees(self, gold: Node, prediction: Node) -> Match | None:
+        for degrees, other in ((gold, prediction), (prediction, gold)):
+            if isinstance(degrees, Call) and degrees.name == "degrees" and Constant("pi") in set(walk(other)):
+                radians = Product((degrees.arguments[0], Constant("pi"), Number(Fraction(1, 180))))
+                if _equal_to_many_bits(radians, other, common_log=False):
+                    return self._contested("radians_for_degrees")
+        return None
+
+    def _symbolic(self, gold: Node, prediction: Node) -> Match:
+        tolerance = 10 * max(_written_precision(gold), _written_precision(prediction))
+        found = symbolic.identical(gold, prediction, tolerance)
+        if not found and (_has_bare_log(gold) or _has_bare_log(prediction)):
+            found = symbolic.identical(gold, prediction, tolerance, common_log=True)
+        if found:
+            return Match(True, "identity")
+        if symbolic.identical_at_integers(gold, prediction):
+            return self._contested("integer_variables") if found is False else Match(True, "identity_at_integers")
+        constants = ("C", "c", "K", "k")
+        first, second = symbolic.has_additive(gold, constants), symbolic.has_additive(prediction, constants)
+        if first and second and symbolic.differ_by_constant(gold, prediction, (first, second)):
+            return self._contested("integration_constant")
+        return Match(False, "identity")
+
+    def _logarithms(self, gold: Node, prediction: Node) -> Match:
+        """Powers too large to be evaluated, by their logarithms to base 2."""
+        first, second = _log2_of_power(gold), _log2_of_power(prediction)
+        if first is None or second is None:
+            return Match(False, "too_large")
+        try:
+            return Match(_equal_to_many_bits(first, second, common_log=False), "logarithms")
+        except (TooLargeError, UndefinedError, NotNumericError):
+            return Match(False, "too_large")
+
+
+def _augmented(
+    i: int, num_right: int, equal: Callable[[int, int], bool], taken: dict[int, int], seen: set[int]
+) -> bool:
+    """Kuhn's step of a bipartite matching: finds a place for i, moving others where needed."""
+    for j in range(num_right):
+        if j in seen or not equal(i, j):
+            continue
+        seen.add(j)
+        if j not in taken or _augmented(taken[j], num_right, equal, taken, seen):
+            taken[j] = i
+            return True
+    return False
+
+
+def settled(node: Node) -> Node:
+    """A node without wrappers that carry no meaning, names distributed over lists, one form for equal kinds."""
+    for _ in range(8):
+        before = node
+        if isinstance(node, Group):
+            node = _settled_group(node)
+        elif isinstance(node, Mapping) and len(node.pairs) == 1:
+            node = Relation(node.pairs[0], ("=",))
+        elif isinstance(node, Relation) and node.operators == ("=",):
+            node = _settled_equation(node)
+        elif isinstance(node, SetOperation) and len(node.parts) == 1:
+            node = node.parts[0]
+        if node == before:
+            break
+    return node
+
+
+def _settled_group(node: Group) -> Node:
+    if len(node.items) == 1 and node.bracket != "<":
+        return node.items[0]
+    if node.bracket == "" and len(node.items) > 1 and all(_is_interval(item) for item in node.items):
+        return SetOperation("union", node.items)
+    named = [item for item in node.items if _is_equation(item) and _name(item) is not None]
+    if len(named) == len(node.items) and node.bracket == "(":
+        pairs = tuple((item.sides[0], item.sides[-1]) for item in named if isinstance(item, Relation))
+        return Mapping(pairs)
+    if named and node.bracket in {"", "[", "{"}:
+        names = [_name(item) for item in named]
+        if len(named) == len(node.items) and len(set(names)) == len(names) and len(names) > 1:
+            pairs = tuple((item.sides[0], item.sides[-1]) for item in named if isinstance(item, Relation))
+            return Mapping(pairs)
+        if len(set(names)) == 1:
+            return Group(tuple(_stated_values(item)[-1] for item in node.items), node.bracket)
+    if len(node.items) > 1 and node.bracket in {"", "[", "{"}:
+        items = tuple(_settled_group(item) if isinstance(item, Group) else item for item in node.items)
+        if all(isinstance(item, Mapping) for item in items):
+            return _settled_solutions(Group(items, node.bracket))
+    return node
+
+
+def _settled_solutions(node: Group) -> Node:
+    """A list of solutions by name, as sympy's `solve` prints them, as a set of values or tuples."""
+    solutions = [named for item in node.items if (named := _named_values(item)) is not None]
+    keys = {tuple(sorted(solution)) for solution in solutions}
+    if len(solutions) != len(node.items) or len(keys) != 1:
+        return node
+    names = keys.pop()
+    if len(names) == 1:
+        return Group(tuple(solution[names[0]] for solution in solutions), "{")
+    return Group(tuple(Group(tuple(solution[name] for name in names), "(") for solution in solutions), "{")
+
+
+def _settled_equation(node: Relation) -> Node:
+    """(x, y) = (1, 2) as values by name."""
+    left, right = node.sides
+    if (
+        isinstance(left, Group)
+        and isinstance(right, Group)
+        and len(left.items) == len(right.items) > 1
+        and all(isinstance(item, Symbol) for item in left.items)
+        and len(set(left.items)) == len(left.items)
+    ):
+        return Mapping(tuple(zip(left.items, right.items, strict=True)))
+    return node
+
+
+def _is_interval(node: Node) -> bool:
+    if isinstance(node, realsets.Range):
+        return True
+    return isinstance(node, Group) and realsets.has_infinite_end(node)
+
+
+def _is_equation(node: Node) -> bool:
+    return isinstance(node, Relation) and all(operator in {"=", "~"} for operator in node.operators)
+
+
+def _is_scalar(node: Node) -> bool:
+    return isinstance(node, (*EXPRESSIONS, Percent, Quantity, Based, Ratio))
+
+
+def _has_undefined(node: Node) -> bool:
+    return any(part == Constant("zoo") for part in walk(node))
+
+
+def _stated_values(node: Node) -> list[Node]:
+    """What an equation states, its names left out; the node itself where it is no equation, or has no name."""
+    if not isinstance(node, Relation) or not _is_equation(node):
+        return [node]
+    if _is_name(node.sides[0]):
+        return list(node.sides[1:])
+    if len(node.sides) == 2 and _is_name(node.sides[1]):
+        return [node.sides[0]]
+    return []
+
+
+def _is_name(node: Node) -> bool:
+    """Whether a side of an equation only names what the other side is: x, f(x), AB/CD, P(A)."""
+    match node:
+        case Opaque() | Symbol():
+            return True
+        case Call(name="apply", arguments=(Symbol(name=function), *arguments)):
+            if len(function.rstrip("'")) == 1 and function[0] not in _FUNCTION_NAMES:
+                return False
+            return len(arguments) > 1 or isinstance(arguments[0], (Symbol, Number)) or function[0] in "fghFGHPQ"
+        case Call(name="apply", arguments=(Power(base=Symbol(name=function), exponent=exponent), _)):
+            return exponent == MINUS_ONE and function in "fghFGH"
+        case Product(factors=(Power(base=Symbol(name=function), exponent=exponent), _)) if function in "fghFGH":
+            return exponent == MINUS_ONE
+        case Product() | Power():
+            return _is_of_points(node) or _is_derivative(node)
+        case Group(items=items, bracket="(" | "<"):
+            return bool(items) and all(isinstance(item, Symbol) for item in items)
+        case Ratio(parts=parts):
+            return all(_is_of_points(part) for part in parts)
+        case Call(name="abs", arguments=(argument,)):
+            return isinstance(argument, Product) and _is_of_points(argument)
+        case _:
+            return False
+
+
+def _is_of_points(node: Node) -> bool:
+    """Whether an expression is a product or quotient of capital letters: segments, areas."""
+    match node:
+        case Product(factors=factors):
+            return all(_is_of_points(factor) for factor in factors)
+        case Power(base=base, exponent=exponent):
+            return exponent == MINUS_ONE and _is_of_points(base)
+        case Symbol(name=name):
+            return name[:1].isupper()
+        case Constant(name="e" | "i"):
+            return True
+        case _:
+            return False
+
+
+def _is_derivative(node: Node) -> bool:
+    """Whether an expression is dy/dx."""
+    match node:
+        case Product(factors=(Product(factors=(Symbol(name="d"), Symbol())), Power(base=base, exponent=exponent))):
+            return exponent == MINUS_ONE and isinstance(base, Product) and base.factors[0] == Symbol("d")
+        case _:
+            return False
+
+
+def _name(node: Node) -> str | None:
+    """The variable that an equation gives a value to."""
+    if isinstance(node, Relation) and _is_equation(node):
+        for side in (node.sides[0], node.sides[-1]):
+            if isinstance(side, Symbol):
+                return side.name
+            if isinstance(side, Opaque):
+                return side.text
+            if isinstance(side, Call) and _is_name(side):
+                return repr(side)
+    return None
+
+
+def _as_zero(relation: Relation) -> Node | None:
+    """f of an equation f = 0 with two sides."""
+    if relation.operators != ("=",) or not all(isinstance(side, EXPRESSIONS) for side in relation.sides):
+        return None
+    return symbolic.difference(relation.sides[0], relation.sides[1])
+
+
+def _as_positive(relation: Relation) -> tuple[Node, bool] | None:
+    """(f, strict) of an inequality f > 0 or f >= 0."""
+    if len(relation.operators) != 1 or not all(isinstance(side, EXPRESSIONS) for side in relation.sides):
+        return None
+    left, right = relation.sides
+    match relation.operators[0]:
+        case ">" | ">=" as operator:
+            return symbolic.difference(left, right), operator == ">"
+        case "<" | "<=" as operator:
+            return symbolic.difference(right, left), operator == "<"
+        case _:
+            return None
+
+
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def _reversed(relation: Relation) -> Relation:
+    operators = tuple(_MIRRORED.get(operator, operator) for operator in reversed(relation.operators))
+    return Relation(tuple(reversed(relation.sides)), operators)
+
+
+def _named_values(node: Node) -> dict[str, Node] | None:
+    if not isinstance(node, Mapping):
+        return None
+    values: dict[str, Node] = {}
+    for name, value in node.pairs:
+        if isinstance(name, Symbol):
+            values[name.name] = value
+        else:
+            values[repr(name)] = value
+    return values
+
+
+def _rows(node: Node) -> tuple[tuple[Node, ...], ...] | None:
+    if isinstance(node, Matrix):
+        return node.rows
+    return matrix_rows(node) if isinstance(node, Group) and node.bracket == "[" else None
+
+
+def _shape(rows: tuple[tuple[Node, ...], ...]) -> tuple[int, int]:
+    return len(rows), len(rows[0])
+
+
+def _cells(rows: tuple[tuple[Node, ...], ...]) -> tuple[Node, ...]:
+    return tuple(cell for row in rows for cell in row)
+
+
+def _decimals(node: Node) -> Iterator[Number] | list[Number]:
+    """The literals of a node that are written with a decimal point or an exponent."""
+    return [part for part in walk(node) if isinstance(part, Number) and part.digits]
+
+
+def _written_precision(node: Node) -> float:
+    """Relative precision of the floats in a node: two units in the last digit of the shortest; 0 without floats."""
+    digits = [number.digits for number in _decimals(node) if number.digits >= FLOAT_DIGITS]
+    return max(2.0 * 10.0 ** (1 - min(digits)), DOUBLE_PRECISION) if digits else 0.0
+
+
+def _bare_decimal(node: Node) -> Number | None:
+    """The decimal that a node is, powers of ten multiplied out."""
+    match node:
+        case Number(digits=digits) if digits:
+            return node
+        case Product(factors=(Number() as number, rest)) if number.digits or number == MINUS_ONE:
+            inner = _bare_decimal(rest)
+            if number == MINUS_ONE and inner is not None:
+                return Number(-inner.value, inner.digits, inner.last_place)
+            try:
+                scale = exact(rest)
+            except (NotRationalError, UndefinedError, TooLargeError):
+                return None
+            if isinstance(rest, Power) and rest.base == Number(Fraction(10)) and scale:
+                return Number(number.value * scale, number.digits, number.last_place * scale)
+            return None
+        case Percent(amount=amount):
+            inner = _bare_decimal(amount)
+            return Number(inner.value / 100, inner.digits, inner.last_place / 100) if inner else None
+        case _:
+            return None
+
+
+def _correctly_rounded(node: Node, value: object, place_value: Fraction | None = None) -> bool:
+    """Whether a decimal is within half a unit of its last digit, or of another place, of a value."""
+    literal = _bare_decimal(node)
+    if literal is None:
+        return False
+    mp = context()
+    with mp.workprec(200):
+        written = mp.mpf(literal.value.numerator) / literal.value.denominator
+        unit = place_value or literal.last_place
+        place = mp.mpf(unit.numerator) / unit.denominator
+        return bool(abs(value - written) <= place / 2 * (1 + mp.mpf(10) ** -6))
+
+
+def _has_bare_log(node: Node) -> bool:
+    return any(isinstance(part, Call) and part.name == "log" and len(part.arguments) == 1 for part in walk(node))
+
+
+def _equal_to_many_bits(gold: Node, prediction: Node, *, common_log: bool) -> bool:
+    """Whether two numbers agree to 150 bits behind the last bit that either computation may have lost."""
+    mp = context()
+    bits = 256
+    for _ in range(2):
+        evaluators = [Evaluator(bits, common_log=common_log) for _ in range(2)]
+        first, second = evaluators[0](gold), evaluators[1](prediction)
+        if not (mp.isfinite(first) and mp.isfinite(second)):
+            return bool(first == second)
+        size = max(evaluator.largest for evaluator in evaluators)
+        with mp.workprec(bits):
+            distance = abs(first - second)
+            if distance > mp.mpf(2) ** (size - bits + 40):
+                scale = max(abs(first), abs(second))
+                return bool(distance <= scale * mp.mpf(2) ** (100 - bits))
+        if size <= bits - 200:
+            return True
+        bits = int(size) + 300
+        if bits > guards.MAX_EXACT_BITS:
+            raise TooLargeError
+    return True
+
+
+def _log2_of_power(node: Node) -> Node | None:
+    """The binary logarithm of a product of powers of numbers; None for anything else."""
+    two = Number(Fraction(2))
+    match node:
+        case Number(value=value) if value > 0:
+            return Call("log", (node, two))
+        case Constant(name="pi" | "e"):
+            return Call("log", (node, two))
+        case Power(base=base, exponent=exponent):
+            inner = _log2_of_power(base)
+            return None if inner is None else Product((exponent, inner))
+        case Product(factors=factors):
+            terms = [_log2_of_power(factor) for factor in factors]
+            known = [term for term in terms if term is not None]
+            return Sum(tuple(known)) if len(known) == len(terms) else None
+        case _:
+            return None

@@ -1,0 +1,256 @@
+"""What an answer can be: the nodes that `parse` builds and `compare` compares.
+
+Expressions (`Number` to `Call`) have a value; the other kinds are containers, relations and sets of expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A literal.
+
+    Attributes:
+      value: its exact value.
+      digits: significant digits written, where it has a decimal point or an exponent; 0 for integers.
+      last_place: value of one unit in the last digit written, where `digits` is above 0.
+    """
+
+    value: Fraction
+    digits: int = 0
+    last_place: Fraction = Fraction(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """One of "pi", "e", "i", "oo" (infinity), "zoo" (undefined)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A variable, subscripts and primes included: "x", "a_1", "theta"."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The sum of its terms."""
+
+    terms: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """The product of its factors."""
+
+    factors: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """base ** exponent; a quotient is a product with a power of -1."""
+
+    base: Node
+    exponent: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function applied to its arguments, by its name in `evaluate`; with two names of its own:
+
+    "sum" and "prod" have the arguments body, index, lower and upper bound; "apply" is a variable before brackets,
+    which is a product for the value and an application for the name: f(x).
+    """
+
+    name: str
+    arguments: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Several answers or coordinates. `bracket`: "(" tuple, "[" list, "{" set, "" a bare list, "<" vector."""
+
+    items: tuple[Node, ...]
+    bracket: Literal["(", "[", "{", "", "<"]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """An interval of the real line."""
+
+    low: Node
+    high: Node
+    low_closed: bool
+    high_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetOperation:
+    """Union, intersection or difference of sets."""
+
+    operator: Literal["union", "intersection", "difference"]
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A chain such as 1 < x <= 2: one operator fewer than sides. Operators: = != < <= > >= ~ in."""
+
+    sides: tuple[Node, ...]
+    operators: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Rows of equal length."""
+
+    rows: tuple[tuple[Node, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Values by name, as sympy's solvers print them."""
+
+    pairs: tuple[tuple[Node, Node], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Percent:
+    """A number of hundredths."""
+
+    amount: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number with a unit, or with any words behind it.
+
+    Attributes:
+      amount: the number.
+      unit: the words, normalised by `units.canonical`.
+      product: the reading in which the unit is a variable instead ("5 m"); None where the words are no variable.
+    """
+
+    amount: Node
+    unit: str
+    product: Node | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Two or more numbers with colons between them."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Based:
+    """Digits with their base as subscript: 1011_2."""
+
+    digits: str
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A special set or a word of logic: "reals", "integers", "empty", "true", "false"."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """A left-hand side that is read as a name only, such as "P(A|B)" or "the area"."""
+
+    text: str
+
+
+Node = (
+    Number
+    | Constant
+    | Symbol
+    | Sum
+    | Product
+    | Power
+    | Call
+    | Group
+    | Range
+    | SetOperation
+    | Relation
+    | Matrix
+    | Mapping
+    | Percent
+    | Quantity
+    | Ratio
+    | Based
+    | Named
+    | Opaque
+)
+
+EXPRESSIONS = (Number, Constant, Symbol, Sum, Product, Power, Call)
+"""The kinds that have a value by themselves."""
+
+MINUS_ONE = Number(Fraction(-1))
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The direct parts of a node."""
+    match node:
+        case Sum(terms=parts) | Product(factors=parts) | Call(arguments=parts) | Group(items=parts):
+            return parts
+        case SetOperation(parts=parts) | Relation(sides=parts) | Ratio(parts=parts):
+            return parts
+        case Power(base=base, exponent=exponent):
+            return (base, exponent)
+        case Range(low=low, high=high):
+            return (low, high)
+        case Matrix(rows=rows):
+            return tuple(cell for row in rows for cell in row)
+        case Mapping(pairs=pairs):
+            return tuple(part for pair in pairs for part in pair)
+        case Percent(amount=amount) | Quantity(amount=amount):
+            return (amount,)
+        case _:
+            return ()
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and everything below it."""
+    pending = [node]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending.extend(children(node))
+
+
+def symbols(node: Node) -> frozenset[str]:
+    """Names of the variables in a node."""
+    return frozenset(part.name for part in walk(node) if isinstance(part, Symbol))
+
+
+def negated(node: Node) -> Node:
+    """The node times -1."""
+    if isinstance(node, Number):
+        return Number(-node.value, node.digits, node.last_place)
+    return Product((MINUS_ONE, node))
+
+
+def quotient(numerator: Node, denominator: Node) -> Node:
+    """numerator / denominator; the exact fraction where both are integers."""
+    if (
+        isinstance(numerator, Number)
+        and isinstance(denominator, Number)
+        and not numerator.digits
+        and not denominator.digits
+        and denominator.value
+    ):
+        return Number(numerator.value / denominator.value)
+    return Product((numerator, Power(denominator, MINUS_ONE)))

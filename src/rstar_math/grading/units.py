@@ -1,0 +1,102 @@
+"""Names of units: which words are units, and which of them mean the same."""
+
+from __future__ import annotations
+
+import re
+
+_SAME = {
+    "m": "meter meters metre metres m",
+    "cm": "centimeter centimeters centimetre centimetres cm cms",
+    "mm": "millimeter millimeters millimetre millimetres mm",
+    "km": "kilometer kilometers kilometre kilometres km kms",
+    "inch": "inch inches in",
+    "foot": "foot feet ft",
+    "yard": "yard yards yd yds",
+    "mile": "mile miles mi",
+    "g": "gram grams gramme grammes g gm gms",
+    "kg": "kilogram kilograms kg kgs kilo kilos",
+    "mg": "milligram milligrams mg",
+    "pound": "pound pounds lb lbs",
+    "ounce": "ounce ounces oz",
+    "ton": "ton tons tonne tonnes",
+    "s": "second seconds sec secs s",
+    "min": "minute minutes min mins",
+    "h": "hour hours hr hrs h",
+    "day": "day days",
+    "week": "week weeks",
+    "month": "month months",
+    "year": "year years yr yrs",
+    "liter": "liter liters litre litres l",
+    "ml": "milliliter milliliters millilitre millilitres ml",
+    "gallon": "gallon gallons gal",
+    "dollar": "dollar dollars usd bucks buck",
+    "cent": "cent cents",
+    "euro": "euro euros eur",
+    "rupee": "rupee rupees rs",
+    "yen": "yen",
+    "degree": "degree degrees deg",
+    "radian": "radian radians rad",
+    "n": "newton newtons n",
+    "j": "joule joules j",
+    "w": "watt watts w",
+    "v": "volt volts v",
+    "ohm": "ohm ohms",
+    "pa": "pascal pascals pa",
+    "hz": "hertz hz",
+    "unit": "unit units",
+    "mph": "mph",
+    "kph": "kph kmh kmph",
+    "point": "point points pt pts",
+    "percent": "percent pct percentage",
+}
+_CANONICAL = {word: name for name, words in _SAME.items() for word in words.split()}
+_SQUARE = frozenset({"square", "squared", "sq"})
+_CUBIC = frozenset({"cubic", "cubed", "cu"})
+
+AMBIGUOUS = frozenset("mgshlnjwv")
+"""Units of one letter, which may as well be variables."""
+
+
+def is_unit(word: str) -> bool:
+    """Whether a bare word is a known unit of two letters or more (or a word of area and volume)."""
+    word = word.lower().rstrip(".")
+    return len(word) > 1 and (word in _CANONICAL or word in _SQUARE or word in _CUBIC)
+
+
+def canonical(words: str) -> str:
+    """One spelling for equal units: "cm^2", "sq cm", "square centimeters" give "cm^2"; unknown words stay, singular."""
+    names: list[str] = []
+    power = 1
+    for word in re.findall(r"[a-z]+|\^\s*\{?\s*-?\d+|/", words.lower().replace("\\circ", "degree")):
+        if word in _SQUARE or word in _CUBIC:
+            exponent = 2 if word in _SQUARE else 3
+            if word in {"squared", "cubed"} and names:
+                names[-1] += f"^{exponent}"
+            else:
+                power = exponent
+        elif word.startswith("^"):
+            exponent = int(re.sub(r"[^\d-]", "", word))
+            if names and names[-1] != "/":
+                names[-1] += f"^{exponent}"
+        elif word in {"per", "/"}:
+            names.append("/")
+        elif word in {"of", "the", "a", "an"}:
+            continue
+        else:
+            name = _CANONICAL.get(word) or (word[:-1] if len(word) > 3 and word.endswith("s") else word)
+            names.append(name + (f"^{power}" if power > 1 else ""))
+            power = 1
+    if power > 1:
+        names.append(f"unit^{power}")
+    return " ".join(names)
+
+
+def differ(left: str, right: str) -> bool:
+    """Whether two canonical units are known and not the same; words that are no unit never differ."""
+    if left == right or not left or not right:
+        return False
+    known = [
+        all(re.sub(r"\^-?\d+", "", name) in _SAME or name == "/" for name in unit.split()) for unit in (left, right)
+    ]
+    generic = re.compile(r"unit(\^\d+)?")
+    return all(known) and not generic.fullmatch(left) and not generic.fullmatch(right)

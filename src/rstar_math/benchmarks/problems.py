@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rstar_math.config import ProblemSource
 from rstar_math.errors import DataError
 from rstar_math.store.files import read_jsonl
 from rstar_math.types import Problem
 
-POCKET_SPLITS = ("train", "validation", "test")
+POCKET_SPLITS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
 _DEFAULT_POCKET_SIZE = 300
 
 
@@ -28,7 +29,7 @@ def load_problems(source: ProblemSource) -> ProblemSet:
     """Loads a set of problems.
 
     Raises:
-      DataError: no such split or file, a malformed row (named by its line), a repeated id, or fewer problems than asked.
+      DataError: no such split or file, a malformed row (its line is named), a repeated id, or too few problems.
     """
     if source.source.startswith("pocket/"):
         return _pocket(source)
@@ -49,9 +50,10 @@ def load_problems(source: ProblemSource) -> ProblemSet:
 def _pocket(source: ProblemSource) -> ProblemSet:
     from rstar_math.pocket.splits import pocket_problems
 
-    split = source.source.removeprefix("pocket/")
-    if split not in POCKET_SPLITS:
-        raise DataError(f"no pocket split {split!r}; choose from {', '.join(POCKET_SPLITS)}")
+    name = source.source.removeprefix("pocket/")
+    split = next((s for s in POCKET_SPLITS if s == name), None)
+    if split is None:
+        raise DataError(f"no pocket split {name!r}; choose from {', '.join(POCKET_SPLITS)}")
     problems = pocket_problems(split, source.num_problems or _DEFAULT_POCKET_SIZE, seed=source.seed)
     return _named(source.source, problems)
 
@@ -67,10 +69,12 @@ def read_problems(path: Path) -> list[Problem]:
         question = row.get("problem", row.get("question"))
         if not isinstance(question, str) or not question.strip():
             raise DataError(f"{path}, line {number}: needs a text `problem` (or `question`), has keys {sorted(row)}")
+        if not question.isascii() and not _is_encodable(question):
+            raise DataError(f"{path}, line {number}: the question has half of a surrogate pair, which is no character")
         answer = row.get("answer")
-        if answer is not None and not isinstance(answer, str | int | float):
+        if answer is not None and (isinstance(answer, bool) or not isinstance(answer, str | int | float)):
             raise DataError(f"{path}, line {number}: `answer` must be text or a number, got {answer!r}")
-        problem_id = str(row.get("id") or f"{path.stem}-{number}")
+        problem_id = f"{path.stem}-{number}" if row.get("id") in (None, "") else str(row["id"])
         if problem_id in seen:
             raise DataError(f"{path}, line {number}: id {problem_id!r} stands already on line {seen[problem_id]}")
         seen[problem_id] = number
@@ -88,6 +92,14 @@ def read_problems(path: Path) -> list[Problem]:
     if not problems:
         raise DataError(f"{path} has no problems")
     return problems
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _named(name: str, problems: list[Problem]) -> ProblemSet:

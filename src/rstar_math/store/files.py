@@ -61,23 +61,41 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
       DataError: the file cannot be read, or a line is not a JSON object; names the file and the line.
     """
     try:
-        with open(path, encoding="utf-8") as f:
+        with open(path, "rb") as f:
             for number, line in enumerate(f, start=1):
                 if not line.strip():
                     continue
                 try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
+                    text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                    row = json.loads(text)
+                except UnicodeDecodeError as error:
+                    raise DataError(f"{path}, line {number}: not UTF-8 text ({error.reason})") from error
+                except (ValueError, RecursionError) as error:
                     raise DataError(
-                        f"{path}, line {number}: not valid JSON ({error.msg}): {line.strip()[:80]!r}"
+                        f"{path}, line {number}: not valid JSON ({error}): {text.strip()[:80]!r}"
                     ) from error
                 if not isinstance(row, dict):
-                    raise DataError(f"{path}, line {number}: expected a JSON object, got {line.strip()[:80]!r}")
+                    raise DataError(f"{path}, line {number}: expected a JSON object, got {text.strip()[:80]!r}")
                 yield number, row
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error}") from error
+
+
+def read_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the objects of a JSON Lines file up to the first line that is not whole; nothing where there is no file.
+
+    That line was being written when its process was killed: it is the last.
+    """
+    if not path.exists():
+        return
+    for line in path.read_bytes().split(b"\n"):  # text has more line ends than JSON Lines has
+        try:
+            row = json.loads(line.decode("utf-8"))
+        except ValueError:
+            return
+        if not isinstance(row, dict):
+            return
+        yield row
 
 
 def fingerprint(value: object) -> str:

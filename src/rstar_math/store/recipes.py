@@ -1,4 +1,4 @@
-"""Reading recipes: YAML files with the schema of `rstar_math.config`, errors that name the key, the value, the choice."""
+"""Reading recipes: YAML with the schema of `rstar_math.config`; errors name the key, the value and the choice."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Trees, trajectories and pairs as files: Parquet parts for trees, Parquet tables for what is selected from them.
 
-A `TreeStore` takes trees as they are finished. Each is journalled at once and survives a kill; full parts are written as
-Parquet. Formats carry a version; docs/formats.md shows a real row of each.
+A `TreeStore` takes trees as they are finished. Each is journalled at once and survives a kill; full parts are written
+as Parquet. Formats carry a version; docs/formats.md shows a real row of each.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from rstar_math.errors import DataError
-from rstar_math.store.files import remove_leftovers, replacing
+from rstar_math.store.files import read_journal, remove_leftovers, replacing
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Cost, Execution, PreferencePair, Problem, Step, Trajectory
 
@@ -34,7 +34,7 @@ class TreeStore:
         remove_leftovers(folder)
         self._parts = sorted(folder.glob("part-*.parquet"))
         in_parts = {tree_id for part in self._parts for tree_id in _tree_ids(part)}
-        self._pending = [t for t in _read_journal(self._journal_path) if t.id not in in_parts]
+        self._pending = [t for t in map(row_to_tree, read_journal(self._journal_path)) if t.id not in in_parts]
         self.done = in_parts | {t.id for t in self._pending}
         self._rewrite_journal()
 
@@ -75,7 +75,8 @@ class TreeStore:
         yield from list(self._pending)
 
     def _write_part(self) -> None:
-        path = self.folder / f"part-{len(self._parts):05d}.parquet"
+        number = int(self._parts[-1].stem.removeprefix("part-")) + 1 if self._parts else 0
+        path = self.folder / f"part-{number:05d}.parquet"
         write_rows(path, [tree_to_row(t) for t in self._pending])
         self._parts.append(path)
         self._pending = []
@@ -101,23 +102,15 @@ def read_trees(path: Path) -> Iterator[Tree]:
         raise DataError(f"no trees in {path}: expected files part-*.parquet (made by `rstar search` or `rstar evolve`)")
     for part in parts:
         for row in read_rows(part):
-            yield row_to_tree(row)
+            try:
+                tree = row_to_tree(row)
+            except (KeyError, TypeError) as error:
+                raise DataError(f"{part} holds no trees (missing or unknown field: {error})") from error
+            yield tree
 
 
 def _tree_ids(part: Path) -> list[str]:
     return [f"{row['problem']['id']}@{row['seed']}" for row in read_rows(part, ["problem", "seed"])]
-
-
-def _read_journal(path: Path) -> list[Tree]:
-    if not path.exists():
-        return []
-    trees = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            trees.append(row_to_tree(json.loads(line)))
-        except (json.JSONDecodeError, KeyError, TypeError):
-            break  # the line that was being written when the process was killed; it was the last
-    return trees
 
 
 def tree_to_row(tree: Tree) -> dict[str, Any]:

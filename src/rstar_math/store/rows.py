@@ -8,7 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rstar_math.store.files import write_text
+from rstar_math.errors import DataError
+from rstar_math.store.files import read_journal, write_text
 
 
 class RowStore:
@@ -18,13 +19,10 @@ class RowStore:
         self.path = path
         self._rows: dict[str, dict[str, Any]] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    row = json.loads(line)
-                    self._rows[row["key"]] = row
-                except (json.JSONDecodeError, KeyError, TypeError):
-                    break
+        for row in read_journal(path):
+            if "key" not in row:
+                raise DataError(f"{path} holds no result rows (a row without a key: {sorted(row)}); give another file")
+            self._rows[row["key"]] = row
         write_text(path, "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in self._rows.values()))
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the store)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import json
 import time
+from fnmatch import fnmatch
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,12 +40,13 @@ class Run:
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is a file; choose a folder for the run")
         strangers = [p.name for p in folder.iterdir() if p.name != ".lock"] if folder.exists() else []
+        strangers = [name for name in strangers if not fnmatch(name, ".*.tmp")]  # killed before its first file
         if strangers and not self._recipe_path.exists():
             raise RunError(f"{folder} is not a run (it holds {', '.join(sorted(strangers)[:3])}); choose a new folder")
         folder.mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
-        self._lock = open(self.folder / ".lock", "w", encoding="utf-8")  # noqa: SIM115 (held as long as the run)
+        self._lock = open(self.folder / ".lock", "w", encoding="utf-8")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

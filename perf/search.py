@@ -124,7 +124,8 @@ class Transformers:
     def __init__(self, folder: Path) -> None:
         self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
         self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-        self.ends = [*self.tokenizer.convert_tokens_to_ids(list(steps.STOPS)), self.tokenizer.eos_token_id]
+        vocabulary = self.tokenizer.get_vocab()
+        self.ends = [*(vocabulary[stop] for stop in steps.STOPS), self.tokenizer.eos_token_id]
 
     def sample(self, prompts: list[str], params: SamplingParams, rows: int) -> int:
         """Samples every prompt; number of tokens up to and with the first end of each row."""
@@ -148,7 +149,8 @@ class Transformers:
     @torch.inference_mode()
     def _generate(self, batch: Any, max_tokens: int, **options: Any) -> torch.Tensor:
         output: torch.Tensor = self.model.generate(
-            **batch,
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
             max_new_tokens=max_tokens,
             eos_token_id=self.ends,
             pad_token_id=self.tokenizer.pad_token_id,

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
 from rstar_math.engines.packed import PackedDecoder, PackedTokens
+from rstar_math.engines.prefix_cache import PrefixCache
 
 IntArray = np.ndarray
 
@@ -55,10 +56,17 @@ class Decoder(Protocol):
 class PackedRows:
     """Rows of a `PackedDecoder`: the candidates of a prompt share its keys and values."""
 
-    def __init__(self, decoder: PackedDecoder, head: Tensor) -> None:
-        """Starts without rows; `head` is the `[V, D]` language-model head."""
+    def __init__(self, decoder: PackedDecoder, head: Tensor, prefixes: PrefixCache) -> None:
+        """Starts without rows.
+
+        Args:
+          decoder: the model without its head.
+          head: `[V, D]` language-model head.
+          prefixes: prompts read before, also by others that share the cache.
+        """
         self._decoder = decoder
         self._head = head
+        self._prefixes = prefixes
         self._pool = decoder.new_pool()
         self._owner = np.full((0, 0), _NOBODY, dtype=np.int32)  # [slots, columns] candidate that a column belongs to
         self._num_columns = np.zeros(0, dtype=np.int64)  # [groups] columns in use; groups fill the first slots
@@ -119,7 +127,14 @@ class PackedRows:
         owner = self._owner[: len(alive), None, :num_columns]
         visible = (owner == _PREFIX) | (owner == asking[:, :, None])  # [G, M, C]
         hidden = self._forward(
-            tokens, self._position, self._slot, column, self._rank, 0, visible, np.arange(len(tokens))
+            tokens=tokens,
+            position=self._position,
+            slot=self._slot,
+            column=column,
+            query=self._rank,
+            first_slot=0,
+            visible=visible,
+            wanted=np.arange(len(tokens)),
         )
         self._position = self._position + 1
         return F.linear(hidden, self._head)  # [R, V]
@@ -142,29 +157,46 @@ class PackedRows:
         self._rank_rows()
 
     def _prefill(self, prompts: Sequence[Sequence[int]], first_slot: int) -> Tensor:
-        """Reads whole prompts (sorted by length) into the slots from `first_slot` on; output of their last tokens."""
+        """Reads whole prompts into the slots from `first_slot` on; gives the output of their last tokens."""
+        known = [
+            self._prefixes.load(self._pool, first_slot + i, prompt, limit=len(prompt) - 1)
+            for i, prompt in enumerate(prompts)
+        ]
         hidden: list[Tensor] = []
         start = 0
         while start < len(prompts):
             end, num_tokens = start, 0
             while end < len(prompts) and (end == start or num_tokens + len(prompts[end]) <= _PREFILL_TOKENS):
-                num_tokens += len(prompts[end])
+                num_tokens += len(prompts[end]) - known[end]
                 end += 1
-            lengths = np.array([len(prompt) for prompt in prompts[start:end]])
-            position = np.concatenate([np.arange(length) for length in lengths])
-            slot = np.repeat(np.arange(first_slot + start, first_slot + end), lengths)
-            columns = np.arange(lengths[-1])
-            visible = np.repeat((columns[None] <= columns[:, None])[None], end - start, axis=0)  # [G, M, C]
-            tokens = np.concatenate([np.asarray(prompt) for prompt in prompts[start:end]])
-            wanted = np.cumsum(lengths) - 1
+            batch = range(start, end)
+            query = np.concatenate([np.arange(len(prompts[i]) - known[i]) for i in batch])
+            position = np.concatenate([np.arange(known[i], len(prompts[i])) for i in batch])
+            counts = np.array([len(prompts[i]) - known[i] for i in batch])
+            slot = np.repeat(np.arange(first_slot + start, first_slot + end), counts)
+            last_visible = np.zeros((len(batch), counts.max()), dtype=np.int64)  # [G, M]
+            last_visible[slot - first_slot - start, query] = position
+            columns = np.arange(max(len(prompts[i]) for i in batch))
             hidden.append(
-                self._forward(tokens, position, slot, position, position, first_slot + start, visible, wanted)
+                self._forward(
+                    tokens=np.concatenate([np.asarray(prompts[i][known[i] :]) for i in batch]),
+                    position=position,
+                    slot=slot,
+                    column=position,
+                    query=query,
+                    first_slot=first_slot + start,
+                    visible=columns <= last_visible[:, :, None],  # [G, M, C]
+                    wanted=np.cumsum(counts) - 1,
+                )
             )
             start = end
+        for i, prompt in enumerate(prompts):
+            self._prefixes.store(self._pool, first_slot + i, prompt)
         return torch.cat(hidden)
 
     def _forward(
         self,
+        *,
         tokens: IntArray,
         position: IntArray,
         slot: IntArray,
@@ -197,7 +229,7 @@ class PackedRows:
 
     def _reserve(self, num_slots: int, num_columns: int) -> None:
         self._pool.reserve(num_slots, num_columns)
-        slots, columns = self._pool.layers[0].shape[0], self._pool.layers[0].shape[3]
+        slots, columns = self._pool.num_slots, self._pool.num_columns
         if self._owner.shape != (slots, columns):
             grown = np.full((slots, columns), _NOBODY, dtype=np.int32)
             grown[: self._owner.shape[0], : self._owner.shape[1]] = self._owner

@@ -53,33 +53,44 @@ class PackedTokens:
 
 
 class KeyValuePool:
-    """Keys and values of every layer: `[slots, 2, kv_heads, columns, head_dim]` each, grown when needed."""
+    """Keys and values of every layer, grown when needed.
+
+    Attributes:
+      storage: `[layers, slots, 2, kv_heads, columns, head_dim]`, keys before values.
+    """
 
     def __init__(
         self, num_layers: int, num_heads: int, head_dim: int, dtype: torch.dtype, device: torch.device
     ) -> None:
-        self._shape = (num_heads, head_dim)
-        self.layers = [torch.zeros(0, 2, num_heads, 0, head_dim, dtype=dtype, device=device) for _ in range(num_layers)]
+        self.storage = torch.zeros(num_layers, 0, 2, num_heads, 0, head_dim, dtype=dtype, device=device)
+
+    @property
+    def num_slots(self) -> int:
+        """Slots there is room for."""
+        return self.storage.shape[1]
+
+    @property
+    def num_columns(self) -> int:
+        """Columns there is room for in each slot."""
+        return self.storage.shape[4]
 
     def reserve(self, num_slots: int, num_columns: int) -> None:
         """Makes room for at least this many slots and columns, keeping what is there."""
-        slots, columns = self.layers[0].shape[0], self.layers[0].shape[3]
+        slots, columns = self.num_slots, self.num_columns
         if slots >= num_slots and columns >= num_columns:
             return
         # more than was asked for, so that a growing batch does not copy its pool at every step
         num_slots = slots if slots >= num_slots else 1 << (num_slots - 1).bit_length()
         num_columns = columns if columns >= num_columns else (num_columns + num_columns // 4 + 63) // 64 * 64
-        heads, head_dim = self._shape
-        for i, old in enumerate(self.layers):
-            # zeros, not empty: a masked column still takes part in a product, where NaN times 0 would be NaN
-            new = torch.zeros(num_slots, 2, heads, num_columns, head_dim, dtype=old.dtype, device=old.device)
-            new[:slots, :, :, :columns] = old
-            self.layers[i] = new
+        layers, _, _, heads, _, head_dim = self.storage.shape
+        # zeros, not empty: a masked column still takes part in a product, where NaN times 0 would be NaN
+        grown = self.storage.new_zeros(layers, num_slots, 2, heads, num_columns, head_dim)
+        grown[:, :slots, :, :, :columns] = self.storage
+        self.storage = grown
 
     def copy(self, source: int, target: int, num_columns: int) -> None:
         """Copies the first columns of a slot to another."""
-        for layer in self.layers:
-            layer[target, :, :, :num_columns] = layer[source, :, :, :num_columns]
+        self.storage[:, target, :, :, :num_columns] = self.storage[:, source, :, :, :num_columns]
 
 
 class PackedDecoder:
@@ -141,7 +152,7 @@ class PackedDecoder:
         rotation = self._rotation(batch.positions)  # [N, 1, head_dim / 2]
 
         x = F.embedding(batch.tokens, self._embedding)  # [N, D]
-        for layer, cache in zip(self._layers, pool.layers, strict=True):
+        for layer, cache in zip(self._layers, pool.storage, strict=True):
             h = F.rms_norm(x, (self.hidden_size,), layer.attention_norm, self._eps)
             qkv = F.linear(h, layer.qkv, layer.qkv_bias).view(-1, heads + 2 * kv_heads, head_dim)
             _rotate(qkv[:, : heads + kv_heads], rotation)

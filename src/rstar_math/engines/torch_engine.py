@@ -21,6 +21,7 @@ from rstar_math.engines.batching import Batcher, Job
 from rstar_math.engines.codec import TokenCodec
 from rstar_math.engines.decoding import Decoder, ModuleRows, PackedRows
 from rstar_math.engines.packed import PackedDecoder
+from rstar_math.engines.prefix_cache import PrefixCache
 from rstar_math.engines.sampling import next_tokens, uniforms
 from rstar_math.errors import EngineError
 from rstar_math.types import Completion, SamplingParams
@@ -42,6 +43,7 @@ class TorchEngine:
         codec: TokenCodec,
         *,
         max_batch_rows: int = 256,
+        prefix_cache_mb: int = 256,
         deterministic: bool = False,
     ) -> None:
         """Makes an engine from a loaded model, which it may take apart: do not use the model afterwards.
@@ -50,6 +52,7 @@ class TorchEngine:
           model: a causal LM in evaluation mode, on its device.
           codec: its tokenizer.
           max_batch_rows: completions that are decoded at the same time.
+          prefix_cache_mb: megabytes for the keys and values of prompts, which the children of a node reuse; 0: none.
           deterministic: completions are the same, to the last bit, whatever else is asked for at the same time.
         """
         self.codec = codec
@@ -58,7 +61,9 @@ class TorchEngine:
         self._vocab_size = int(model.get_output_embeddings().weight.shape[0])
         self._max_batch_rows = max_batch_rows
         self._deterministic = deterministic
-        self._new_decoder = _decoder_factory(model)
+        # what a cached prefix was read beside moves its last digits
+        self._prefixes = PrefixCache(0 if deterministic else prefix_cache_mb * 1_000_000)
+        self._new_decoder = _decoder_factory(model, self._prefixes)
         self._decoder = self._new_decoder()
         self._batcher = Batcher[_Request, Generation](self._work, "torch-engine")
         self._rows = _Rows()
@@ -72,6 +77,7 @@ class TorchEngine:
         device: str = "auto",
         dtype: str = "auto",
         max_batch_rows: int = 256,
+        prefix_cache_mb: int = 256,
         deterministic: bool = False,
     ) -> TorchEngine:
         """Loads a folder that `AutoModelForCausalLM` and `AutoTokenizer` can read, from the disk alone.
@@ -84,6 +90,7 @@ class TorchEngine:
           device: a torch device; "auto" takes CUDA, else MPS, else the CPU.
           dtype: a torch dtype; "auto" takes float32 on the CPU, and what the checkpoint was saved in elsewhere.
           max_batch_rows: completions that are decoded at the same time.
+          prefix_cache_mb: see the constructor.
           deterministic: see the constructor.
         """
         where = choose_device(device)
@@ -91,7 +98,13 @@ class TorchEngine:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         codec = TokenCodec.for_model(tokenizer, model)
         torch.nn.Module.to(model, where)
-        return cls(model.eval(), codec, max_batch_rows=max_batch_rows, deterministic=deterministic)
+        return cls(
+            model.eval(),
+            codec,
+            max_batch_rows=max_batch_rows,
+            prefix_cache_mb=prefix_cache_mb,
+            deterministic=deterministic,
+        )
 
     async def generate(self, prompt: str, params: SamplingParams) -> Generation:
         """Continues `prompt`, `params.n` times.
@@ -236,12 +249,12 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype | str:
     return known[dtype]
 
 
-def _decoder_factory(model: PreTrainedModel) -> Callable[[], Decoder]:
+def _decoder_factory(model: PreTrainedModel, prefixes: PrefixCache) -> Callable[[], Decoder]:
     """Makes decoding states without rows that share the model's weights."""
     if not PackedDecoder.supports(model.config):
         return lambda: ModuleRows(model)
     decoder, head = PackedDecoder(model), model.get_output_embeddings().weight.detach()
-    return lambda: PackedRows(decoder, head)
+    return lambda: PackedRows(decoder, head, prefixes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,62 @@
+"""Which engine runs a policy: torch or vLLM for a folder, httpx for a URL; either may get a few-shot prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rstar_math.config import PolicySettings, RuntimeSettings
+from rstar_math.engines.base import Engine
+from rstar_math.engines.bootstrap import Bootstrap, BootstrapEngine, knows_markers
+from rstar_math.errors import ModelError
+
+
+def open_policy(policy: Path | PolicySettings, runtime: RuntimeSettings, device: str | None = None) -> Engine:
+    """Opens a policy.
+
+    A tokenizer without the markers gets the few-shot prompt of `rstar_math.engines.bootstrap`, with markers as plain
+    text, unless the model's settings say otherwise.
+
+    Raises:
+      ModelError: a folder is missing or unfit, or a needed package is not installed.
+    """
+    if isinstance(policy, Path):
+        policy = PolicySettings(policy=str(policy))
+    if policy.policy.startswith(("http://", "https://")):
+        from rstar_math.engines.http_engine import HttpEngine
+
+        name = "default" if policy.bootstrap == "auto" else policy.bootstrap
+        bootstrap = None if name == "none" else Bootstrap.named(name)
+        return HttpEngine(policy.policy, policy.endpoint, bootstrap)
+    return _open_local(policy, runtime, device or runtime.device)
+
+
+def _open_local(policy: PolicySettings, runtime: RuntimeSettings, device: str) -> Engine:
+    from rstar_math.engines.loading import check_folder, load_engine
+
+    folder = Path(policy.policy)
+    if not folder.is_dir():
+        from rstar_math.models import find_model
+
+        found = find_model(policy.policy).policy
+        if not isinstance(found, Path):
+            raise ModelError(f"policy {policy.policy!r} of a model file must be a folder, a hub name or a URL")
+        folder = found
+    check_folder(folder)
+    name = policy.bootstrap
+    if name == "auto":
+        name = "none" if knows_markers(folder) else "default"
+    engine: Engine
+    if runtime.engine == "vllm":
+        from rstar_math.engines.vllm_engine import VLLMEngine
+
+        engine = VLLMEngine.from_pretrained(folder, dtype=runtime.dtype)
+    else:
+        engine = load_engine(
+            folder,
+            device=device,
+            dtype=runtime.dtype,
+            max_batch_rows=runtime.max_batch_rows,
+            deterministic=runtime.deterministic,
+            allow_text_markers=name != "none",
+        )
+    return engine if name == "none" else BootstrapEngine(engine, Bootstrap.named(name))

@@ -98,7 +98,9 @@ def test_a_finished_run_runs_again_without_work(finished: Path) -> None:
 
 def test_another_recipe_in_the_same_folder_is_refused(finished: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
-    other.write_text((Path(__file__).parents[1] / "recipes" / "smoke.yaml").read_text().replace("seed: 0", "seed: 7", 1))
+    other.write_text(
+        (Path(__file__).parents[1] / "recipes" / "smoke.yaml").read_text().replace("seed: 0", "seed: 7", 1)
+    )
     done = rstar("evolve", other, "--out", finished)
     assert done.returncode == 2
     assert "another recipe" in done.stderr
@@ -133,6 +135,34 @@ def test_killed_at_several_stages_it_ends_with_the_same_manifests(finished: Path
         assert a["policy_greedy"] == b["policy_greedy"]
         assert a["system"] == b["system"]
     assert not list(run.rglob(".*.tmp"))
+
+
+def test_ctrl_c_stops_cleanly_and_can_be_resumed(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = subprocess.Popen(
+        [RSTAR, "evolve", "smoke", "--out", run], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + KILL_LIMIT_S
+    while _num_lines(run / "round-1" / "trees" / "journal.jsonl") < 3:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Run the same command again to go on" in said
+    assert "Traceback" not in said
+    kept = _num_lines(run / "round-1" / "trees" / "journal.jsonl")
+    assert kept >= 3
+    process = subprocess.Popen([RSTAR, "evolve", "smoke", "--out", run], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = ""
+    while "round 1, search" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    process.terminate()
+    process.wait(timeout=60)
 
 
 def _kill_when(reached: Callable[[], bool], run: Path) -> None:

@@ -71,7 +71,9 @@ def run(code: str, namespace: Namespace) -> str:
 
 @lru_cache(maxsize=4_096)
 def _statements(code: str) -> tuple[ast.stmt, ...]:
-    return tuple(ast.parse(code).body)  # the steps of a problem are run many times over, with other mistakes before them
+    return tuple(
+        ast.parse(code).body
+    )  # the steps of a problem are run many times over, with other mistakes before them
 
 
 def _value(node: ast.expr, namespace: Namespace) -> int:

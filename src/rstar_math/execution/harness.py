@@ -1,28 +1,50 @@
 """What a child process does with a program: run its steps, keep what they print, report how each ended.
 
-Runs in a child of the zygote only, never in the caller's process. Imports nothing of the package, because the zygote
+Runs in children of the zygote only, never in the caller's process. Imports nothing of the package, because the zygote
 loads this file by its path into a bare interpreter.
 """
 
 from __future__ import annotations
 
-import json
+import ast
+import builtins
+import decimal
+import json.encoder
 import mmap
 import os
 import random
-import signal
 import socket
 import struct
 import sys
 import time
 import types
-from typing import Any, NoReturn, cast
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
-HEADER = struct.Struct("<QdQ")
-"""Start of the shared buffer: bytes in it so far; CPU clock at the start of the running step; its index."""
+# Programs may patch the builtins of their process. The functions of this file keep the originals: a function takes its
+# builtins from its module's globals when it is defined.
+globals()["__builtins__"] = dict(vars(builtins))
+_quoted = json.encoder.encode_basestring_ascii
+_exit = os._exit
+
+HEADER = struct.Struct("<QdQd")
+"""Start of the shared buffer: bytes in it so far; CPU clock at the start of the running step; its index or number;
+monotonic clock at its start."""
 
 HEADER_BYTES = 64
 MAX_ERROR_CHARS = 2000
+MAX_RECORD_CHARS = 4096
+"""A recorded string longer than this loses its middle."""
+
+MAX_STATEMENTS = 2000
+SEED = 20250108
+"""Every program starts with the same random state, so that its outcome does not depend on what ran before."""
+
+_PLAIN_RECURSION_LIMIT = 1000
+
+
+class OutputLimit(BaseException):
+    """The step printed more than it may."""
 
 
 class OutputBuffer:
@@ -34,23 +56,26 @@ class OutputBuffer:
     name = "<stdout>"
     newlines = None
 
-    def __init__(self, shared: mmap.mmap, first: int, step_bytes: int, report: Report) -> None:
-        self._shared = shared
-        self._first = first
-        self._step_bytes = step_bytes
-        self._report = report
+    def __init__(self, shared: mmap.mmap, step_bytes: int, on_limit: Callable[[], None]) -> None:
+        self.attach(shared, step_bytes, on_limit)
+        self._start = 0
         self._end = 0
         self._limit = 0
 
-    def begin(self, index: int) -> None:
-        """Starts the step `index`: its output begins where the last reported one's ended."""
-        if index <= self._first:
-            self._end = 0
-        self._limit = min(self._end + self._step_bytes, len(self._shared) - HEADER_BYTES)
-        HEADER.pack_into(self._shared, 0, self._end, time.process_time(), index)
+    def attach(self, shared: mmap.mmap, step_bytes: int, on_limit: Callable[[], None]) -> None:
+        """Writes to `shared` from now on; a program may have kept this object from an earlier step."""
+        self._shared = shared
+        self._step_bytes = step_bytes
+        self._on_limit = on_limit
+
+    def begin(self, number: int, at: int) -> None:
+        """Starts step `number`, whose output begins at byte `at`."""
+        self._start = self._end = at
+        self._limit = at + self._step_bytes
+        HEADER.pack_into(self._shared, 0, at, time.process_time(), number, time.monotonic())
 
     def write(self, text: str) -> int:
-        """Appends `text`; ends the process as output_limit where it does not fit."""
+        """Appends `text`; where it does not fit, the step ends."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         data = text.encode("utf-8", "replace")
@@ -62,15 +87,20 @@ class OutputBuffer:
         self._end = end
         self._shared[0:8] = end.to_bytes(8, "little")
         if end == self._limit:
-            self._report.output_limit(end)
+            self._on_limit()
         return len(text)
 
     @property
     def end(self) -> int:
-        """Bytes printed so far, by all reported steps."""
+        """Where the next byte goes."""
         return self._end
 
-    def writelines(self, lines: Any) -> None:
+    def printed(self, since: int | None = None) -> str:
+        """What the running step has printed, from byte `since` on where that is given."""
+        start = self._start if since is None else since
+        return self._shared[HEADER_BYTES + start : HEADER_BYTES + self._end].decode("utf-8", "ignore")
+
+    def writelines(self, lines: Iterable[str]) -> None:
         """Appends each of `lines`."""
         for line in lines:
             self.write(line)
@@ -96,7 +126,7 @@ class OutputBuffer:
 
 
 class Discarded(OutputBuffer):
-    """Standard error: counted as nothing, kept nowhere."""
+    """Standard error: kept nowhere."""
 
     name = "<stderr>"
 
@@ -106,28 +136,6 @@ class Discarded(OutputBuffer):
     def write(self, text: str) -> int:
         """Forgets `text`."""
         return len(text)
-
-
-class Report:
-    """Tells the supervisor how steps ended: one message each, and the last one ends the process."""
-
-    def __init__(self, channel: socket.socket, first: int) -> None:
-        self._channel = channel
-        self._first = first
-        self.index = 0
-        self.cpu_started = 0.0
-
-    def step(self, status: str, error: str | None, end: int) -> None:
-        """Reports the end of the running step; of the steps of a prefix only where they fail."""
-        if self.index >= self._first or status != "ok":
-            seconds = time.process_time() - self.cpu_started
-            message = json.dumps([self.index, status, error, seconds, end])
-            self._channel.send(b"R" + message.encode("utf-8", "backslashreplace"))
-
-    def output_limit(self, end: int) -> NoReturn:
-        """Reports that the running step printed too much, and ends the process."""
-        self.step("output_limit", "OutputLimit: the step printed more than its limit", end)
-        os._exit(0)
 
 
 def describe(error: BaseException) -> str:
@@ -140,35 +148,168 @@ def describe(error: BaseException) -> str:
     return (f"{name}: {message}" if message else name)[:MAX_ERROR_CHARS]
 
 
-def run_program(steps: list[str], first: int, step_bytes: int, channel: socket.socket, shared: mmap.mmap) -> NoReturn:
-    """Runs `steps` in order in one fresh namespace, reporting from step `first` on, and ends the process."""
-    report = Report(channel, first)
-    output = OutputBuffer(shared, first, step_bytes, report)
+def fresh_main() -> dict[str, Any]:
+    """A new `__main__` module, as a program finds it; returns its namespace."""
     main = types.ModuleType("__main__")
-    main.__dict__["__builtins__"] = __builtins__
+    main.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = main
-    namespace = main.__dict__
-    sys.stdout = cast(Any, output)
-    sys.stderr = cast(Any, Discarded())
-    random.seed(0)  # Python reseeds from the system in every fork; a program's outcome must not depend on that
-    for index, code in enumerate(steps):
-        report.index = index
-        output.begin(index)
-        report.cpu_started = time.process_time()
-        status, error = "ok", None
-        try:
-            exec(compile(code, "<step>", "exec", dont_inherit=True), namespace)
-        except MemoryError as raised:
-            status, error = "memory_limit", describe(raised)
-        except BaseException as raised:
-            status, error = "error", describe(raised)
-        report.step(status, error, output.end)
-        if status != "ok":
-            break
-    os._exit(0)
+    return main.__dict__
 
 
-def restore_signals() -> None:
-    """Gives the program the signal handling of a fresh interpreter."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def seed_random() -> None:
+    """Puts every random generator that a program can reach without naming a seed into the same state."""
+    random.seed(SEED)
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed(SEED)
+    if "sympy.core.random" in sys.modules:
+        sys.modules["sympy.core.random"].rng.seed(SEED)
+
+
+def reset_contexts() -> None:
+    """Default precision of decimal and mpmath."""
+    decimal.setcontext(decimal.Context(prec=28, rounding=decimal.ROUND_HALF_EVEN))
+    mpmath = sys.modules.get("mpmath")
+    if mpmath is not None and mpmath.mp.prec != 53:
+        mpmath.mp.prec = 53
+
+
+Records = list[tuple[str, str | None]]
+"""For each statement: what it printed, and the text of its value where it is an expression with one."""
+
+
+def run_step(code: str, namespace: dict[str, Any], mode: str, output: OutputBuffer) -> Records:
+    """Runs one step's code; raises what it raises.
+
+    Args:
+      code: the step.
+      namespace: globals and locals of the program.
+      mode: "plain" runs it; "notebook" also prints the value of a last expression, as a notebook does; "statements"
+        runs statement by statement and records each.
+      output: where it prints.
+
+    Returns:
+      The records, in mode "statements"; otherwise [].
+    """
+    records: Records = []
+    if mode == "plain":
+        exec(compile(code, "<step>", "exec", dont_inherit=True), namespace)
+    elif mode == "notebook":
+        tree = ast.parse(code, "<step>")
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        exec(compile(tree, "<step>", "exec", dont_inherit=True), namespace)
+        if last is not None:
+            expression = ast.Expression(cast(ast.Expr, last).value)
+            value = eval(compile(expression, "<step>", "eval", dont_inherit=True), namespace)
+            if value is not None:
+                output.write(f"{value!r}\n")
+    else:
+        # the file name that the released rules show in a syntax error
+        tree = ast.parse(code, "<unknown>")
+        for statement in tree.body:
+            start = output.end
+            value = None
+            if isinstance(statement, ast.Expr):
+                expression = ast.Expression(statement.value)
+                value = eval(compile(expression, "<step>", "eval", dont_inherit=True), namespace)
+            else:
+                module = ast.Module([statement], [])
+                exec(compile(module, "<step>", "exec", dont_inherit=True), namespace)
+            if len(records) < MAX_STATEMENTS:
+                text = None if value is None else bounded(str(value))
+                records.append((bounded(output.printed(since=start)), text))
+    return records
+
+
+def _records_as_json(records: Records) -> bytes:
+    pairs = (f"[{_quoted(printed)},{'null' if value is None else _quoted(value)}]" for printed, value in records)
+    return f"[{','.join(pairs)}]".encode()
+
+
+def bounded(text: str) -> str:
+    """`text`, without its middle where it is longer than any rule looks at."""
+    if len(text) <= MAX_RECORD_CHARS:
+        return text
+    return text[: MAX_RECORD_CHARS // 2] + text[-MAX_RECORD_CHARS // 2 :]
+
+
+class Program:
+    """One program in a process of its own: its namespace, and where it reports."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self._namespace = namespace
+        self._output: OutputBuffer | None = None
+
+    def run(self, request: dict[str, Any], shared: mmap.mmap, channel: socket.socket) -> bool:
+        """Runs the steps of `request` on top of what ran before.
+
+        Steps from index `first` on are reported, those before only where they fail.
+
+        Returns:
+          Whether this process stays as a snapshot: every step ended "ok", and they took `stay_s` CPU seconds or more.
+        """
+        first = request["first"]
+        steps = request["steps"]
+        step_bytes = request["step_bytes"]
+        records_at = HEADER_BYTES + (len(steps) - first) * step_bytes
+        records_end = records_at
+        index = 0
+        started = 0.0
+        stays = False
+
+        def ended(status: str, error: str | None, records: Records) -> None:
+            nonlocal records_end
+            seconds = time.process_time() - started
+            data = _records_as_json(records) if records else b""
+            if records_end + len(data) > len(shared):
+                data = b""
+            shared[records_end : records_end + len(data)] = data
+            if index >= first or status != "ok":
+                reason = "null" if error is None else _quoted(error)
+                message = (
+                    f'R[{index},"{status}",{reason},{seconds!r},{output.end},{records_end - HEADER_BYTES},{len(data)},'
+                    f"{'true' if stays else 'false'}]"
+                )
+                channel.send(message.encode())
+            records_end += len(data)
+
+        def too_much() -> None:
+            # the process ends here and now: a program could catch any exception
+            ended("output_limit", "OutputLimit: the step printed more than its limit", [])
+            _exit(0)
+
+        if self._output is None:
+            output = self._output = OutputBuffer(shared, step_bytes, too_much)
+            sys.stdout = cast(Any, output)
+            sys.stderr = cast(Any, Discarded())
+        else:
+            output = self._output
+            output.attach(shared, step_bytes, too_much)
+        end = 0
+        for index, code in enumerate(steps):
+            output.begin(index, at=end if index > first else 0)
+            reset_recursion()
+            started = time.process_time()
+            records: Records = []
+            status, error = "ok", None
+            try:
+                records = run_step(code, self._namespace, request["mode"], output)
+            except MemoryError as raised:
+                status, error = "memory_limit", describe(raised)
+            except BaseException as raised:
+                status, error = "error", describe(raised)
+            end = output.end
+            stays = status == "ok" and index == len(steps) - 1 and time.process_time() >= request["stay_s"]
+            ended(status, error, records)
+            if status != "ok":
+                break
+        return stays
+
+
+def reset_recursion() -> None:
+    """Makes the recursion limit count from the program's first frame, as in an interpreter of its own."""
+    depth = 0
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None:
+        depth += 1
+        frame = frame.f_back
+    sys.setrecursionlimit(_PLAIN_RECURSION_LIMIT + depth)

@@ -1,106 +1,140 @@
-"""Step execution in forked children of warm zygotes: what the search's `Executor` is on Linux.
+"""Step execution in confined processes: what the search's `Executor` is on Linux.
 
-A zygote (`rstar_math.execution.zygote`) is a fresh interpreter in a clean environment that has loaded what programs
-import. For each program it forks a child, which runs the program and ends. This file is the supervisor: it asks for
-children, watches their CPU and wall clocks from outside, kills them, and remembers results. No step is ever run in
-the supervisor's own process.
+This file is the supervisor. It decides where a program runs, watches the clocks of what runs from outside, kills, and
+remembers results. No step is ever run in the supervisor's own process.
+
+Where a program runs, cheapest first:
+
+- nowhere: the same code after the same prefix has run before;
+- in a warm worker, which has the prefix's state or replays it, if a static check admits the program;
+- in a fork of a snapshot, a process that has run the prefix and waits, if the prefix is dear to replay;
+- in a fork of the zygote, a process that has only loaded what programs import.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import json
+import math
 import os
-import re
-import select
-import signal
-import socket
-import struct
-import subprocess
-import sys
 import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rstar_math.errors import SandboxError
-from rstar_math.execution.harness import HEADER, HEADER_BYTES
+from rstar_math.execution import admission, processes
+from rstar_math.execution.observation import RecordedExecution, Statement
+from rstar_math.execution.processes import BusyError, Child, Forker, LayerReport, LostError, Zygote
 from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.types import Execution, ExecutionStatus
 
-ZYGOTE = Path(__file__).with_name("zygote.py")
 TICK_S = 0.02
 """How often the clocks of running programs are read."""
 
-MAX_INLINE_BYTES = 60_000
-MAX_STARTS = 3
-"""How often a program is tried whose zygote was lost under it."""
+IDLE_TICK_S = 0.5
+"""How often waiting processes are looked at, which ought to do nothing."""
 
+MEMORY_TICK_S = 0.1
+"""How often the memory of all processes together is read."""
+
+FIRST_WORD_S = 60.0
+"""A fork that has not happened after this long is not going to: its zygote is replaced."""
+
+MAX_STARTS = 3
+"""How often a program is tried whose process was lost under it."""
+
+MAX_REFUSED_FORKS = 16
+"""A program that keeps trying to start processes is ended."""
+
+QUEUE_DEPTH = 64
+"""Programs that wait inside one warm worker."""
+
+RECORDS_BYTES = 4 << 20
 _STATUSES = frozenset({"ok", "error", "memory_limit", "output_limit"})
-_UCRED = struct.Struct("iII")
+_CLOSED = "the executor was closed while this program was on its way"
+
+Key = tuple[tuple[str, ...], str]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What an executor has done; every field counts from 0."""
+
+    executions: int = 0
+    cached: int = 0
+    warm: int = 0
+    forked: int = 0
+    from_snapshot: int = 0
+    not_admitted: int = 0
+    deferred: int = 0
+    """Admitted programs that turned out to need a process of their own."""
+    tainted: int = 0
+    """Warm workers that were found changed, and replaced."""
+    lost: int = 0
+    snapshots: int = 0
+    evicted: int = 0
 
 
 @dataclass(eq=False, slots=True)
-class _Job:
-    """One program on its way: what to run and where its executions go."""
+class _Request:
+    """One program on its way: what to run, and where its executions go."""
 
     steps: tuple[str, ...]
     first: int
     """Index of the first step whose execution is wanted."""
     profile: str
     done: asyncio.Future[list[Execution]]
-    executions: list[Execution] = field(default_factory=list)
+    warm: bool
+    fresh: bool = False
+    """To be run from the start in a fork of a clean zygote, whatever is known."""
+    builds: bool = False
+    """Runs only for the snapshot that it leaves."""
     starts: int = 0
-    channel: socket.socket | None = None
-    buffer_fd: int = -1
-    pid: int = 0
-    pidfd: int = -1
-    zygote: _Zygote | None = None
-    step_began: float = 0.0
-    """Monotonic time at which the running step, as far as the supervisor knows, began."""
-    output_read: int = 0
+    executions: list[Execution] = field(default_factory=list)
 
-
-@dataclass(eq=False, slots=True)
-class _Zygote:
-    """A running zygote, ready to fork."""
-
-    profile: str
-    process: subprocess.Popen[bytes]
-    control: socket.socket
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        return self.steps[:-1]
 
 
 class SandboxExecutor:
-    """Runs each program in a forked child of a warm zygote, under limits that are enforced from outside.
+    """Runs each program isolated from everything else, under limits that are enforced from outside.
 
     Use it inside one event loop, as an async context manager or with `aclose`. Any number of executions may be
     awaited at the same time; `num_slots` of them run at once, in the order in which they were asked for.
 
     Args:
-      settings: limits.
+      settings: limits and isolation.
       num_slots: programs that run at once; overrides the settings.
     """
 
     def __init__(self, settings: ExecutionSettings | None = None, num_slots: int | None = None) -> None:
-        self._settings = settings or ExecutionSettings()
-        self._num_slots = num_slots or self._settings.slots()
-        self._cache: OrderedDict[tuple[tuple[str, ...], str], Execution] = OrderedDict()
-        self._in_flight: dict[tuple[tuple[str, ...], str], asyncio.Future[list[Execution]]] = {}
-        self._forget_processes()
+        self.settings = settings or ExecutionSettings()
+        self.counts = Counts()
+        self._num_slots = num_slots or self.settings.slots()
+        self._cache: OrderedDict[Key, Execution] = OrderedDict()
+        # for tests of the lines of defence behind a layer or behind the static check
+        self._disabled_layers: tuple[str, ...] = ()
+        self._admit_everything = False
+        self._reset()
 
-    def _forget_processes(self) -> None:
+    def _reset(self) -> None:
+        """The state of an executor that has no process."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
-        self._zygotes: dict[str, asyncio.Task[_Zygote]] = {}
-        self._starting: set[asyncio.Task[None]] = set()
-        self._waiting: deque[_Job] = deque()
-        self._running: set[_Job] = set()
-        self._ticking = False
+        self._in_flight: dict[Key, asyncio.Future[list[Execution]]] = {}
+        self._zygotes: dict[str, asyncio.Task[Zygote]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_Request] = deque()
+        self._runs: set[_Run] = set()
+        self._snapshots: OrderedDict[tuple[str, ...], _Snapshot] = OrderedDict()
+        self._builds: dict[tuple[str, ...], list[_Request]] = {}
+        self._costs: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._ticking: asyncio.TimerHandle | None = None
+        self._memory_read_at = 0.0
 
     async def __aenter__(self) -> SandboxExecutor:
         self._enter_loop()
@@ -114,296 +148,282 @@ class SandboxExecutor:
     async def execute(self, prefix: Sequence[str], code: str) -> Execution:
         """Runs `code` in a fresh namespace that holds what `prefix` defined and nothing else."""
         self._enter_loop()
+        self.counts.executions += 1
         key = (tuple(prefix), code)
         known = self._cache.get(key)
         if known is not None:
             self._cache.move_to_end(key)
+            self.counts.cached += 1
             return known
         flight = self._in_flight.get(key)
         if flight is None or flight.cancelled():
             flight = self._submit((*key[0], code), first=len(key[0]))
             self._in_flight[key] = flight
             flight.add_done_callback(lambda done: self._remember(key, done))
+        else:
+            self.counts.cached += 1
         # one awaiter that is cancelled must not cancel the run for the others
         return (await asyncio.shield(flight))[-1]
 
     async def execute_program(self, steps: Sequence[str]) -> list[Execution]:
         """Runs a whole program from the start, past every cache, in a fresh child of a clean zygote."""
         self._enter_loop()
+        self.counts.executions += len(steps)
         if not steps:
             return []
-        return await self._submit(tuple(steps), first=0)
+        return await self._submit(tuple(steps), first=0, fresh=True)
+
+    async def layers(self) -> list[LayerReport]:
+        """The layers of isolation that programs run under on this machine."""
+        self._enter_loop()
+        return processes.layer_reports((await self._zygote("light")).layers, self.settings)
 
     async def aclose(self) -> None:
         """Ends every process that this executor started; programs on their way end as SandboxError."""
         if self._loop is None or self._pid != os.getpid():
             return
-        for job in [*self._waiting, *self._running]:
-            self._release(job)
-            if not job.done.done():
-                job.done.set_exception(SandboxError("the executor was closed while this program was on its way"))
-                job.done.exception()  # an awaiter that is gone must not make the loop complain
-        zygotes = list(self._zygotes.values())
-        self._forget_processes()
-        for starting in zygotes:
-            starting.cancel()
+        if self._ticking is not None:
+            self._ticking.cancel()
+        requests = [*self._waiting, *(run.request for run in self._runs)]
+        requests += [request for waiting in self._builds.values() for request in waiting]
+        for child in self._children():
+            child.close()
+        for request in requests:
+            if not request.done.done():
+                request.done.set_exception(SandboxError(_CLOSED))
+                request.done.exception()  # an awaiter that is gone must not make the loop complain
+        zygotes, tasks = list(self._zygotes.values()), list(self._tasks)
+        self._reset()
+        for task in (*zygotes, *tasks):
+            task.cancel()
         for zygote in await asyncio.gather(*zygotes, return_exceptions=True):
-            if isinstance(zygote, _Zygote):
-                _end(zygote)
+            if isinstance(zygote, Zygote):
+                zygote.end()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _children(self) -> list[Child]:
+        return [*(run.child for run in self._runs), *(snapshot.child for snapshot in self._snapshots.values())]
 
     # ---------------------------------------------------------------- one program
 
-    def _submit(self, steps: tuple[str, ...], first: int) -> asyncio.Future[list[Execution]]:
+    def _submit(self, steps: tuple[str, ...], first: int, fresh: bool = False) -> asyncio.Future[list[Execution]]:
         assert self._loop is not None
-        job = _Job(steps, first, profile_of(steps), self._loop.create_future())
-        self._waiting.append(job)
-        self._start_waiting()
-        return job.done
+        request = _Request(
+            steps, first, admission.profile_of(steps), self._loop.create_future(), warm=False, fresh=fresh
+        )
+        self._waiting.append(request)
+        self._pump()
+        return request.done
 
-    def _start_waiting(self) -> None:
-        while self._waiting and len(self._running) < self._num_slots:
-            job = self._waiting.popleft()
-            if job.done.done():  # cancelled while it waited
+    def _pump(self) -> None:
+        """Starts what can be started."""
+        while self._waiting and len(self._runs) < self._num_slots:
+            request = self._waiting.popleft()
+            if request.done.done():  # nobody waits for it any more
                 continue
-            self._running.add(job)
-            zygote = _ready(self._zygotes.get(job.profile))
-            if zygote is not None:
-                self._start(job, zygote)
-            else:
-                task = asyncio.ensure_future(self._start_when_ready(job))
-                self._starting.add(task)  # the loop itself keeps only weak references
-                task.add_done_callback(self._starting.discard)
+            self._start(request)
 
-    async def _start_when_ready(self, job: _Job) -> None:
-        try:
-            zygote = await self._zygote(job.profile)
-        except (SandboxError, OSError) as error:
-            self._fail(job, error)
-        except asyncio.CancelledError:
-            self._fail(job, SandboxError("the executor was closed while this program was on its way"))
+    def _start(self, request: _Request) -> None:
+        """Runs `request` in a fork of its own."""
+        source: _Snapshot | None = None
+        if not request.fresh:
+            prefix = request.steps if request.builds else request.prefix
+            if not request.builds and self._is_dear(prefix) and prefix not in self._snapshots:
+                self._build(prefix, request)
+                return
+            source = self._nearest_snapshot(request.prefix)
+        if source is not None:
+            self._fork(request, source, source)
+            return
+        zygote = _result(self._zygotes.get(request.profile))
+        if zygote is not None:
+            self._fork(request, zygote, None)
         else:
-            if job in self._running:
-                self._start(job, zygote)
+            self._later(self._start_when_ready(request))
 
-    def _start(self, job: _Job, zygote: _Zygote) -> None:
-        """Asks `zygote` for a child that runs `job`."""
+    def _later(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)  # the loop itself keeps only weak references
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start_when_ready(self, request: _Request) -> None:
+        try:
+            await self._zygote(request.profile)
+        except SandboxError as error:
+            self._fail(request, error)
+        else:
+            self._waiting.appendleft(request)
+            self._pump()
+
+    def _fork(self, request: _Request, forker: Forker, source: _Snapshot | None) -> None:
+        """Asks `forker`, a zygote or the snapshot `source`, for a child that runs `request`."""
         assert self._loop is not None
-        job.starts += 1
-        job.executions.clear()
-        job.output_read = 0
-        limits = self._settings
-        reported = len(job.steps) - job.first
-        request = {
-            "steps": job.steps,
-            "first": job.first,
+        limits = self.settings
+        known = len(source.steps) if source is not None else 0
+        stays = limits.max_snapshots > 0 and not request.fresh
+        steps = request.steps[known:]
+        first = max(request.first - known, 0)
+        buffer_bytes = (len(steps) - first) * limits.output_bytes
+        if limits.output == "statements":
+            buffer_bytes += RECORDS_BYTES
+        message = {
+            "kind": "program",
+            "steps": steps,
+            "first": first,
             "step_bytes": limits.output_bytes,
-            "memory_bytes": limits.memory_mb << 20,
+            "mode": limits.output,
+            "stay_s": 0.0 if request.builds else limits.snapshot_after_s if stays else math.inf,
         }
-        message = json.dumps(request).encode()
-        buffer_bytes = HEADER_BYTES + reported * limits.output_bytes
-        child_end: socket.socket | None = None
+        run = _Run(self, request, source)
         try:
-            job.channel, child_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            job.channel.setblocking(False)
-            job.channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            job.buffer_fd = os.memfd_create("step", os.MFD_CLOEXEC)
-            os.truncate(job.buffer_fd, max(buffer_bytes, HEADER_BYTES + len(message)))
-            if len(message) > MAX_INLINE_BYTES:
-                os.pwrite(job.buffer_fd, message, HEADER_BYTES)
-                message = json.dumps({"file": len(message)}).encode()
-            socket.send_fds(zygote.control, [b"F" + message], [child_end.fileno(), job.buffer_fd])
-        except BlockingIOError:
-            self._retry(job, after_s=TICK_S, lost=False)
+            run.child = processes.fork(self._loop, forker, run, message, buffer_bytes)
+        except BusyError:
+            self._retry(request, after_s=TICK_S)
             return
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE):  # others hold descriptors now; they will give some back
-                self._retry(job, after_s=5 * TICK_S, lost=False)
-            else:
-                self._lost(zygote)
-                self._retry(job, after_s=0.0, lost=True)
+        except LostError:
+            self._forker_lost(forker)
+            self._retry(request, after_s=0.0, lost=True)
             return
-        finally:
-            if child_end is not None:
-                child_end.close()
-        job.zygote = zygote
-        job.step_began = time.monotonic()
-        self._loop.add_reader(job.channel, self._on_message, job)
-        if not self._ticking:
-            self._ticking = True
-            self._loop.call_later(TICK_S, self._tick, self._loop)
+        self.counts.forked += 1
+        if source is not None:
+            self.counts.from_snapshot += 1
+            source.users += 1
+            self._snapshots.move_to_end(source.steps)
+        self._runs.add(run)
+        self._tick_soon()
 
-    def _on_message(self, job: _Job) -> None:
-        """Takes what the child of `job` says; only the kernel's word for its pid is trusted."""
-        assert job.channel is not None
-        try:
-            message, ancillary, _, _ = job.channel.recvmsg(1 << 14, socket.CMSG_SPACE(_UCRED.size))
-        except BlockingIOError:
-            return
-        except OSError:
-            message, ancillary = b"", []
-        if job.pid == 0 and message == b"H":
-            self._identify(job, ancillary)
-        elif not message or job.pid == 0:
-            self._on_end(job)
-        else:
-            self._on_step(job, message)
+    def _complete(self, request: _Request) -> None:
+        if not request.done.done():
+            request.done.set_result(request.executions)
+        self._pump()
 
-    def _identify(self, job: _Job, ancillary: list[tuple[int, int, bytes]]) -> None:
-        assert job.channel is not None
-        job.pid = next(_UCRED.unpack(data[: _UCRED.size])[0] for _, _, data in ancillary)
-        try:
-            job.pidfd = os.pidfd_open(job.pid)
-        except ProcessLookupError:
-            return  # it has ended; its channel says the rest
-        except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE):
-                raise
-            self._retry(job, after_s=5 * TICK_S, lost=False)
-            return
-        poll = select.poll()
-        poll.register(job.channel, select.POLLHUP)
-        if any(event & select.POLLHUP for _, event in poll.poll(0)):
-            # the child may have ended before its pid was looked up, and the pid may belong to another process by now
-            os.close(job.pidfd)
-            job.pidfd = -1
+    def _fail(self, request: _Request, error: Exception) -> None:
+        if not request.done.done():
+            request.done.set_exception(error)
+        self._pump()
 
-    def _on_step(self, job: _Job, message: bytes) -> None:
-        try:
-            index, status, error, seconds, end = json.loads(message[1:])
-            if not (
-                message[:1] == b"R"
-                and status in _STATUSES
-                and (error is None) == (status == "ok")
-                and (error is None or isinstance(error, str))
-                and isinstance(seconds, float)
-                and isinstance(end, int)
-            ):
-                raise ValueError(message)
-        except (ValueError, TypeError):
-            self._finish(job, "killed", "ProtocolError: the program interfered with the report of its own result")
-            return
-        if index < job.first:
-            self._finish(job, status, f"step {index + 1} of the prefix failed: {error}")
-            return
-        job.executions.append(Execution(status, self._read_output(job, end), error, seconds))
-        job.step_began = time.monotonic()
-        if status != "ok" or len(job.executions) == len(job.steps) - job.first:
-            self._complete(job)
-
-    def _on_end(self, job: _Job) -> None:
-        """The child has ended without a word."""
-        if job.pid == 0:
-            self._retry(job, after_s=0.0, lost=True)
-        elif job.zygote is not None and job.zygote.process.poll() is not None:
-            self._lost(job.zygote)
-            self._retry(job, after_s=0.0, lost=True)
-        else:
-            self._finish(job, "killed", "Killed: the program ended its own process, or the system did")
-
-    def _finish(self, job: _Job, status: ExecutionStatus, error: str, seconds: float = 0.0) -> None:
-        """Ends `job` with a step that did not report itself."""
-        length = 0
-        if job.buffer_fd >= 0:
-            length = HEADER.unpack(os.pread(job.buffer_fd, HEADER.size, 0))[0]
-        job.executions.append(Execution(status, self._read_output(job, length), error, seconds))
-        self._complete(job)
-
-    def _read_output(self, job: _Job, end: int) -> str:
-        """What the running step printed, up to the buffer's byte `end`."""
-        length = min(max(end - job.output_read, 0), self._settings.output_bytes)
-        data = os.pread(job.buffer_fd, length, HEADER_BYTES + job.output_read) if length else b""
-        job.output_read = max(end, job.output_read)
-        return data.decode("utf-8", "ignore")
-
-    def _complete(self, job: _Job) -> None:
-        self._release(job)
-        if not job.done.done():
-            job.done.set_result(job.executions)
-        self._start_waiting()
-
-    def _fail(self, job: _Job, error: Exception) -> None:
-        self._release(job)
-        if not job.done.done():
-            job.done.set_exception(error)
-        self._start_waiting()
-
-    def _retry(self, job: _Job, after_s: float, lost: bool) -> None:
-        """Starts `job` once more; not for ever where processes are lost under it."""
-        self._release(job)
-        if not lost:
-            job.starts -= 1
-        if job.starts >= MAX_STARTS:
-            job.executions.append(Execution("killed", "", f"Killed: lost with its zygote {job.starts} times", 0.0))
-            self._complete(job)
-            return
+    def _retry(self, request: _Request, after_s: float, lost: bool = False) -> None:
+        """Runs `request` once more; not for ever where processes are lost under it."""
         assert self._loop is not None
+        request.executions.clear()
+        if lost:
+            self.counts.lost += 1
+            request.starts += 1
+        if request.starts >= MAX_STARTS:
+            request.executions.append(Execution("killed", "", f"Killed: its process was lost {request.starts} times"))
+            self._complete(request)
+            return
 
         def again() -> None:
-            self._waiting.appendleft(job)
-            self._start_waiting()
+            if not request.done.done():
+                self._waiting.appendleft(request)
+            self._pump()
 
         self._loop.call_later(after_s, again)
 
-    def _release(self, job: _Job) -> None:
-        """Kills the child of `job` if it still runs, and gives its descriptors back."""
-        self._running.discard(job)
-        if job.pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):  # it ended by itself, as a program should
-                signal.pidfd_send_signal(job.pidfd, signal.SIGKILL)
-            os.close(job.pidfd)
-            job.pidfd = -1
-        if job.channel is not None:
-            if self._loop is not None:
-                self._loop.remove_reader(job.channel)
-            job.channel.close()
-            job.channel = None
-        if job.buffer_fd >= 0:
-            os.close(job.buffer_fd)
-            job.buffer_fd = -1
-        job.pid = 0
-        job.zygote = None
-
-    def _remember(self, key: tuple[tuple[str, ...], str], done: asyncio.Future[list[Execution]]) -> None:
+    def _remember(self, key: Key, done: asyncio.Future[list[Execution]]) -> None:
         if self._in_flight.get(key) is done:
             del self._in_flight[key]
         if done.cancelled() or done.exception():
             return
         execution = done.result()[-1]
         # how long the wall clock ran, and what killed a process, says nothing certain about the program
-        if execution.status in ("wall_limit", "killed") or not self._settings.cache_entries:
+        if execution.status in ("wall_limit", "killed") or not self.settings.cache_entries:
             return
         self._cache[key] = execution
-        if len(self._cache) > self._settings.cache_entries:
+        if len(self._cache) > self.settings.cache_entries:
             self._cache.popitem(last=False)
+
+    # ---------------------------------------------------------------- snapshots
+
+    def _is_dear(self, prefix: tuple[str, ...]) -> bool:
+        limits = self.settings
+        return limits.max_snapshots > 0 and self._costs.get(prefix, 0.0) >= limits.snapshot_after_s
+
+    def _nearest_snapshot(self, prefix: tuple[str, ...]) -> _Snapshot | None:
+        if not self._snapshots:
+            return None
+        for length in range(len(prefix), 0, -1):
+            snapshot = self._snapshots.get(prefix[:length])
+            if snapshot is not None:
+                return snapshot
+        return None
+
+    def _build(self, prefix: tuple[str, ...], request: _Request) -> None:
+        """Has `request` wait for a snapshot of its prefix."""
+        assert self._loop is not None
+        waiting = self._builds.get(prefix)
+        if waiting is not None:
+            waiting.append(request)
+            return
+        self._builds[prefix] = [request]
+        done: asyncio.Future[list[Execution]] = self._loop.create_future()
+        done.add_done_callback(lambda _: self._built(prefix))
+        build = _Request(prefix, len(prefix) - 1, admission.profile_of(prefix), done, warm=False, builds=True)
+        self._start(build)
+
+    def _built(self, prefix: tuple[str, ...]) -> None:
+        if prefix not in self._snapshots:  # it failed, or has been evicted: whoever waits replays the prefix himself
+            self._costs.pop(prefix, None)
+        self._waiting.extendleft(reversed(self._builds.pop(prefix, [])))
+        self._pump()
+
+    def _keep(self, run: _Run) -> None:
+        """Keeps the process of `run` as a snapshot."""
+        snapshot = _Snapshot(self, run)
+        old = self._snapshots.pop(snapshot.steps, None)
+        if old is not None:
+            old.child.close()
+        self._snapshots[snapshot.steps] = snapshot
+        self.counts.snapshots += 1
+        while len(self._snapshots) > self.settings.max_snapshots and self._evict(keep=snapshot):
+            pass
+
+    def _evict(self, keep: _Snapshot | None = None) -> bool:
+        """Gives the least recently used snapshot up that nothing is being forked from."""
+        for snapshot in self._snapshots.values():
+            if snapshot.users == 0 and snapshot is not keep:
+                self._drop(snapshot)
+                self.counts.evicted += 1
+                return True
+        return False
+
+    def _drop(self, snapshot: _Snapshot) -> None:
+        if self._snapshots.get(snapshot.steps) is snapshot:
+            del self._snapshots[snapshot.steps]
+        snapshot.child.close()
 
     # ---------------------------------------------------------------- clocks
 
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        if loop is not self._loop:
-            return
-        now = time.monotonic()
-        for job in list(self._running):
-            if job.channel is not None:
-                self._check_clocks(job, now)
-        self._ticking = bool(self._running)
-        if self._ticking:
-            loop.call_later(TICK_S, self._tick, loop)
+    def _tick_soon(self) -> None:
+        if self._ticking is None and self._loop is not None:
+            self._ticking = self._loop.call_later(TICK_S, self._tick)
 
-    def _check_clocks(self, job: _Job, now: float) -> None:
-        limits = self._settings
-        age = now - job.step_began
-        if job.pid == 0 or age < min(limits.cpu_s, limits.wall_s):
-            # a child not yet heard of is late, which is not its fault: nothing of the program has run
-            return
-        cpu = _cpu_seconds(job.pid) if job.pidfd >= 0 else 0.0
-        _, began, index = HEADER.unpack(os.pread(job.buffer_fd, HEADER.size, 0))
-        # `began` is the child's own word: it may only lie to its own disadvantage, or within the sum of its limits
-        spent = cpu - began if 0.0 <= began <= cpu else cpu
-        where = "" if index >= job.first else f" in step {index + 1} of the prefix"
-        if spent >= limits.cpu_s or cpu >= limits.cpu_s * len(job.steps):
-            self._finish(job, "cpu_limit", f"CpuLimit: more than {limits.cpu_s:g} CPU seconds{where}", spent)
-        elif age >= limits.wall_s:
-            self._finish(job, "wall_limit", f"WallLimit: more than {limits.wall_s:g} seconds{where}", spent)
+    def _tick(self) -> None:
+        assert self._loop is not None
+        self._ticking = None
+        now = time.monotonic()
+        for run in list(self._runs):
+            run.check(now)
+        if now - self._memory_read_at >= MEMORY_TICK_S:
+            self._memory_read_at = now
+            self._check_memory()
+        for snapshot in list(self._snapshots.values()):
+            snapshot.check(now)
+        if self._runs:
+            self._ticking = self._loop.call_later(TICK_S, self._tick)
+        elif self._snapshots:
+            self._ticking = self._loop.call_later(IDLE_TICK_S, self._tick)
+
+    def _check_memory(self) -> None:
+        """Ends what takes most, once all processes together take more than they may."""
+        limit = self.settings.total_memory_bytes()
+        total = sum(child.memory_bytes() for child in self._children())
+        while total > limit and self._evict():
+            total = sum(child.memory_bytes() for child in self._children())
+        if total > limit and self._runs:
+            largest = max(self._runs, key=lambda run: run.child.memory_bytes())
+            largest.finish("memory_limit", f"MemoryLimit: all programs together take more than {limit >> 20} MiB")
 
     # ---------------------------------------------------------------- zygotes
 
@@ -414,114 +434,261 @@ class SandboxExecutor:
             return
         if self._loop is not None:
             ours = self._pid == os.getpid()
-            for job in self._running:
-                for fd in (job.buffer_fd, job.pidfd):
-                    if fd >= 0:
-                        os.close(fd)
-                if job.channel is not None:
-                    job.channel.close()
+            for child in self._children():
+                if not ours:
+                    # they are the other process's; this one only holds copies of the descriptors
+                    child.disown()
+                child.close()
             for starting in self._zygotes.values():
-                zygote = _ready(starting)
+                zygote = _result(starting)
                 if zygote is not None and ours:
-                    _end(zygote)
+                    zygote.end()
                 elif zygote is not None:
-                    zygote.control.close()
-            self._in_flight.clear()
-            self._forget_processes()
+                    zygote.forget()
+            self._reset()
         self._loop = loop
 
-    async def _zygote(self, profile: str) -> _Zygote:
+    async def _zygote(self, profile: str) -> Zygote:
+        assert self._loop is not None
         starting = self._zygotes.get(profile)
         if starting is None or (starting.done() and (starting.cancelled() or starting.exception())):
-            starting = asyncio.ensure_future(self._start_zygote(profile))
+            starting = asyncio.ensure_future(
+                processes.start_zygote(self._loop, profile, self.settings, self._disabled_layers)
+            )
             self._zygotes[profile] = starting
         return await asyncio.shield(starting)
 
-    async def _start_zygote(self, profile: str) -> _Zygote:
-        assert self._loop is not None
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setblocking(False)
-        config = {"profile": profile, "parent": os.getpid(), "stderr": False}
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-X", "utf8", str(ZYGOTE), json.dumps(config), str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                cwd="/",
-                env=clean_environment(),
-            )
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        zygote = _Zygote(profile, process, ours)
-        try:
-            hello = await asyncio.wait_for(self._loop.sock_recv(ours, 1 << 16), timeout=120)
-        except BaseException:
-            _end(zygote)
-            raise
-        if hello[:1] != b"Z":
-            _end(zygote)
-            raise SandboxError(f"the {profile} zygote ended while it started; its standard error says why")
-        return zygote
-
-    def _lost(self, zygote: _Zygote) -> None:
-        """A zygote that does not answer is ended; the next program of its profile starts another."""
-        if _ready(self._zygotes.get(zygote.profile)) is zygote:
+    def _forker_lost(self, forker: Forker) -> None:
+        """A process that does not fork any more is ended; the next program starts another."""
+        if isinstance(forker, _Snapshot):
+            self._drop(forker)
+            return
+        zygote = forker.zygote
+        if _result(self._zygotes.get(zygote.profile)) is zygote:
             del self._zygotes[zygote.profile]
-        _end(zygote)
+        for snapshot in [s for s in self._snapshots.values() if s.zygote is zygote]:
+            self._drop(snapshot)
+        zygote.end()
 
 
-def _ready(starting: asyncio.Task[_Zygote] | None) -> _Zygote | None:
+class _Run:
+    """A program that runs in a fork of its own."""
+
+    child: Child
+
+    def __init__(self, executor: SandboxExecutor, request: _Request, source: _Snapshot | None) -> None:
+        self.executor = executor
+        self.request = request
+        self.source = source
+        self.known = len(source.steps) if source is not None else 0
+        self.seconds: float = source.cost if source is not None else 0.0
+        self.asked_at = self.step_began = time.monotonic()
+        self.output_read = 0
+        self.over = False
+
+    def hello(self, child: Child) -> None:
+        """The program starts."""
+        self.step_began = time.monotonic()
+        if self.source is not None and child.pid in (0, self.source.pid):
+            self._distrust()
+
+    def message(self, child: Child, message: bytes) -> None:
+        """A step has ended, or the process."""
+        if self.over:
+            return
+        if not message or child.pid == 0:
+            self._on_end()
+            return
+        try:
+            index, status, error, seconds, end, records_at, records_bytes, stays = json.loads(message[1:])
+            integers = (index, end, records_at, records_bytes)
+            if not (
+                message[:1] == b"R"
+                and status in _STATUSES
+                and (isinstance(error, str) if status != "ok" else error is None)
+                and isinstance(seconds, float)
+                and math.isfinite(seconds)
+                and all(isinstance(number, int) and 0 <= number < 1 << 40 for number in integers)
+                and isinstance(stays, bool)
+            ):
+                raise ValueError(message)
+        except (ValueError, TypeError):
+            self.finish("killed", "ProtocolError: the program interfered with the report of its own result")
+            return
+        self._on_step(index + self.known, status, error, max(0.0, seconds), end, records_at, records_bytes, stays)
+
+    def _on_step(
+        self,
+        index: int,
+        status: ExecutionStatus,
+        error: str | None,
+        seconds: float,
+        end: int,
+        records_at: int,
+        records_bytes: int,
+        stays: bool,
+    ) -> None:
+        request = self.request
+        self.seconds += seconds
+        self.step_began = time.monotonic()
+        if index < request.first:
+            self.finish(status, f"step {index + 1} of the prefix failed: {error}", seconds)
+            return
+        output = self._read_output(end)
+        if self.executor.settings.output == "statements":
+            data = self.child.read_buffer(records_at, min(records_bytes, RECORDS_BYTES))
+            statements = _statements(data)
+            request.executions.append(RecordedExecution(status, output, error, seconds, statements))
+        else:
+            request.executions.append(Execution(status, output, error, seconds))
+        if status != "ok" or len(request.executions) >= len(request.steps) - request.first:
+            self._note_cost(status)
+            self._over(stays and status == "ok" and not request.fresh)
+            self.executor._complete(request)
+
+    def _note_cost(self, status: ExecutionStatus) -> None:
+        """Remembers what it takes to come as far as this program."""
+        executor = self.executor
+        costs = executor._costs
+        request = self.request
+        cost = costs.get(request.prefix, 0.0) + request.executions[-1].seconds
+        if status == "ok" and not request.fresh and cost >= executor.settings.snapshot_after_s:
+            costs[request.steps] = max(cost, self.seconds)
+            if len(costs) > 100_000:
+                costs.popitem(last=False)
+
+    def _on_end(self) -> None:
+        """The process has ended without a word."""
+        executor = self.executor
+        loop = executor._loop
+        zygote = self.child.zygote
+        if self.child.pid == 0 or loop is None:
+            self._over()
+            if not zygote.alive():
+                executor._forker_lost(zygote)
+            executor._retry(self.request, after_s=TICK_S, lost=True)
+            return
+        self.child.loop.remove_reader(self.child.channel)
+
+        def decide() -> None:
+            if self.over or executor._loop is not loop:
+                return
+            if zygote.alive():
+                self.finish("killed", "Killed: the program ended its own process, or the system did")
+            else:
+                self._over()
+                executor._forker_lost(zygote)
+                executor._retry(self.request, after_s=0.0, lost=True)
+
+        # where the zygote has gone too, it shows a moment later
+        loop.call_later(2 * TICK_S, decide)
+
+    def _distrust(self) -> None:
+        """A snapshot has not forked as it was told: end everything that its zygote has ever forked."""
+        self._over()
+        self.executor._forker_lost(self.child.zygote)
+        self.executor._retry(self.request, after_s=0.0, lost=True)
+
+    def finish(self, status: ExecutionStatus, error: str, seconds: float = 0.0) -> None:
+        """Ends the program with a step that did not report itself."""
+        length = self.child.header()[0] if self.child.pid else 0
+        request = self.request
+        request.executions.append(Execution(status, self._read_output(length), error, seconds))
+        self._over()
+        self.executor._complete(request)
+
+    def _read_output(self, end: int) -> str:
+        """What the running step printed, up to the buffer's byte `end`."""
+        num_bytes = min(max(end - self.output_read, 0), self.executor.settings.output_bytes)
+        data = self.child.read_buffer(self.output_read, num_bytes)
+        self.output_read = max(end, self.output_read)
+        return data.decode("utf-8", "ignore")
+
+    def _over(self, stays: bool = False) -> None:
+        self.over = True
+        self.executor._runs.discard(self)
+        if self.source is not None:
+            self.source.users -= 1
+        if stays and self.executor.settings.max_snapshots:
+            self.executor._keep(self)
+        else:
+            self.child.close()
+
+    def check(self, now: float) -> None:
+        """Ends the program where a limit is reached."""
+        limits = self.executor.settings
+        child = self.child
+        if child.pid == 0:
+            # its first word is late, which is not its fault: nothing of the program has run
+            if now - self.asked_at > FIRST_WORD_S:
+                self._distrust()
+            return
+        refused = child.zygote.refused
+        if refused and refused.get(child.pid, 0) > MAX_REFUSED_FORKS:
+            refused.pop(child.pid)
+            self.finish("killed", "Killed: the program kept trying to start processes")
+            return
+        age = now - self.step_began
+        if age < min(limits.cpu_s, limits.wall_s):
+            if age > 10 * TICK_S and child.has_ended():
+                self._on_end()
+            return
+        cpu = child.cpu_seconds()
+        _, began, index, _ = child.header()
+        # `began` is the child's own word: it may only lie to its own disadvantage, or within the sum of its limits
+        spent = cpu - began if 0.0 <= began <= cpu else cpu
+        index += self.known
+        where = "" if index >= self.request.first else f" in step {index + 1} of the prefix"
+        if spent >= limits.cpu_s or cpu >= limits.cpu_s * (len(self.request.steps) + 1):
+            self.finish("cpu_limit", f"CpuLimit: more than {limits.cpu_s:g} CPU seconds{where}", spent)
+        elif age >= limits.wall_s:
+            self.finish("wall_limit", f"WallLimit: more than {limits.wall_s:g} seconds{where}", spent)
+
+
+class _Snapshot(Forker):
+    """A process that has run a prefix and waits, to be forked for each candidate."""
+
+    def __init__(self, executor: SandboxExecutor, run: _Run) -> None:
+        child = run.child
+        super().__init__(child.channel, child.pid, child.zygote)
+        self.executor = executor
+        self.child = child
+        self.steps = run.request.steps
+        self.cost: float = run.seconds
+        self.users = 0
+        self.cpu = child.cpu_seconds()
+        self.forks = 0
+        child.handler = self
+
+    def hello(self, child: Child) -> None:
+        """Not heard from a process that has said it before."""
+
+    def message(self, child: Child, message: bytes) -> None:
+        """It has ended, or speaks without being asked: either way it is of no use any more."""
+        self.executor._drop(self)
+
+    def check(self, now: float) -> None:
+        """Ends it where it works without having been asked to."""
+        cpu = self.child.cpu_seconds()
+        allowed = 0.2 + 0.05 * (self.zygote.grants.get(self.pid, 0) + self.users + self.forks)
+        if cpu - self.cpu > allowed and self.users == 0:
+            self.executor._drop(self)
+
+
+def _statements(data: bytes) -> tuple[Statement, ...]:
+    """What a child recorded, statement by statement; () where it is not what it should be."""
+    if not data:
+        return ()
+    try:
+        return tuple(
+            Statement(str(printed), None if value is None else str(value)) for printed, value in json.loads(data)
+        )
+    except (ValueError, TypeError):
+        return ()
+
+
+def _result(starting: asyncio.Task[Zygote] | None) -> Zygote | None:
     """The zygote that `starting` has started; None while it starts, and where it failed to."""
     if starting is None or not starting.done() or starting.cancelled() or starting.exception():
         return None
     return starting.result()
-
-
-def _end(zygote: _Zygote) -> None:
-    zygote.process.kill()
-    zygote.process.wait()
-    zygote.control.close()
-
-
-def clean_environment() -> dict[str, str]:
-    """The environment of zygotes: nothing of the caller's, one thread per process, a fixed hash seed."""
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": "/nonexistent",
-        "LANG": "C.UTF-8",
-        "PYTHONHASHSEED": "0",
-        "MPLBACKEND": "Agg",
-        **dict.fromkeys(threads, "1"),
-    }
-
-
-_WORD = re.compile(r"\w+")
-_FULL_WORDS = frozenset({"numpy", "sympy", "mpmath"})
-
-
-def profile_of(steps: Sequence[str]) -> str:
-    """Which zygote a program needs: "light", "full" (numpy, sympy, mpmath) or "scipy" (those and scipy)."""
-    profiles = {_profile_of_step(code) for code in steps}
-    return "scipy" if "scipy" in profiles else "full" if "full" in profiles else "light"
-
-
-@lru_cache(maxsize=4096)
-def _profile_of_step(code: str) -> str:
-    # words, not imports: this can only err towards the zygote that has more loaded
-    words = set(_WORD.findall(code))
-    if "scipy" in words:
-        return "scipy"
-    return "full" if words & _FULL_WORDS else "light"
-
-
-def _cpu_seconds(pid: int) -> float:
-    """CPU seconds of a process so far, by its CPU clock (clock_getcpuclockid(3))."""
-    try:
-        return time.clock_gettime((~pid << 3) | 2)
-    except OSError:
-        return 0.0

@@ -1,30 +1,60 @@
-"""Settings of step execution: limits, how many programs run at once, and what is remembered."""
+"""Settings of step execution: limits, isolation, how many programs run at once, and what is remembered."""
 
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 from pydantic import Field
 
 from rstar_math.config import Settings
 
+Layer = Literal["limits", "no_capabilities", "no_new_privileges", "landlock", "seccomp"]
+"""Layers of isolation that execution does not do without, unless `accept_missing` names them."""
+
+REQUIRED_LAYERS: tuple[Layer, ...] = ("limits", "no_capabilities", "no_new_privileges", "landlock", "seccomp")
+
 
 class ExecutionSettings(Settings):
-    """Limits of one step's program, and how many run at once.
+    """Limits of one step's program, how many run at once, and what must isolate them.
 
-    The limits hold for each step by itself; in a program of several steps each step gets them anew.
+    The limits of CPU, wall and output hold for each step by itself, that of memory for a program as a whole.
     """
 
     cpu_s: float = Field(5.0, gt=0, description="CPU seconds of one step; then it ends as cpu_limit")
     wall_s: float = Field(20.0, gt=0, description="wall seconds of one step; then it ends as wall_limit")
-    memory_mb: int = Field(1024, ge=64, description="address space a program may add to its zygote's, in MiB")
-    output_bytes: int = Field(65536, ge=256, description="bytes that a step may print; then it ends as output_limit")
+    memory_mb: int = Field(1024, ge=64, description="MiB of address space a program may add to what its process has")
+    output_bytes: int = Field(65536, ge=256, le=1 << 26, description="bytes a step may print; then output_limit")
     num_slots: int | None = Field(None, ge=1, description="programs that run at once; null: CPUs of this process")
+    max_processes: int = Field(256, ge=8, description="live processes of this executor, snapshots included")
+    total_memory_mb: int | None = Field(
+        None, ge=64, description="MiB of all of them together beyond their zygotes; null: half of the machine's memory"
+    )
     cache_entries: int = Field(20000, ge=0, description="results remembered per (prefix, code); 0: none")
+    max_snapshots: int = Field(64, ge=0, description="live snapshots of prefixes that are dear to replay; 0: none")
+    snapshot_after_s: float = Field(0.02, gt=0, description="CPU seconds of replay from which a prefix counts as dear")
+    warm: bool = Field(True, description="run programs that a static check admits in warm workers, without a fork")
+    output: Literal["plain", "notebook", "statements"] = Field(
+        "plain",
+        description="plain: what is printed; notebook: also the value of a last expression; statements: recorded each",
+    )
+    packages: tuple[str, ...] = Field(
+        ("numpy", "mpmath", "sympy", "scipy"), description="packages beyond the standard library that can be imported"
+    )
+    isolation: Literal["sandbox", "none"] = Field(
+        "sandbox", description="none: warm workers with limits only, which is not a security boundary"
+    )
+    accept_missing: tuple[Layer, ...] = Field((), description="layers of isolation that this machine may lack")
 
     def slots(self) -> int:
         """The number of programs that may run at once."""
         return self.num_slots or num_cpus()
+
+    def total_memory_bytes(self) -> int:
+        """The limit of all processes together, in bytes."""
+        if self.total_memory_mb is not None:
+            return self.total_memory_mb << 20
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def num_cpus() -> int:

@@ -1,201 +1,315 @@
-"""The zygote: a process that has loaded what programs import, and forks one child for each program.
+"""The zygote: a confined process that has loaded what programs import, and forks one child for each program.
 
-Started by `rstar_math.execution.sandbox` as `python -I zygote.py CONFIG FD` in a clean environment. It never runs a
-program itself. Its messages, over a SOCK_SEQPACKET pair (descriptor FD):
+Started by `rstar_math.execution.processes` as `python -I -S zygote.py CONFIG FD` in a clean environment. It never runs
+a program itself. Its messages, over a SOCK_SEQPACKET pair (descriptor FD):
 
-    to the supervisor    Z{json}                       ready
-    to the zygote        F{json} + [channel, buffer]   fork a child that runs this program
+    to the supervisor    Z{json} [+ listener]          ready; the descriptor at which the kernel asks about forks
+    to the zygote        F{json} + [channel, buffer]   fork a child that does what the request says
     child, on channel    H                             alive (the kernel adds the child's pid)
-                         R[index, status, error, seconds, end]   a step ended; `end`: bytes printed by then
+                         R[index, status, error, seconds, end, records_at, records_bytes, stays]     a step ended
+
+A child that stays is a snapshot: it serves like the zygote, on its channel. A request of kind "worker" makes a warm
+worker instead (`worker.py`).
 """
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import importlib
 import json
 import mmap
 import os
-import resource
+import random
+import select
 import signal
 import socket
 import sys
+import sysconfig
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from rstar_math.execution import harness
-else:  # by its path: the package itself is never imported here
+    from rstar_math.execution import confinement, harness, worker
+else:  # by their paths: the package itself is never imported here
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    import confinement
     import harness
+    import worker
 
     sys.path.pop(0)
-    del sys.modules["harness"]
+    for _name in ("confinement", "harness", "worker"):
+        sys.modules.pop(_name, None)
 
-LIGHT = [
-    "math",
-    "cmath",
-    "fractions",
-    "decimal",
-    "statistics",
-    "random",
-    "itertools",
-    "functools",
-    "collections",
-    "re",
-    "string",
-    "datetime",
-    "operator",
-    "heapq",
-    "bisect",
-    "copy",
-    "typing",
-    "numbers",
-    "time",
-    "calendar",
-    "array",
-    "enum",
-    "dataclasses",
-    "textwrap",
-    "json",
-    "abc",
-    "contextlib",
-    "types",
-    "ast",
+# Extension modules cannot be loaded once the filter is in place, so what programs may want of the standard library is
+# loaded first; the rest of it, pure Python, can still be imported.
+STANDARD = [
+    *("math", "cmath", "fractions", "decimal", "statistics", "random", "itertools", "functools", "collections", "re"),
+    *("string", "datetime", "operator", "heapq", "bisect", "copy", "typing", "numbers", "time", "calendar", "array"),
+    *("enum", "dataclasses", "textwrap", "json", "abc", "contextlib", "types", "ast", "unicodedata", "pprint", "csv"),
+    *("hashlib", "secrets", "queue", "traceback", "linecache", "warnings", "locale", "inspect", "zoneinfo", "pickle"),
+    *("timeit", "uuid", "base64", "zlib", "threading", "tracemalloc", "encodings.idna", "_posixsubprocess", "_asyncio"),
+    *("_queue", "_bz2", "_lzma", "_elementtree", "pyexpat", "_multiprocessing", "grp", "_contextvars", "_lsprof"),
 ]
-FULL = [
-    "numpy",
-    "numpy.linalg",
-    "numpy.random",
-    "numpy.polynomial",
-    "numpy.fft",
-    "mpmath",
-    "sympy",
-    "sympy.ntheory",
-    "sympy.combinatorics",
-    "sympy.geometry",
-    "sympy.stats",
-    "sympy.parsing.sympy_parser",
-    "sympy.solvers.inequalities",
-    "sympy.solvers.diophantine",
-    "sympy.plotting",
-    "sympy.calculus.util",
-    "sympy.functions.combinatorial.numbers",
+NUMPY = [
+    *("numpy", "numpy.linalg", "numpy.random", "numpy.polynomial", "numpy.fft", "numpy.ma", "numpy.lib"),
+    *("numpy.matlib", "mpmath"),
+]
+SYMPY = [
+    *("sympy", "sympy.ntheory", "sympy.combinatorics", "sympy.geometry", "sympy.stats", "sympy.abc", "sympy.physics"),
+    *("sympy.parsing.sympy_parser", "sympy.solvers.inequalities", "sympy.solvers.diophantine", "sympy.calculus.util"),
+    *("sympy.plotting", "sympy.functions.combinatorial.numbers", "sympy.utilities.lambdify", "sympy.vector"),
+    *("sympy.solvers.solveset", "sympy.printing.pretty", "sympy.printing.latex", "sympy.core.random"),
+    *("sympy.physics.units", "sympy.logic.boolalg", "sympy.sets", "sympy.polys.numberfields", "sympy.tensor"),
 ]
 SCIPY = [
-    "scipy",
-    "scipy.optimize",
-    "scipy.special",
-    "scipy.integrate",
-    "scipy.stats",
-    "scipy.linalg",
-    "scipy.interpolate",
-    "scipy.spatial",
-    "scipy.sparse",
-    "scipy.fft",
+    *("scipy", "scipy.optimize", "scipy.special", "scipy.integrate", "scipy.stats", "scipy.linalg", "scipy.fft"),
+    *("scipy.interpolate", "scipy.spatial", "scipy.sparse", "scipy.signal", "scipy.constants"),
 ]
-PRELOAD = {"light": LIGHT, "full": LIGHT + FULL, "scipy": LIGHT + FULL + SCIPY}
+PRELOAD = {
+    "light": STANDARD,
+    "numpy": STANDARD + NUMPY,
+    "sympy": STANDARD + NUMPY + SYMPY,
+    "all": STANDARD + NUMPY + SYMPY + SCIPY,
+}
 
-WARM_UP = """
-import sympy
-x, y = sympy.symbols("x y")
-sympy.solve(x**2 - 3*x + 1, x); sympy.solve([x + y - 3, x - y - 1], [x, y]); sympy.solve(x**3 - 2*x + 1, x)
-sympy.simplify(sympy.sin(x)**2 + sympy.cos(x)**2); sympy.integrate(x**2*sympy.exp(-x), x)
-sympy.diff(sympy.sin(x)/x, x); sympy.factor(x**6 - 1); sympy.limit(sympy.sin(x)/x, x, 0)
-sympy.Matrix([[1, 2], [3, 4]]).inv(); sympy.series(sympy.exp(x), x, 0, 4); sympy.summation(x, (x, 1, y))
-sympy.solveset(x**2 - 1, x, sympy.S.Reals); sympy.N(sympy.pi, 30); sympy.latex(x/2); sympy.factorint(360)
-sympy.nsolve(sympy.cos(x) - x, x, 1); sympy.parse_expr("x + 1"); str(sympy.Rational(1, 3))
-sympy.expand((x + y)**3); sympy.solve(x**2 > 1, x); sympy.trigsimp(sympy.tan(x)*sympy.cos(x))
-sympy.lambdify(x, x**2)(2); sympy.Eq(x, y).subs(x, 1); sympy.sqrt(8).evalf(); sympy.binomial(10, 3)
+# Much of these libraries is imported, built and cached at first use: here, once, instead of in every child.
+NUMPY_WARM_UP = """
 import numpy
 numpy.linalg.det(numpy.eye(2)); numpy.linalg.eig(numpy.eye(2)); str(numpy.linspace(0, 1, 3)); numpy.roots([1, 0, -1])
+numpy.linalg.solve(numpy.eye(2), numpy.ones(2)); numpy.random.default_rng(0).random(); numpy.polyfit([1, 2], [1, 2], 1)
+repr(numpy.arange(3)); numpy.linalg.inv(numpy.eye(2)); numpy.percentile([1, 2, 3], 50); numpy.unique([1, 1])
+"""
+SYMPY_WARM_UP = """
+import sympy
+x, y = sympy.symbols("x y")
+n = sympy.symbols("n", integer=True, positive=True)
+sympy.solve(x**2 - 3*x + 1, x); sympy.solve([x + y - 3, x - y - 1], [x, y]); sympy.solve(x**3 - 2*x + 1, x)
+sympy.simplify(sympy.sin(x)**2 + sympy.cos(x)**2); sympy.integrate(x**2*sympy.exp(-x), x)
+sympy.integrate(sympy.sin(x), (x, 0, 1)); sympy.diff(sympy.sin(x)/x, x); sympy.factor(x**6 - 1)
+sympy.limit(sympy.sin(x)/x, x, 0); sympy.Matrix([[1, 2], [3, 4]]).inv(); sympy.Matrix([[1, 2], [3, 4]]).eigenvals()
+sympy.series(sympy.exp(x), x, 0, 4); sympy.summation(x, (x, 1, y)); sympy.summation(n**2, (n, 1, 10))
+sympy.solveset(x**2 - 1, x, sympy.S.Reals); sympy.N(sympy.pi, 30); sympy.latex(x/2); sympy.factorint(360)
+sympy.nsolve(sympy.cos(x) - x, x, 1); sympy.parse_expr("x + 1"); str(sympy.Rational(1, 3)); sympy.pretty(x/2)
+sympy.expand((x + y)**3); sympy.solve(x**2 > 1, x); sympy.trigsimp(sympy.tan(x)*sympy.cos(x))
+sympy.lambdify(x, x**2)(2); sympy.Eq(x, y).subs(x, 1); sympy.sqrt(8).evalf(); sympy.binomial(10, 3)
+sympy.Poly(x**2 - 1, x).all_coeffs(); sympy.apart(1/(x**2 - 1)); sympy.isprime(97); sympy.divisors(12)
+sympy.solve(sympy.sqrt(x) - 2, x); sympy.solve(sympy.Abs(n) - 1, n); sympy.nsimplify(0.5)
+sympy.solve(2**x - 8, x); sympy.solve(sympy.sin(x) - 1, x); sympy.logcombine(sympy.log(2)); sympy.together(1/x + 1/y)
 """
 
 MAX_MESSAGE_BYTES = 1 << 17
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_mapped_bytes = 0
-
-
-def die_with_parent(parent: int) -> None:
-    """Asks the kernel to kill this process when its parent ends."""
-    _libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != parent:  # it ended before the request was made
-        os._exit(1)
+REAP_MS = 100
+"""How long a dead child may wait to be reaped while nothing else happens."""
 
 
-def preload(profile: str) -> dict[str, str]:
-    """Imports and warms what programs of this profile use; returns the modules that could not be imported."""
+def preload(modules: list[str], required: list[str]) -> dict[str, str]:
+    """Imports and warms what programs use; returns the modules that could not be imported, with the reason."""
     missing: dict[str, str] = {}
-    for name in PRELOAD[profile]:
+    for name in modules:
         try:
             importlib.import_module(name)
         except ImportError as error:
             missing[name] = str(error)
-    if "sympy" in sys.modules:
-        exec(WARM_UP, {"__name__": "warm_up"})
+            if name in required:
+                raise
+    import site
+
+    site.setquit()  # programs may call exit(), which the interpreter has only with its site module
+    site.sethelper()
+    for module, warm_up in (("numpy", NUMPY_WARM_UP), ("sympy", SYMPY_WARM_UP)):
+        if module in sys.modules:
+            namespace: dict[str, Any] = {"__name__": "warm_up"}
+            for line in warm_up.strip().splitlines():
+                try:
+                    exec(line, namespace)
+                except Exception as error:  # another version of the library: it is only less warm
+                    missing[line] = repr(error)
     return missing
 
 
-def child(request: dict[str, Any], channel_fd: int, buffer_fd: int, zygote_pid: int) -> NoReturn:
-    """Becomes the process of one program."""
-    die_with_parent(zygote_pid)
-    channel = socket.socket(fileno=channel_fd)
-    channel.send(b"H")
-    shared = mmap.mmap(buffer_fd, 0)
-    os.close(buffer_fd)
-    harness.restore_signals()
-    limit_memory(request["memory_bytes"])
-    harness.run_program(request["steps"], request["first"], request["step_bytes"], channel, shared)
+Layers = dict[str, str]
+"""What became of each layer: "" where it is active, otherwise why it is not."""
 
 
-def limit_memory(added_bytes: int) -> None:
-    """Limits the address space to what is mapped now and `added_bytes` more."""
-    limit = _mapped_bytes + added_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+def attempt(layers: Layers, name: str, disabled: list[str], action: Callable[[], object]) -> bool:
+    """Applies one layer and notes how it went."""
+    if name in disabled:
+        layers[name] = "switched off"
+        return False
+    try:
+        action()
+    except OSError as error:
+        layers[name] = f"{error.strerror} (errno {error.errno})"
+    except KeyError as error:
+        layers[name] = f"not supported on this machine ({error})"
+    else:
+        layers[name] = ""
+    return not layers[name]
 
 
-def serve(control: socket.socket) -> NoReturn:
-    """Forks a child for each request until the supervisor is gone."""
-    pid = os.getpid()
-    while True:
-        message, fds, _, _ = socket.recv_fds(control, MAX_MESSAGE_BYTES, 2)
-        if not message:
-            os._exit(0)
+def enter_namespaces(layers: Layers, disabled: list[str]) -> None:
+    """New namespaces, each where permitted; this process is then the first one of its own process-id namespace."""
+    for name in confinement.NAMESPACES:
+        attempt(layers, name, disabled, partial(confinement.enter_namespaces, [name]))
+    if layers["pid_namespace"]:
+        return
+    keeper = os.getpid()
+    child = os.fork()
+    if child:
+        # the keeper: the process that the supervisor knows; it ends with the zygote, and the zygote with it
+        os.closerange(0, 256)
+        os.waitpid(child, 0)
+        os._exit(0)
+    confinement.prctl(1, signal.SIGKILL)
+    if os.getppid() not in (0, keeper):
+        os._exit(1)
+
+
+def confine(layers: Layers, config: dict[str, Any]) -> int:
+    """Applies every layer but the namespaces; returns the descriptor at which forks are asked about, or -1."""
+    disabled = config["disabled"]
+    visible = [path for path in config["visible"] if os.path.isdir(path)]
+    attempt(layers, "limits", disabled, lambda: confinement.set_limits(config["memory_bytes"]))
+    if not layers["mount_namespace"]:
+        attempt(layers, "new_root", disabled, lambda: confinement.new_root(visible))
+    else:
+        layers["new_root"] = "needs mount_namespace"
+    if not layers["uts_namespace"]:
+        attempt(layers, "host_name", disabled, lambda: confinement.set_host_name("sandbox"))
+    attempt(layers, "no_capabilities", disabled, confinement.drop_capabilities)
+    attempt(layers, "no_new_privileges", disabled, confinement.no_new_privileges)
+    attempt(layers, "landlock", disabled, lambda: confinement.landlock(visible))
+    listener = -1
+
+    def filter_calls() -> None:
+        nonlocal listener
+        listener = confinement.install_filter()
+
+    attempt(layers, "seccomp", disabled, filter_calls)
+    return listener
+
+
+class Server:
+    """Forks children on request, in the zygote and in every snapshot."""
+
+    def __init__(self, control: socket.socket, program: harness.Program | None, die_with_parent: bool) -> None:
+        self._control = control
+        self._program = program
+        self._die_with_parent = die_with_parent
+        self._children = 0
+
+    def serve(self) -> NoReturn:
+        """Serves until the supervisor is gone."""
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        while True:
+            if self._children:
+                ready = poll.poll(REAP_MS)
+                self._reap()
+                if not ready:
+                    continue
+            message, fds, _, _ = socket.recv_fds(self._control, MAX_MESSAGE_BYTES, 2)
+            if not message:
+                os._exit(0)
+            if len(fds) == 2:  # otherwise they were lost on the way: the supervisor sees the channel close
+                self._fork(message, fds[0], fds[1])
+            for fd in fds:
+                os.close(fd)
+
+    def _fork(self, message: bytes, channel_fd: int, buffer_fd: int) -> None:
         request = json.loads(message[1:])
-        if "file" in request:  # too long for a message: the program stands in the buffer
-            length = request["file"]
-            request = json.loads(os.pread(fds[1], length, harness.HEADER_BYTES))
-        if os.fork() == 0:
-            control.close()
-            child(request, fds[0], fds[1], pid)
-        for fd in fds:
-            os.close(fd)
+        if "file" in request:  # too long for a message: the request stands in the buffer
+            request = json.loads(os.pread(buffer_fd, request["file"], harness.HEADER_BYTES))
+        random_state = random.getstate()  # Python reseeds it in every fork
+        parent = os.getpid()
+        try:
+            pid = os.fork()
+        except OSError:
+            return  # not granted, or no room for another process: the supervisor sees the channel close
+        if pid:
+            self._children += 1
+            return
+        try:  # nothing but a program may happen in a child, whatever fails
+            self._begin(request, channel_fd, buffer_fd, parent, random_state)
+        finally:
+            os._exit(1)
+
+    def _begin(
+        self, request: dict[str, Any], channel_fd: int, buffer_fd: int, parent: int, random_state: tuple[Any, ...]
+    ) -> NoReturn:
+        """What a new child does."""
+        if self._die_with_parent:
+            confinement.die_with_parent(parent)
+        self._control.close()
+        channel = socket.socket(fileno=channel_fd)
+        channel.send(b"H")
+        shared = mmap.mmap(buffer_fd, 0)
+        os.close(buffer_fd)
+        if request["kind"] == "worker":
+            worker.Worker(channel, shared, request["step_bytes"]).serve()
+        if self._program is None:
+            program = harness.Program(harness.fresh_main())
+            harness.seed_random()
+        else:
+            program = self._program
+            random.setstate(random_state)
+        stays = program.run(request, shared, channel)
+        if not stays:
+            os._exit(0)
+        shared.close()
+        Server(channel, program, self._die_with_parent).serve()
+
+    def _reap(self) -> None:
+        while self._children:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self._children = 0
+                return
+            if pid == 0:
+                return
+            self._children -= 1
 
 
 def main() -> NoReturn:
-    """Sets the process up and serves."""
-    global _mapped_bytes
+    """Sets the process up, confines it, and serves."""
     config = json.loads(sys.argv[1])
     control_fd = int(sys.argv[2])
-    die_with_parent(config["parent"])
+    confinement.die_with_parent(config["parent"])
     control = socket.socket(fileno=control_fd)
     null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1) if config["stderr"] else (0, 1, 2):
-        os.dup2(null, fd)
+    for fd in (0, 1, 2):
+        if fd < 2 or not config["stderr"]:
+            os.dup2(null, fd)
     os.closerange(3, control_fd)
     os.closerange(control_fd + 1, 4096)
-    missing = preload(config["profile"])
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel
-    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
-        resource.setrlimit(limit, (0, 0))
-    with open("/proc/self/statm") as file:
-        _mapped_bytes = int(file.read().split()[0]) * resource.getpagesize()
+    sys.argv[:] = [""]
+    layers: Layers = {}
+    enter_namespaces(layers, config["disabled"])
+    sys.path[:] = [*config["path"], *(p for p in sys.path if p)]
+    missing = preload(PRELOAD[config["profile"]] + config["packages"], config["packages"])
+    worker.prepare()
+    for name in ("ctypes", "_ctypes"):
+        sys.modules.pop(name, None)
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")  # should the machine run out of memory, this goes first
+    except OSError as error:
+        layers["first_to_go"] = str(error)
+    listener = confine(layers, config)
     gc.collect()
     gc.freeze()  # the collector then leaves the pages shared with the children alone
-    control.send(b"Z" + json.dumps({"missing": missing}).encode())
-    serve(control)
+    ready = b"Z" + json.dumps({"missing": missing, "layers": layers}).encode()
+    if listener >= 0:
+        socket.send_fds(control, [ready], [listener])
+        os.close(listener)
+    else:
+        control.send(ready)
+    Server(control, None, die_with_parent=bool(layers["pid_namespace"])).serve()
 
 
 if __name__ == "__main__":
+    sys.path = [p for p in sys.path if p != os.path.dirname(os.path.abspath(__file__))]
+    sys.path[:] = sys.path or [sysconfig.get_path("stdlib")]
     main()

@@ -1,0 +1,463 @@
+"""The processes of the executor as the supervisor sees them: zygotes, their children, and who may fork.
+
+Nothing that a child says is trusted but its pid, for which the kernel vouches. Children are killed through pidfds, so
+that a pid used again never hits another process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import importlib.util
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from rstar_math.errors import SandboxError
+from rstar_math.execution import confinement
+from rstar_math.execution.harness import HEADER, HEADER_BYTES
+from rstar_math.execution.settings import REQUIRED_LAYERS, ExecutionSettings
+
+ZYGOTE = Path(__file__).with_name("zygote.py")
+MAX_INLINE_BYTES = 60_000
+"""Requests longer than this go through the child's buffer: a socket takes about 200 kB in one message."""
+
+START_S = 120.0
+"""How long a zygote may take to start, on a machine that is busy otherwise."""
+
+TABLE_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Errors that pass when others give something back."""
+
+_UCRED = struct.Struct("iII")
+_CREDENTIALS = getattr(socket, "SCM_CREDENTIALS", 2)
+_PASSCRED = getattr(socket, "SO_PASSCRED", 16)
+
+
+class LostError(Exception):
+    """The process that was to fork is gone."""
+
+
+class BusyError(Exception):
+    """Descriptors or buffers are short for the moment."""
+
+
+class ChildHandler(Protocol):
+    """Who is told what becomes of a child."""
+
+    def hello(self, child: Child) -> None:
+        """The child lives, and the kernel has vouched for its pid."""
+
+    def message(self, child: Child, message: bytes) -> None:
+        """The child says something; b"" where it will say nothing more."""
+
+
+class Forker:
+    """A process that forks children when asked to: a zygote or a snapshot."""
+
+    def __init__(self, control: socket.socket, pid: int, zygote: Zygote) -> None:
+        self.control = control
+        self.pid = pid
+        self.zygote = zygote
+
+
+class Child:
+    """A child of a zygote or of a snapshot, and the channel to it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, forker: Forker, handler: ChildHandler) -> None:
+        self.loop = loop
+        self.forker = forker
+        self.zygote = forker.zygote
+        self.handler = handler
+        self.pid = 0
+        self.pidfd = -1
+        self.buffer_fd = -1
+        self.asked_at = time.monotonic()
+        self.channel: socket.socket
+        self.closed = False
+
+    def header(self) -> tuple[int, float, int, float]:
+        """What the child wrote at the start of its buffer: (bytes, CPU clock, index, monotonic clock) of its step."""
+        return HEADER.unpack(os.pread(self.buffer_fd, HEADER.size, 0))
+
+    def read_buffer(self, start: int, num_bytes: int) -> bytes:
+        """Bytes of what it printed or recorded."""
+        return os.pread(self.buffer_fd, num_bytes, HEADER_BYTES + start) if num_bytes > 0 else b""
+
+    def cpu_seconds(self) -> float:
+        """CPU seconds of the process so far, by its CPU clock (clock_getcpuclockid(3)); 0 where it is gone."""
+        if self.pidfd < 0:
+            return 0.0
+        try:
+            return time.clock_gettime((~self.pid << 3) | 2)
+        except OSError:
+            return 0.0
+
+    def memory_bytes(self) -> int:
+        """Resident memory that it has added to its zygote's, roughly; 0 where it is gone."""
+        if self.pidfd < 0:
+            return 0
+        return max(0, resident_bytes(self.pid) - self.zygote.resident_bytes)
+
+    def has_ended(self) -> bool:
+        """Whether the process has ended, also where its channel is held open by another process."""
+        if self.pidfd < 0:
+            return False
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def close(self) -> None:
+        """Kills the process if it still runs, and gives its descriptors back."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):  # it ended by itself
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            os.close(self.pidfd)
+            self.pidfd = -1
+        # without a first word it has not begun: it will find the channel closed, and end
+        if not self.loop.is_closed():
+            self.loop.remove_reader(self.channel)
+            self.loop.remove_writer(self.channel)
+        self.channel.close()
+        if self.buffer_fd >= 0:
+            os.close(self.buffer_fd)
+            self.buffer_fd = -1
+
+    def disown(self) -> None:
+        """Forgets the process, so that closing does not kill it."""
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+    def _on_readable(self) -> None:
+        try:
+            message, ancillary, _, _ = self.channel.recvmsg(1 << 18, socket.CMSG_SPACE(_UCRED.size))
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            message, ancillary = b"", []
+        pid = _vouched_pid(ancillary)
+        _close_descriptors(ancillary)
+        if self.pid == 0 and message[:1] == b"H":
+            if not self._identify(pid):
+                return
+            self.handler.hello(self)
+            message = message[1:]
+            if not message or self.closed:
+                return
+        self.handler.message(self, message)
+
+    def _identify(self, pid: int) -> bool:
+        """Takes hold of the process that has said its first word."""
+        try:
+            self.pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            pass  # it has ended already; its channel says the rest
+        except OSError as error:
+            if error.errno not in TABLE_FULL:
+                raise
+            # without hold of it nobody could stop it, so everything that this zygote has forked must end
+            self.zygote.end()
+            self.handler.message(self, b"")
+            return False
+        self.pid = pid
+        poll = select.poll()
+        poll.register(self.channel, select.POLLHUP)
+        if self.pidfd >= 0 and any(event & select.POLLHUP for _, event in poll.poll(0)):
+            # it may have ended before its pid was looked up, and the pid may belong to another process by now
+            os.close(self.pidfd)
+            self.pidfd = -1
+        return True
+
+
+class Zygote(Forker):
+    """A running zygote of one profile."""
+
+    def __init__(self, profile: str, process: subprocess.Popen[bytes], control: socket.socket) -> None:
+        super().__init__(control, 0, self)
+        self.profile = profile
+        self.process = process
+        self.listener = -1
+        self.layers: dict[str, str] = {}
+        self.resident_bytes = 0
+        self.grants: dict[int, int] = {}
+        """Forks that a process, by its pid, may do."""
+        self.refused: dict[int, int] = {}
+        """Forks that a process was refused."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process.poll() is None
+
+    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answers, from now on, which forks may happen."""
+        self._loop = loop
+        if self.listener >= 0:
+            loop.add_reader(self.listener, self._on_fork_request)
+
+    def _on_fork_request(self) -> None:
+        try:
+            request = confinement.next_fork_request(self.listener)
+        except OSError:
+            # the last process under this filter is gone
+            if self._loop is not None:
+                self._loop.remove_reader(self.listener)
+            return
+        if request is None:
+            return
+        number, pid = request
+        granted = self.grants.get(pid, 0) > 0
+        if granted:
+            self.grants[pid] -= 1
+        else:
+            self.refused[pid] = self.refused.get(pid, 0) + 1
+        confinement.answer_fork_request(self.listener, number, granted)
+
+    def end(self) -> None:
+        """Kills it, and with it everything that it has forked."""
+        self.process.kill()
+        self.process.wait()
+        self.forget()
+
+    def forget(self) -> None:
+        """Gives up this process's hold of it, without ending it."""
+        if self.listener >= 0:
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(self.listener)
+            os.close(self.listener)
+            self.listener = -1
+        self.control.close()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerReport:
+    """One layer of isolation on this machine.
+
+    Attributes:
+      name: its name.
+      active: whether it holds.
+      required: whether execution refuses to run without it.
+      detail: why it is not active; "" where it is.
+    """
+
+    name: str
+    active: bool
+    required: bool
+    detail: str
+
+
+def layer_reports(layers: dict[str, str], settings: ExecutionSettings) -> list[LayerReport]:
+    """The layers of a zygote, as `rstar doctor` shows them."""
+    return [
+        LayerReport(name, not detail, name in REQUIRED_LAYERS and name not in settings.accept_missing, detail)
+        for name, detail in layers.items()
+    ]
+
+
+def fork(
+    loop: asyncio.AbstractEventLoop,
+    forker: Forker,
+    handler: ChildHandler,
+    request: dict[str, Any],
+    buffer_bytes: int,
+    stream: bool = False,
+) -> Child:
+    """Asks `forker` for a child that does what `request` says.
+
+    Raises:
+      LostError: the forker is gone.
+      BusyError: descriptors are short; try again later.
+    """
+    child = Child(loop, forker, handler)
+    message = json.dumps(request).encode()
+    child_end: socket.socket | None = None
+    channel: socket.socket | None = None
+    try:
+        kind = socket.SOCK_STREAM if stream else socket.SOCK_SEQPACKET
+        channel, child_end = socket.socketpair(socket.AF_UNIX, kind)
+        channel.setblocking(False)
+        channel.setsockopt(socket.SOL_SOCKET, _PASSCRED, 1)
+        child.buffer_fd = os.memfd_create("step", os.MFD_CLOEXEC)
+        os.truncate(child.buffer_fd, max(HEADER_BYTES + buffer_bytes, HEADER_BYTES + len(message)))
+        if len(message) > MAX_INLINE_BYTES:
+            os.pwrite(child.buffer_fd, message, HEADER_BYTES)
+            message = json.dumps({"file": len(message)}).encode()
+        socket.send_fds(forker.control, [b"F" + message], [child_end.fileno(), child.buffer_fd])
+    except OSError as error:
+        if channel is not None:
+            channel.close()
+        if child.buffer_fd >= 0:
+            os.close(child.buffer_fd)
+        if isinstance(error, BlockingIOError) or error.errno in TABLE_FULL:
+            raise BusyError from error
+        raise LostError from error
+    finally:
+        if child_end is not None:
+            child_end.close()
+    child.channel = channel
+    grants = forker.zygote.grants
+    grants[forker.pid] = grants.get(forker.pid, 0) + 1
+    loop.add_reader(channel, child._on_readable)
+    return child
+
+
+async def start_zygote(
+    loop: asyncio.AbstractEventLoop, profile: str, settings: ExecutionSettings, disabled: Sequence[str] = ()
+) -> Zygote:
+    """Starts a zygote, waits until it is ready, and checks that every required layer of isolation is active.
+
+    Raises:
+      SandboxError: it could not be started, or isolation is not what the settings ask for.
+    """
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            return await _start_zygote(loop, profile, settings, disabled)
+        except OSError as error:
+            if error.errno not in TABLE_FULL or time.monotonic() > deadline:
+                raise SandboxError(f"the {profile} zygote could not be started: {error}") from error
+            await asyncio.sleep(0.1)
+
+
+async def _start_zygote(
+    loop: asyncio.AbstractEventLoop, profile: str, settings: ExecutionSettings, disabled: Sequence[str]
+) -> Zygote:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, _PASSCRED, 1)
+        config = json.dumps(_config(profile, settings, disabled))
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-B", "-X", "utf8", str(ZYGOTE), config, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            env=clean_environment(),
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    zygote = Zygote(profile, process, ours)
+    try:
+        await asyncio.wait_for(_ready(loop, zygote, settings), timeout=START_S)
+    except TimeoutError as error:
+        zygote.end()
+        raise SandboxError(f"the {profile} zygote was not ready within {START_S:g} seconds") from error
+    except BaseException:
+        zygote.end()
+        raise
+    zygote.listen(loop)
+    return zygote
+
+
+async def _ready(loop: asyncio.AbstractEventLoop, zygote: Zygote, settings: ExecutionSettings) -> None:
+    readable = asyncio.Event()
+    loop.add_reader(zygote.control, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(zygote.control)
+    space = socket.CMSG_SPACE(_UCRED.size) + socket.CMSG_SPACE(4)
+    try:
+        message, ancillary, _, _ = zygote.control.recvmsg(1 << 16, space)
+    except ConnectionResetError:
+        message, ancillary = b"", []
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            zygote.listener = int.from_bytes(data[:4], sys.byteorder)
+    if message[:1] != b"Z":
+        raise SandboxError(f"the {zygote.profile} zygote ended while it started; its standard error says why")
+    ready = json.loads(message[1:])
+    zygote.pid = _vouched_pid(ancillary)
+    zygote.layers = ready["layers"]
+    for layer in layer_reports(zygote.layers, settings):
+        if layer.required and not layer.active:
+            raise SandboxError(
+                f"steps are not executed, because the isolation layer {layer.name!r} is not active: {layer.detail}. "
+                f"Use a machine that has it, or accept running without it: execution.accept_missing: [{layer.name}]"
+            )
+    if not zygote.layers["seccomp"] and zygote.listener < 0:
+        raise OSError(errno.EMFILE, "the descriptor table is full")
+    zygote.resident_bytes = resident_bytes(zygote.pid)
+
+
+def _config(profile: str, settings: ExecutionSettings, disabled: Sequence[str]) -> dict[str, Any]:
+    folders = [_package_folder(name) for name in settings.packages]
+    standard = sysconfig.get_path("stdlib")
+    extra = [name for name in settings.packages if name not in ("numpy", "mpmath", "sympy", "scipy")]
+    return {
+        "profile": profile,
+        "parent": os.getpid(),
+        "stderr": True,
+        "disabled": list(disabled),
+        "path": sorted({os.path.dirname(folder) for folder in folders}),
+        "visible": [standard, *folders],
+        "packages": extra if profile == "all" else [],
+        # what the buffers take comes on top of what programs may use
+        "memory_bytes": (settings.memory_mb << 20) + 8 * settings.output_bytes + (64 << 20),
+    }
+
+
+def _package_folder(name: str) -> str:
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise SandboxError(f"execution.packages names {name!r}, which is not installed: install it or take it out")
+    return os.path.dirname(os.path.realpath(spec.origin))
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment of zygotes: nothing of the caller's, one thread per process, a fixed hash seed."""
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    return {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/nonexistent",
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONHASHSEED": "0",
+        "MPLBACKEND": "Agg",
+        **dict.fromkeys(threads, "1"),
+    }
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process in bytes; 0 where it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
+
+
+def _vouched_pid(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """The sender's pid by the kernel's word."""
+    pid = 0
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, _CREDENTIALS):
+            pid = _UCRED.unpack(data[: _UCRED.size])[0]
+    return pid
+
+
+def _close_descriptors(ancillary: list[tuple[int, int, bytes]]) -> None:
+    """A program may send descriptors along with its messages; nobody wants them."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            for start in range(0, len(data) - 3, 4):
+                os.close(int.from_bytes(data[start : start + 4], sys.byteorder))

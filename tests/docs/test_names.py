@@ -1,0 +1,79 @@
+"""What the documents name is there: files, functions, config keys, links, commands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from rstar_math import config
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "rstar_math"
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")]
+    for line in (ROOT / "docs" / "paper.md").read_text().splitlines()
+    if line.startswith("| ") and not line.startswith("| the paper")
+]
+KEYS = {
+    name
+    for settings in vars(config).values()
+    if isinstance(settings, type) and issubclass(settings, BaseModel)
+    for name in settings.model_fields
+}
+
+
+def test_the_table_of_the_paper_was_read() -> None:
+    assert len(ROWS) > 40
+    assert all(len(row) == 4 for row in ROWS)
+    assert {"selector", "num_rollouts", "accumulate_pairs"} <= KEYS
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:40])
+def test_files_functions_and_keys_of_the_paper_table_exist(row: list[str]) -> None:
+    source = ""
+    for name in re.findall(r"`([^`]+)`", row[1]):
+        if name.endswith(".py"):
+            assert (PACKAGE / name).exists(), name
+            source = (PACKAGE / name).read_text()
+        elif source:
+            for part in name.split("."):
+                assert re.search(rf"\b{part}\b", source), f"{part} is not in the file named before it"
+    for name in re.findall(r"`([^`]+)`", row[2]):
+        for part in re.split(r"[.:]", re.sub(r"\[\w+\]|\.\*|: .*|^--strategy .*", "", name)):
+            assert part in {*KEYS, ""} | {"search"}, f"{part} is no key of a recipe"
+    assert re.match(r"same|differs|silent|beyond the paper|not built yet", row[3])
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        if not target.startswith("http"):
+            assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/usage.md", "docs/extending.md"])
+def test_commands_and_options_exist(document: str) -> None:
+    from typer.main import get_command
+
+    from rstar_math.cli.app import app
+
+    root = get_command(app)
+    lines = [
+        line.split("#")[0].split("|")[0]
+        for line in (ROOT / document).read_text().splitlines()
+        if re.match(r"    (\.venv/bin/)?rstar ", line)
+    ]
+    assert lines
+    for line in lines:
+        words = re.sub(r'"[^"]*"', "TEXT", line).split()[1:]
+        command = root
+        while words and words[0] in getattr(command, "commands", {}):
+            command = command.commands[words.pop(0)]
+        assert command is not root, line
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options, line

@@ -27,6 +27,7 @@ from rstar_math.grading.kinds import (
     Power,
     Product,
     Quantity,
+    Range,
     Ratio,
     Relation,
     SetOperation,
@@ -170,12 +171,11 @@ class _Comparison:
             if gold.operator != prediction.operator or len(gold.parts) != len(prediction.parts):
                 return Match(False, "set_operation")
             return self._matching(gold.parts, prediction.parts, "set_operation")
-        if isinstance(gold, realsets.Range) and isinstance(prediction, realsets.Range):
+        gold, prediction = _as_range(gold), _as_range(prediction)
+        if isinstance(gold, Range) and isinstance(prediction, Range):
             if (gold.low_closed, gold.high_closed) != (prediction.low_closed, prediction.high_closed):
                 return Match(False, "interval_ends")
             return self._in_order((gold.low, gold.high), (prediction.low, prediction.high), "interval")
-        if isinstance(gold, Group) and isinstance(prediction, Group) and gold.bracket == prediction.bracket:
-            return self._in_order(gold.items, prediction.items, "interval")
         if isinstance(gold, Relation) and isinstance(prediction, Relation):
             return self._inequalities(gold, prediction)
         return Match(False, "set")
@@ -334,14 +334,14 @@ class _Comparison:
         if isinstance(gold, Based) and isinstance(prediction, Based):
             if gold.base == prediction.base:
                 return Match(gold.digits == prediction.digits, "base")
-            same = int(gold.digits, gold.base) == int(prediction.digits, prediction.base)
+            same = _based_value(gold) == _based_value(prediction)
             return self._contested("base_values") if same else Match(False, "base")
         based, other = (gold, prediction) if isinstance(gold, Based) else (prediction, gold)
         assert isinstance(based, Based)
         if isinstance(other, Number) and not other.digits and other.value.denominator == 1:
             if based.digits == str(other.value.numerator):
                 return Match(True, "base") if based.base == 10 else self._contested("implied_base")
-            if int(based.digits, based.base) == other.value:
+            if _based_value(based) == other.value:
                 return self._contested("base_values")
         return Match(False, "base")
 
@@ -423,7 +423,7 @@ class _Comparison:
             for common_log in (False, True) if has_log else (False,):
                 if _equal_to_many_bits(gold, prediction, common_log=common_log):
                     return Match(True, "exact")
-        noise = self._float_noise(gold, prediction)
+        noise = self._float_noise(gold, prediction) or self._same_float(gold, prediction)
         if noise is not None:
             return noise
         rounded = self._rounded(gold, prediction) or self._rounded(prediction, gold)
@@ -452,6 +452,22 @@ class _Comparison:
             if not (_has_bare_log(gold) or _has_bare_log(prediction)):
                 return None
         return None
+
+    def _same_float(self, gold: Node, prediction: Node) -> Match | None:
+        """A short decimal that is the double nearest to a value that is no integer: 0.5 for (1 + 3^-100) / 2."""
+        literal = _bare_decimal(gold) or _bare_decimal(prediction)
+        if literal is None:
+            return None
+        mp = context()
+        first, second = Evaluator(200)(gold), Evaluator(200)(prediction)
+        if not (mp.isfinite(first) and mp.isfinite(second)):
+            return None
+        if min(abs(first), abs(second)) == 0 and max(abs(first), abs(second)) < 1e-15:
+            return Match(True, "double_precision")
+        if mp.isint(first) or mp.isint(second):
+            return None
+        near = abs(first - second) <= mp.mpf(2) ** -53 * abs(first)
+        return Match(True, "double_precision") if near else None
 
     def _rounded(self, decimal: Node, other: Node) -> Match | None:
         """A decimal that is the correct rounding of the other value."""
@@ -507,6 +523,11 @@ class _Comparison:
             return Match(_equal_to_many_bits(first, second, common_log=False), "logarithms")
         except (TooLargeError, UndefinedError, NotNumericError):
             return Match(False, "too_large")
+
+
+def _based_value(node: Based) -> Fraction:
+    whole, _, places = node.digits.partition(".")
+    return Fraction(int(whole + places, node.base), node.base ** len(places))
 
 
 def _augmented(
@@ -595,6 +616,13 @@ def _is_interval(node: Node) -> bool:
     return isinstance(node, Group) and realsets.has_infinite_end(node)
 
 
+def _as_range(node: Node) -> Node:
+    """A pair in brackets as an interval."""
+    if isinstance(node, Group) and len(node.items) == 2 and node.bracket in {"(", "["}:
+        return Range(node.items[0], node.items[1], node.bracket == "[", node.bracket == "[")
+    return node
+
+
 def _is_equation(node: Node) -> bool:
     return isinstance(node, Relation) and all(operator in {"=", "~"} for operator in node.operators)
 
@@ -615,6 +643,8 @@ def _stated_values(node: Node) -> list[Node]:
         return list(node.sides[1:])
     if len(node.sides) == 2 and _is_name(node.sides[1]):
         return [node.sides[0]]
+    if all(isinstance(side, (Range, Group, Matrix, SetOperation)) for side in node.sides):
+        return list(node.sides)
     return []
 
 
@@ -650,6 +680,8 @@ def _is_of_points(node: Node) -> bool:
             return all(_is_of_points(factor) for factor in factors)
         case Power(base=base, exponent=exponent):
             return exponent == MINUS_ONE and _is_of_points(base)
+        case Group(items=(item,), bracket="["):
+            return _is_of_points(item)
         case Symbol(name=name):
             return name[:1].isupper()
         case Constant(name="e" | "i"):

@@ -10,13 +10,14 @@ from rstar_math.grading import guards, texts
 from rstar_math.grading.compare import Match, compare
 from rstar_math.grading.guards import UnparsedError
 from rstar_math.grading.kinds import Constant, Group, Named, Node, Number
-from rstar_math.grading.normalise import normalised, unmarked
+from rstar_math.grading.normalise import normalised, plain, unmarked
 from rstar_math.grading.parse import parse
 from rstar_math.grading.policy import DEFAULT, Policy
 from rstar_math.grading.shortcut import shortcut
 from rstar_math.types import Verdict
 
 _DECIMAL_COMMA = re.compile(r"[^,\d()\[\]]*\d+,\d+[^,\d()\[\]]*")
+_CONDITION = re.compile(r"(?:⟦|\b)(?:for|where|when|if|with)(?:⟧|\b)")
 _THOUSANDS = re.compile(r"\d,\d{3}(?!\d)")
 
 
@@ -61,6 +62,10 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
         if other is not None and (other.equal or not found.contested):
             return other
         refused = found
+    else:
+        heads = _compared_without_conditions(left, right, policy)
+        if heads is not None:
+            return heads
     words = _compared_as_text(left, right, first, second, policy)
     if words.equal or words.contested:
         return words
@@ -131,6 +136,26 @@ def _other_readings(left: str, right: str, first: Node, second: Node, policy: Po
                 if found.equal:
                     return Match(policy.decimal_comma, "decimal_comma", contested=True)
     return None
+
+
+def _compared_without_conditions(left: str, right: str, policy: Policy) -> Match | None:
+    """Formulas with words behind them that say for which values they hold; one side may leave these out."""
+    heads, conditions = [], []
+    for text in (left, right):
+        match = _CONDITION.search(text)
+        heads.append(text[: match.start()].rstrip(" ,") if match else text)
+        conditions.append(plain(text[match.start() :]) if match else "")
+    if not any(conditions) or (all(conditions) and conditions[0] != conditions[1]):
+        return None
+    first, second = _read(heads[0]), _read(heads[1])
+    if first is None or second is None:
+        return None
+    found = compare(first, second, policy)
+    if not found.equal:
+        return found
+    if all(conditions):
+        return found
+    return Match(policy.omitted_condition, "omitted_condition", contested=True)
 
 
 def _compared_as_text(left: str, right: str, first: Node | None, second: Node | None, policy: Policy) -> Match:

@@ -15,6 +15,7 @@ from rstar_math.grading.guards import NotNumericError, TooLargeError, UndefinedE
 from rstar_math.grading.kinds import (
     Call,
     Constant,
+    Group,
     Node,
     Number,
     Percent,
@@ -62,7 +63,7 @@ def exact(node: Node, values: dict[str, Fraction] | None = None) -> Fraction:
             return _exact_power(exact(base, values), exact(exponent, values))
         case Percent(amount=amount):
             return exact(amount, values) / 100
-        case Quantity(amount=amount):
+        case Quantity(amount=amount) | Group(items=(amount,), bracket="["):
             return exact(amount, values)
         case Call(name="sum" | "prod" as name, arguments=(body, Symbol(name=index), low, high)):
             return _exact_series(name, body, index, exact(low, values), exact(high, values), values)
@@ -285,6 +286,8 @@ class Evaluator:
                 return self._power(self._value(base), self._value(exponent))
             case Percent(amount=amount):
                 return self._value(amount) / 100
+            case Group(items=(amount,), bracket="["):
+                return self._value(amount)
             case Call(name="sum" | "prod" as name, arguments=(body, Symbol(name=index), low, high)):
                 return self._series(name, body, index, low, high)
             case Call(name="apply", arguments=(function, argument)):

@@ -153,7 +153,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Based:
-    """Digits with their base as subscript: 1011_2."""
+    """Digits, perhaps with a point, with their base as subscript: 1011_2."""
 
     digits: str
     base: int
@@ -161,7 +161,7 @@ class Based:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A special set or a word of logic: "reals", "integers", "empty", "true", "false"."""
+    """A special set or a word of logic: "reals", "integers", "empty", "true", "false"; or "dots"."""
 
     name: str
 

@@ -67,7 +67,7 @@ _EQUAL_MARKS = {
     r"\lbrack": "[", r"\rbrack": "]", r"\lvert": "|", r"\rvert": "|", r"\vert": "|", r"\mid": "|", r"\land": " and ",
     r"\wedge": " and ", r"\lor": " or ", r"\vee": " or ", r"\colon": ":", r"\ast": "*", r"\div": "/",
     r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\vartheta": r"\theta", r"\degree": r"^\circ",
-    r"\simeq": r"\approx", r"\doteq": "=", r"\coloneqq": "=", r"\equiv": r"\equiv", r"\cdots": r"\ldots",
+    r"\simeq": r"\approx", r"\doteq": "=", r"\coloneqq": "=", r"\equiv": "=", r"\cdots": r"\ldots",
     r"\dots": r"\ldots", r"\backslash": r"\setminus", r"\smallsetminus": r"\setminus", r"\R": r"\mathbb{R}",
     r"\reals": r"\mathbb{R}", r"\Z": r"\mathbb{Z}", r"\percent": "%", r"\imath": "i", r"\jmath": "j", r"\exp": " exp",
     r"\bigcup": r"\cup", r"\bigcap": r"\cap", r"\dotsc": r"\ldots", r"\lang": r"\langle", r"\rang": r"\rangle",
@@ -78,8 +78,8 @@ _EQUAL_MARK = re.compile(
 )
 _FUNCTION_WORDS = frozenset(
     (
-        "arcsin arccos arctan arccot arcsec arccsc sin cos tan cot sec csc sinh cosh tanh coth ln log lg lcm gcd "
-        "max min arg exp sgn sign cis mod deg arsinh arcosh artanh sech csch"
+        "arcsin arccos arctan arccot arcsec arccsc sin cos tan cot sec csc sinh cosh tanh coth ln log lg lcm gcd max "
+        "min exp sgn sign mod deg arsinh arcosh artanh sech csch asin acos atan acot asec acsc asinh acosh atanh re im"
     ).split()
 )
 
@@ -106,7 +106,8 @@ def normalised(text: str) -> str:
     text = re.sub(
         r"\^\s*\{\s*('[' ]*)\}|\^\s*('+)", lambda match: (match.group(1) or match.group(2)).replace(" ", ""), text
     )
-    return re.sub(r"[ \t\r\f\v]+", " ", text).strip()
+    text = re.sub(r"[ \t\r\f\v]+", " ", text).strip()
+    return re.sub(rf"(?<=[{CLOSE_TEXT}\w)}}])\s*\.$", "", text)
 
 
 def plain(text: str) -> str:

@@ -59,7 +59,7 @@ _INVERSES = {name: f"arc{name}" for name in ("sin", "cos", "tan", "cot", "sec", 
     name: f"ar{name}" for name in ("sinh", "cosh", "tanh")
 }
 _BASE_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
-_BASED = re.compile(r"\(?([0-9A-F]+)\)?\s*_\s*\{?\s*(\d{1,2}|[a-z]+)\s*\}?")
+_BASED = re.compile(r"\(?([0-9A-F]+(?:\.[0-9A-F]+)?)\)?\s*_\s*\{?\s*(\d{1,2}|[a-z]+)\s*\}?")
 _BASE_NAMED = re.compile(r"\(?([0-9A-F]+)\)?\s*,?\s*\(?\s*(?:in )?base[ -]?\s*(\d{1,2}|[a-z]+)\)?", re.IGNORECASE)
 _SPACED_ROW = re.compile(
     r"\[((?:\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?j?)(?:\s+[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?j?)+\s*)\]"
@@ -84,7 +84,17 @@ def parse(text: str, *, group_thousands: bool = True) -> Node:
     text = _with_commas(text)
     found = tokens(text, group_thousands=group_thousands)
     _check_brackets(found)
-    return _answer(found)
+    node = _answer(found)
+    last = found[-1]
+    if last.kind == "name" and last.spaced and last.value.lower() in units.AMBIGUOUS and _are_numbers(found[:-1]):
+        return Quantity(_answer(found[:-1]), units.canonical(last.value), product=node)
+    return node
+
+
+def _are_numbers(found: Tokens) -> bool:
+    return any(token.kind == "number" for token in found) and all(
+        token.kind == "number" or token.value in {"-", "/"} for token in found
+    )
 
 
 def _based(text: str) -> Based | None:
@@ -95,7 +105,7 @@ def _based(text: str) -> Based | None:
         return None
     base = int(match.group(2)) if match.group(2).isdigit() else _BASE_WORDS.get(match.group(2).lower(), 0)
     digits = match.group(1).upper()
-    if not 2 <= base <= 36 or any(int(digit, 36) >= base for digit in digits):
+    if not 2 <= base <= 36 or any(int(digit, 36) >= base for digit in digits if digit != "."):
         return None
     return Based(digits.lstrip("0") or "0", base)
 
@@ -175,7 +185,7 @@ def _is_condition(item: Node) -> bool:
 
 def _items(found: Tokens) -> list[Node]:
     """The answers in one item: one for each sign where it has a plus-minus."""
-    places = [i for i, token in enumerate(found) if token.kind == "operator" and token.value in {"pm", "mp"}]
+    places = _signs(found)
     if not places:
         return [_logic(found)]
     if len(places) > 4:
@@ -195,6 +205,33 @@ def _items(found: Tokens) -> list[Node]:
             chosen[place] = Token("operator", "+" if plus else "-", None, token.spaced)
         items.append(_logic(chosen))
     return items
+
+
+def _signs(found: Tokens) -> list[int]:
+    """Where the plus-minus signs stand that double this item; those inside a set or list double its members."""
+    places: list[int] = []
+    end_of_list = -1
+    for i, token in enumerate(found):
+        if token.kind == "open" and i > end_of_list and token.value in {"\\{", "{", "["}:
+            closing = _closing(found, i)
+            if token.value == "\\{" or _has(found[i + 1 : closing], ","):
+                end_of_list = closing
+        elif token.kind == "operator" and token.value in {"pm", "mp"} and i > end_of_list:
+            places.append(i)
+    return places
+
+
+def _closing(found: Tokens, start: int) -> int:
+    """Index of the bracket that closes the one at `start`."""
+    depth = 0
+    for i in range(start, len(found)):
+        if found[i].kind in {"open", "begin"}:
+            depth += 1
+        elif found[i].kind in {"close", "end"}:
+            depth -= 1
+            if depth == 0:
+                return i
+    raise UnparsedError("a bracket that is never closed")
 
 
 def _logic(found: Tokens) -> Node:
@@ -299,17 +336,7 @@ def _quantity(found: Tokens) -> Node:
         return Quantity(_Expression(found[:end]).whole(), units.canonical(unit_words) or unit_words)
     if unit_words:
         return Quantity(_Expression(found).whole(), unit_words)
-    node = _Expression(found).whole()
-    last = found[-1]
-    if (
-        last.kind == "name"
-        and last.spaced
-        and last.value.lower() in units.AMBIGUOUS
-        and len(found) > 1
-        and all(token.kind == "number" or token.value in {"-", "/", "."} for token in found[:-1])
-    ):
-        return Quantity(_Expression(found[:-1]).whole(), units.canonical(last.value), product=node)
-    return node
+    return _Expression(found).whole()
 
 
 def _without_prose(found: Tokens) -> Tokens:
@@ -497,6 +524,8 @@ class _Expression:
             return False
         if token.kind in {"number", "name", "constant", "function", "constructor", "begin", "open", "named"}:
             return True
+        if token.kind == "operator" and token.value == "|":
+            return True
         return token.kind == "command" and token.value in {"frac", "sqrt", "binom", "sum", "prod"}
 
     def _factor(self) -> Node:
@@ -553,15 +582,7 @@ class _Expression:
 
     def _closing(self, start: int) -> int:
         """Index of the bracket that closes the one at `start`."""
-        depth = 0
-        for i in range(start, len(self._tokens)):
-            if self._tokens[i].kind in {"open", "begin"}:
-                depth += 1
-            elif self._tokens[i].kind in {"close", "end"}:
-                depth -= 1
-                if depth == 0:
-                    return i
-        raise UnparsedError("a bracket that is never closed")
+        return _closing(self._tokens, start)
 
     def _postfix(self, node: Node) -> Node:
         while True:
@@ -704,6 +725,8 @@ class _Expression:
                 return self._constructed(token.value)
             case "command":
                 return self._command(token.value)
+            case "operator" if token.value == "dots":
+                return Named("dots")
             case "operator" if token.value == "|":
                 return self._absolute()
             case _:
@@ -881,11 +904,9 @@ class _Expression:
 
 
 def _inner_expression(inner: Tokens) -> Node:
-    """The content of braces that LaTeX needs: one expression, or whatever an item can be."""
-    node = _logic(inner) if inner else None
-    if node is None:
-        raise UnparsedError("empty braces")
-    return node
+    """The content of braces that LaTeX needs: one expression, a unit behind it left out."""
+    end = _unit_start(inner)
+    return _Expression(inner[:end] if end else inner).whole()
 
 
 def _product_of(factors: Sequence[Node]) -> Node:

@@ -32,6 +32,7 @@ class Policy:
       radians_for_degrees: pi/6 is 30 degrees.
       integer_variables: expressions that agree at all integers tried are equal, as (-1)^(2n) and 1.
       integration_constant: antiderivatives with "+ C" are equal where they differ by a constant.
+      omitted_condition: "2 pi k" is "2 pi k for any integer k".
       float_noise: a float off in its last written places (6060.0000001), beyond the noise of double precision.
     """
 
@@ -56,6 +57,7 @@ class Policy:
     radians_for_degrees: bool = True
     integer_variables: bool = True
     integration_constant: bool = True
+    omitted_condition: bool = True
     float_noise: bool = True
 
     def allows(self, matter: str) -> bool:

@@ -44,7 +44,7 @@ _OTHER_FUNCTIONS = {
     "abs": "abs", "Abs": "abs", "fabs": "abs", "floor": "floor", "ceil": "ceiling", "ceiling": "ceiling",
     "factorial": "factorial", "binomial": "binomial", "comb": "binomial", "gamma": "gamma", "gcd": "gcd",
     "lcm": "lcm", "max": "max", "min": "min", "Max": "max", "Min": "min", "re": "re", "im": "im",
-    "conjugate": "conjugate", "sign": "sign", "Mod": "mod", "root": "root", "cbrt": "cbrt", "pow": "pow",
+    "conjugate": "conjugate", "sign": "sign", "sgn": "sign", "Mod": "mod", "root": "root", "cbrt": "cbrt", "pow": "pow",
     "Pow": "pow", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "acot": "arccot", "asec": "arcsec",
     "acsc": "arccsc", "asinh": "arsinh", "acosh": "arcosh", "atanh": "artanh", "arcsinh": "arsinh",
     "arccosh": "arcosh", "arctanh": "artanh", "arsinh": "arsinh", "arcosh": "arcosh", "artanh": "artanh",
@@ -299,7 +299,7 @@ class _Lexer:
         if "." in word and word not in _NAMED and not (called and word in CONSTRUCTORS):
             word = word.partition(".")[0]
             called = False
-        digits = re.match(r"\d+(?![\d.])", text[start + len(word) :])
+        digits = re.match(r"\d+(?![\d.])", rest)
         if word in _FUNCTIONS_OR_UNITS and not re.match(
             r"\s*(?:[({\\\d]|[A-Za-z](?![A-Za-z])|[_^]\s*\{?-?\d+\}?\s*[\w(\\])", rest
         ):
@@ -311,7 +311,7 @@ class _Lexer:
             self._emit("function" if word in FUNCTIONS else "constructor", FUNCTIONS.get(word, word), len(word))
         elif word in _ELEMENTARY or (word in FUNCTIONS and (called or word not in _AMBIGUOUS_FUNCTIONS)):
             self._emit("function", FUNCTIONS[word], len(word))
-        elif len(word) == 1 and digits and word not in {"e", "E", "i", "I"}:
+        elif len(word) == 1 and digits and word not in {"e", "E", "i", "I"} and "\\" not in text and "{" not in text:
             self._emit("name", f"{word}_{digits.group()}", 1 + digits.end())
         else:
             self._plain_word(word)

@@ -7,7 +7,7 @@ Reading files is in `rstar_math.store.recipes`.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -131,6 +131,41 @@ class PPMSettings(TrainingSettings):
     patience: int = Field(3, ge=1, description="evaluations without improvement before training stops")
 
 
+class EndpointSettings(Settings):
+    """How to talk to an OpenAI-compatible server (docs/real-models.md)."""
+
+    model: str | None = Field(None, description="name of the model at the server; null: the only one it lists")
+    api: Literal["completions", "chat"] = Field(
+        "completions", description="completions goes on from a text exactly; chat only where a server has nothing else"
+    )
+    continuation: Literal["auto", "continue", "restate"] = Field(
+        "auto",
+        description="chat: let the server go on from the assistant's text (continue), or show the steps so far and ask "
+        "for the next one (restate); auto: the first, and the second where the server refuses",
+    )
+    api_key_env: str = Field("OPENAI_API_KEY", description="environment variable that holds the key, where one is set")
+    max_requests: int = Field(64, ge=1, description="requests in flight")
+    timeout_s: float = Field(600.0, gt=0, description="wall seconds of one request")
+    max_retry_s: float = Field(300.0, ge=0, description="a request that fails is tried again for so many seconds")
+    logprobs: bool = Field(False, description="ask for log-probabilities (recorded, not used by any strategy)")
+    extra_body: dict[str, Any] = Field(default_factory=dict, description="further fields of every request")
+
+
+class PolicySettings(Settings):
+    """A model that is more than a folder: behind a URL, or with a few-shot prompt. A YAML file with these keys is a
+    model as any command takes it."""
+
+    policy: str = Field(description="URL of an OpenAI-compatible server, a folder, or a name at the hub")
+    ppm: str | None = Field(None, description="folder of a process preference model")
+    bootstrap: str = Field(
+        "auto",
+        description="few-shot prompt for a model that does not know the step format: a JSONL file of examples "
+        "({question, response}), `default` for the package's own, `none`; auto: default behind a URL, and for a folder "
+        "whose tokenizer lacks the markers",
+    )
+    endpoint: EndpointSettings = Field(default_factory=EndpointSettings, description="only behind a URL")
+
+
 class ProblemSource(Settings):
     """A set of problems: a split of the pocket world, or a JSONL file with `problem` and `answer`."""
 
@@ -151,7 +186,11 @@ class RoundSettings(Settings):
 
     search: SearchSettings = Field(description="search of every training problem")
     extra: tuple[ExtraSearch, ...] = Field((), description="further searches of the problems that are still unsolved")
-    policy: Literal["base", "previous"] = Field("previous", description="round 1 searches with the base model")
+    policy: str = Field(
+        "previous",
+        description="who searches: base, previous (the last round's models), or any model as --model takes it, for "
+        "example the URL of a larger one (paper, round 1: DeepSeek-Coder-V2-Instruct)",
+    )
     sft: SFTSettings = Field(description="training of this round's policy, from the base model")
     ppm: PPMSettings = Field(description="training of this round's PPM, from this round's policy")
 
@@ -190,6 +229,7 @@ class RuntimeSettings(Settings):
     concurrency: int = Field(64, ge=1, description="problems in flight in one process")
     max_batch_rows: int = Field(256, ge=1, description="most candidates decoded at the same time")
     deterministic: bool = Field(False, description="fixed batch shapes: the same trees at any concurrency, slower")
+    engine: Literal["torch", "vllm"] = Field("torch", description="what runs a policy of this machine")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="weights while searching")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
     trees_per_part: int = Field(50, ge=1, description="trees in one file of a run")

@@ -62,6 +62,10 @@ def evolve(recipe: Recipe, folder: Path, progress: Progress) -> None:
     """
     problems = load_run_problems(recipe)
     base = find_model(recipe.base_model)
+    base.policy_folder  # noqa: B018 (raises where it cannot be trained, before any work)
+    for settings in recipe.rounds:
+        if settings.policy not in ("base", "previous"):
+            find_model(settings.policy)
     with Run(folder, recipe) as run, WorkerPool(recipe.runtime) as pool:
         evaluate_base(run, pool, base, problems, progress)
         for number, settings in enumerate(recipe.rounds, start=1):
@@ -136,6 +140,9 @@ class RoundStages:
     def _job(self) -> SearchJob:
         """Round 1 searches with the base; later rounds with the last round's policy, and its PPM where it is used."""
         policy, ppm = self.base.policy, self.base.ppm
+        if self.settings.policy not in ("base", "previous"):
+            other = find_model(self.settings.policy)
+            policy, ppm = other.policy, other.ppm
         if self.settings.policy == "previous":
             if self.number == 1:
                 raise ConfigError("rounds[0].policy is 'previous'; there is no round before the first: use 'base'")
@@ -143,7 +150,9 @@ class RoundStages:
         if not self.settings.search.use_ppm:
             ppm = None
         elif ppm is None:
-            raise ConfigError(f"rounds[{self.number - 1}].search.use_ppm is true, and the base model has no PPM")
+            raise ConfigError(
+                f"rounds[{self.number - 1}].search.use_ppm is true, and the model that searches has no PPM"
+            )
         return SearchJob(policy, ppm, "mcts", self.settings.search)
 
     def select(self) -> dict[str, Any]:
@@ -169,7 +178,7 @@ class RoundStages:
         rows = sft_rows(found[-1], found[:-1] if self.run.recipe.keep_earlier_solutions else [])
         examples = [sft_example(problem.question, trajectory.steps) for problem, trajectory, _ in rows]
         report = train_sft(
-            self.base.policy,
+            self.base.policy_folder,
             examples,
             self.settings.sft,
             self.folder / "policy",

@@ -1,17 +1,26 @@
-"""From what a user calls a model to its folders: a shipped name, a run, a folder with policy and PPM, a checkpoint."""
+"""From what a user calls a model to its parts: a shipped name, a run, a folder, a URL, a hub name, a model file."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from rstar_math.config import AnsweringSettings, SearchSettings
-from rstar_math.errors import ModelError
+import yaml
+
+from rstar_math.config import AnsweringSettings, PolicySettings, SearchSettings
+from rstar_math.errors import ConfigError, ModelError
 from rstar_math.store.files import read_json, write_json
 from rstar_math.store.recipes import check
 
 _SHIPPED = Path(__file__).parent / "pocket" / "models"
 SHIPPED_MODELS = ("pocket", "pocket-base")
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+Policy = Path | PolicySettings
+"""A folder of this machine, or a policy behind a URL or with a few-shot prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,36 +29,55 @@ class ModelFolders:
 
     Attributes:
       name: what tables call it.
-      policy: folder of the policy.
+      policy: folder of the policy, or how to reach and prompt it.
       ppm: folder of the process preference model, or None.
       answering: how the model answers best, as measured on validation problems; None where nobody measured.
       threshold: confidence from which its answers count as sure; None where nobody measured.
     """
 
     name: str
-    policy: Path
+    policy: Policy
     ppm: Path | None = None
     answering: AnsweringSettings | None = None
     threshold: float | None = None
 
+    @property
+    def policy_folder(self) -> Path:
+        """The policy's weights, for training.
+
+        Raises:
+          ModelError: the policy is behind a URL.
+        """
+        if isinstance(self.policy, Path):
+            return self.policy
+        if is_url(self.policy.policy):
+            raise ModelError(
+                f"{self.name} is behind a URL, where it can be searched with but not trained; name a folder"
+            )
+        return _folder_or_hub(self.policy.policy)
+
 
 def find_model(spec: str | Path) -> ModelFolders:
-    """Finds the folders of a model.
+    """Finds the parts of a model.
 
     Args:
       spec: `pocket`, `pocket-base`, a run folder (its last whole round), a folder that holds `policy/` and perhaps
-        `ppm/`, or the folder of a Hugging Face checkpoint.
+        `ppm/`, the folder of a Hugging Face checkpoint, a name at the hub, the URL of an OpenAI-compatible server
+        (`http://localhost:8000/v1?model=NAME`; further keys of `EndpointSettings` and `bootstrap` the same way), or a
+        YAML file with the keys of `PolicySettings`.
 
     Raises:
       ModelError: there is nothing of the kind there.
+      ConfigError: a key of the URL or of the file is not known, or its value not allowed.
     """
+    if is_url(str(spec)):
+        return ModelFolders(_shown(str(spec)), _from_url(str(spec)))
+    if str(spec).endswith((".yaml", ".yml")):
+        return _from_file(Path(spec))
     path = _SHIPPED / str(spec) if str(spec) in SHIPPED_MODELS and not Path(spec).exists() else Path(spec)
     name = str(spec)
     if not path.is_dir():
-        raise ModelError(
-            f"no model {name!r}: it is neither a folder nor one of {', '.join(SHIPPED_MODELS)}; "
-            "give the folder of a Hugging Face checkpoint, or of a run"
-        )
+        path = _folder_or_hub(name)
     if (path / "recipe.yaml").exists() or list(path.glob("round-*")):
         rounds = sorted(
             (r for r in path.glob("round-*") if (r / "policy").is_dir()),
@@ -65,6 +93,64 @@ def find_model(spec: str | Path) -> ModelFolders:
     if not (path / "config.json").exists():
         raise ModelError(f"{path} is not a model: it has no config.json, and no policy/ folder with one")
     return ModelFolders(name, path)
+
+
+def is_url(spec: str) -> bool:
+    """Whether a model's name is the URL of a server."""
+    return spec.startswith(("http://", "https://"))
+
+
+def _from_url(url: str) -> PolicySettings:
+    parts = urlsplit(url)
+    options: dict[str, Any] = {key: yaml.safe_load(value) for key, value in parse_qsl(parts.query)}
+    bare = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
+    outer = [key for key in ("bootstrap", "ppm") if key in options]
+    value = {"policy": bare} | {key: options.pop(key) for key in outer} | {"endpoint": options}
+    return check(PolicySettings, value, _shown(url))
+
+
+def _shown(url: str) -> str:
+    """The URL without a password, for tables and logs."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+
+
+def _from_file(path: Path) -> ModelFolders:
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ModelError(f"model file {path} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"model file {path} must be a mapping of keys to values, got {type(value).__name__}")
+    policy = check(PolicySettings, value, str(path))
+    if not is_url(policy.policy):
+        _folder_or_hub(policy.policy)
+    if policy.ppm is not None and not (Path(policy.ppm) / "ppm.json").exists():
+        raise ModelError(f"{path}: ppm is {policy.ppm!r}, which is not a PPM's folder (it has no ppm.json)")
+    return ModelFolders(path.stem, policy, Path(policy.ppm) if policy.ppm else None)
+
+
+def _folder_or_hub(name: str) -> Path:
+    """The folder of a checkpoint: as it stands, or from the hub's cache, or loaded from the hub."""
+    if Path(name).is_dir():
+        return Path(name)
+    if not _HUB_NAME.fullmatch(name):
+        raise ModelError(
+            f"no model {name!r}: it is neither a folder nor one of {', '.join(SHIPPED_MODELS)}; give the folder of a "
+            "Hugging Face checkpoint or of a run, a name at the hub (OWNER/NAME), or the URL of a server"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise ModelError(
+            f"no model {name!r}: there is no such folder, and it could not be loaded from the hub ({error}); check the "
+            "name, log in with `hf auth login` where the model is gated, or copy its folder here"
+        ) from error
 
 
 def read_answering(path: Path) -> tuple[AnsweringSettings | None, float | None]:

@@ -132,7 +132,7 @@ def sft_command(
     examples = [sft_example(problem.question, trajectory.steps) for problem, trajectory, _ in rows]
     progress = progress_display.for_terminal()
     made = train_sft(
-        find_model(base).policy,
+        find_model(base).policy_folder,
         examples,
         changed(settings.sft, changes),
         out,
@@ -167,7 +167,7 @@ def ppm_command(
     progress = progress_display.for_terminal()
     steering = [p for p in others if p.problem in steering_ids]
     made = train_ppm(
-        find_model(policy).policy, pairs, steering, ppm_settings, out, seed, progress_display.Steps(progress, "PPM")
+        find_model(policy).policy_folder, pairs, steering, ppm_settings, out, seed, progress_display.Steps(progress, "PPM")
     )
     measuring = [p for p in others if p.problem not in steering_ids]
     accuracy = {"pair_accuracy": pair_accuracy(out, measuring)} if measuring else {}

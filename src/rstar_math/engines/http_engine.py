@@ -394,8 +394,8 @@ class _UnknownStop(Exception):
 class _Stops:
     """The stop markers of a request, and how they are told apart.
 
-    With `late`, the server is given the end of each marker only, from behind the first character in which it differs
-    from the others: "tep>" for "<end_of_step>". What is left in the text, "<end_of_s", tells which one it was.
+    With `late`, the server is given the markers without their first characters, one more for each: "end_of_step>",
+    "nd_of_code>", "d_of_answer>". What is left in the text, "<", "<e" or "<en", tells which one it was.
     """
 
     markers: tuple[str, ...]
@@ -403,14 +403,7 @@ class _Stops:
     heads: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        heads = {}
-        for marker in self.markers:
-            others = [m for m in self.markers if m != marker]
-            length = next(
-                (n for n in range(1, len(marker)) if not any(o.startswith(marker[:n]) for o in others)), len(marker)
-            )
-            heads[marker] = marker[:length]
-        object.__setattr__(self, "heads", heads)
+        object.__setattr__(self, "heads", {m: m[: i + 1] for i, m in enumerate(self.markers)})
 
     @property
     def sent(self) -> tuple[str, ...]:

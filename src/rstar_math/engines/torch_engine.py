@@ -23,7 +23,7 @@ from rstar_math.engines.decoding import Decoder, ModuleRows, PackedRows
 from rstar_math.engines.packed import PackedDecoder
 from rstar_math.engines.prefix_cache import PrefixCache
 from rstar_math.engines.sampling import next_tokens, uniforms
-from rstar_math.errors import EngineError
+from rstar_math.errors import ContextLengthError, EngineError
 from rstar_math.types import Completion, SamplingParams
 
 
@@ -110,7 +110,8 @@ class TorchEngine:
         """Continues `prompt`, `params.n` times.
 
         Raises:
-          EngineError: the prompt fills the model's context, or the model failed.
+          ContextLengthError: the prompt leaves no room in the model's context.
+          EngineError: the model failed.
         """
         return await self._batcher.answer(_Request(prompt, params))
 
@@ -174,7 +175,7 @@ class TorchEngine:
         if not prompt_ids:
             raise EngineError("the prompt is empty; it needs at least one token")
         if len(prompt_ids) >= self.context_length:
-            raise EngineError(
+            raise ContextLengthError(
                 f"the prompt has {len(prompt_ids)} tokens, and the model's context holds {self.context_length} with "
                 f"the completion; shorten the prompt or lower the depth of the search"
             )

@@ -23,7 +23,7 @@ from rstar_math.engines.batching import Batcher, Job
 from rstar_math.engines.codec import TokenCodec
 from rstar_math.engines.packed import PackedDecoder, PackedTokens
 from rstar_math.engines.torch_engine import choose_device, choose_dtype
-from rstar_math.errors import EngineError, ModelError
+from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from rstar_math.training.ppm_file import PROBE_TOLERANCE, PPMFile, read_ppm_file
 
 _TOLERANCES = {torch.float32: PROBE_TOLERANCE, torch.float16: 0.05, torch.bfloat16: 0.3}
@@ -96,7 +96,8 @@ class TorchScorer:
         """Scores each text at its last token, in the order given.
 
         Raises:
-          EngineError: a text is empty or longer than the model's context, or the model failed.
+          ContextLengthError: a text is longer than the model's context.
+          EngineError: a text is empty, or the model failed.
         """
         if not texts:
             return []
@@ -148,7 +149,7 @@ class TorchScorer:
             longest = max(len(ids) for ids, _ in sequences)
             if longest > self._context_length:
                 message = f"a text to score has {longest} tokens, and the model's context holds {self._context_length}"
-                self._batcher.fail(job, EngineError(message))
+                self._batcher.fail(job, ContextLengthError(message))
             elif any(not ids or ends[0] < 1 for ids, ends in sequences):
                 self._batcher.fail(job, EngineError("a text to score is empty; it needs at least one token"))
             else:

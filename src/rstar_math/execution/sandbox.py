@@ -125,6 +125,7 @@ class SandboxExecutor:
         """The state of an executor that has no process."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
+        self._open: set[asyncio.Future[list[Execution]]] = set()
         self._in_flight: dict[Key, asyncio.Future[list[Execution]]] = {}
         self._zygotes: dict[str, asyncio.Task[Zygote]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -184,14 +185,12 @@ class SandboxExecutor:
             return
         if self._ticking is not None:
             self._ticking.cancel()
-        requests = [*self._waiting, *(run.request for run in self._runs)]
-        requests += [request for waiting in self._builds.values() for request in waiting]
         for child in self._children():
             child.close()
-        for request in requests:
-            if not request.done.done():
-                request.done.set_exception(SandboxError(_CLOSED))
-                request.done.exception()  # an awaiter that is gone must not make the loop complain
+        for done in list(self._open):
+            if not done.done():
+                done.set_exception(SandboxError(_CLOSED))
+                done.exception()  # an awaiter that is gone must not make the loop complain
         zygotes, tasks = list(self._zygotes.values()), list(self._tasks)
         self._reset()
         for task in (*zygotes, *tasks):
@@ -211,6 +210,8 @@ class SandboxExecutor:
         request = _Request(
             steps, first, admission.profile_of(steps), self._loop.create_future(), warm=False, fresh=fresh
         )
+        self._open.add(request.done)
+        request.done.add_done_callback(self._open.discard)
         self._waiting.append(request)
         self._pump()
         return request.done

@@ -26,7 +26,11 @@ app.add_typer(train, name="train")
 app.add_typer(pocket, name="pocket")
 
 Model = Annotated[
-    str, typer.Option(help="pocket, pocket-base, a run, a folder with policy/ and ppm/, or a checkpoint.")
+    str,
+    typer.Option(
+        help="pocket, pocket-base, a run, a folder with policy/ and ppm/, a checkpoint, a hub name (OWNER/NAME), the "
+        "URL of an OpenAI-compatible server (http://HOST:PORT/v1?model=NAME), or a model file (.yaml)."
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Workers = Annotated[int | None, typer.Option(help="Search processes; default: one per accelerator or CPU core.")]

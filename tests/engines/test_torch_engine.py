@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from rstar_math import steps
 from rstar_math.engines.base import Generation
 from rstar_math.engines.torch_engine import TorchEngine
-from rstar_math.errors import EngineError
+from rstar_math.errors import ContextLengthError, EngineError
 from rstar_math.types import SamplingParams
 
 QUESTIONS = ["1 + 1?", "Ann has 12 apples.", "What is 7 * 8 - 3, and why?", "x" * 40, "Ann has 12 apples. And Bob?"]
@@ -141,7 +141,7 @@ def test_single_token_markers_end_a_completion(engine: TorchEngine) -> None:
 
 def test_long_prompts_are_refused_and_completions_end_with_the_context(engine: TorchEngine) -> None:
     too_long = steps.prompt("7 " * 400)
-    with pytest.raises(EngineError, match=r"the prompt has \d+ tokens, and the model's context holds 256"):
+    with pytest.raises(ContextLengthError, match=r"the prompt has \d+ tokens, and the model's context holds 256"):
         generate(engine, [(too_long, sampled())])
     nearly = steps.prompt("7 " * 100)
     answer = generate(engine, [(nearly, SamplingParams(n=3, max_tokens=500, seed=1))])[0]
@@ -153,7 +153,7 @@ def test_long_prompts_are_refused_and_completions_end_with_the_context(engine: T
         return list(await asyncio.gather(*both, return_exceptions=True))
 
     bad, good = asyncio.run(run())
-    assert isinstance(bad, EngineError)
+    assert isinstance(bad, ContextLengthError)
     assert isinstance(good, Generation)
 
 

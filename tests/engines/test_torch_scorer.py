@@ -17,7 +17,7 @@ from rstar_math import steps
 from rstar_math.engines.base import Score
 from rstar_math.engines.loading import load_scorer
 from rstar_math.engines.torch_scorer import TorchScorer
-from rstar_math.errors import EngineError, ModelError
+from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from rstar_math.training.ppm_file import PPMFile, Probe, write_ppm_file
 from tests.engines.tiny_checkpoints import save_checkpoint
 
@@ -95,7 +95,7 @@ def test_long_texts_are_refused_and_spoil_nothing(scorer: TorchScorer) -> None:
         return list(await asyncio.gather(*both, return_exceptions=True))
 
     bad, good = asyncio.run(run())
-    assert isinstance(bad, EngineError)
+    assert isinstance(bad, ContextLengthError)
     assert "context holds 256" in str(bad)
     assert isinstance(good, list)
 

@@ -16,7 +16,7 @@ from rstar_math.config import SelectionSettings
 from rstar_math.evaluate import to_row
 from rstar_math.models import ModelFolders, read_answering
 from rstar_math.report.evaluation import summarise
-from rstar_math.report.schema import Report
+from rstar_math.report.schema import Report, report_from_json, report_to_json
 from rstar_math.selection import preference_pairs, top_trajectories
 from rstar_math.store.records import (
     read_pairs,
@@ -119,3 +119,9 @@ def test_the_keys_of_the_report_are_described() -> None:
     for name in Report.model_fields:
         if name not in ("format", "base", "rounds"):
             assert f"`{name}" in section, name
+
+
+def test_the_report_is_read() -> None:
+    report = report_from_json(ROWS["report"], "docs/formats.md")
+    assert report_to_json(report) == ROWS["report"]
+    assert report.rounds

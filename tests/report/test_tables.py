@@ -35,6 +35,12 @@ def test_the_terminal_shows_everything_in_100_columns() -> None:
     assert "rows too long" not in text  # none was dropped for that
 
 
+def test_a_narrow_console_cuts_no_number() -> None:
+    text = printed(report(), width=60)
+    assert "…" not in text
+    assert "112k" in text
+
+
 def test_accuracy_stands_in_the_row_of_its_round() -> None:
     rows = accuracy_table(report()).rows
     assert rows[0] == ("base", "80.0", "24.0", "9.0", "37.7", "-", "-", "-", "-")

@@ -12,7 +12,18 @@ from pydantic import Field
 from rstar_math.errors import DataError
 from rstar_math.metrics import Interval, paired_difference, precision_and_coverage, wilson
 from rstar_math.report.schema import Count, Numbers, Share
-from rstar_math.report.table import NONE, Column, TextTable, count, percent, points, seconds, to_markdown, to_rich
+from rstar_math.report.table import (
+    NONE,
+    Column,
+    TextTable,
+    count,
+    percent,
+    points,
+    seconds,
+    to_markdown,
+    to_rich,
+    wide_enough,
+)
 from rstar_math.store.files import write_json, write_text
 
 if TYPE_CHECKING:
@@ -283,9 +294,10 @@ def evaluation_tables(summary: Summary) -> list[TextTable]:
 def print_evaluation(console: Console, rows: Iterable[Row]) -> None:
     """Prints the tables of an evaluation."""
     summary = summarise(rows)
-    for table in evaluation_tables(summary):
-        console.print(to_rich(table))
-        console.print()
+    with wide_enough(console):
+        for table in evaluation_tables(summary):
+            console.print(to_rich(table))
+            console.print()
     for line in sure_lines(summary):
         console.print(line, markup=False, highlight=False)
 

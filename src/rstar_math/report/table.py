@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import rich.table
+    from rich.console import Console
 
 NONE = "-"
 """What stands where a value was not computed."""
+
+MIN_WIDTH = 100
+"""Columns that every table fits into."""
 
 _MIN_NAME_WIDTH = 10
 
@@ -89,6 +94,20 @@ def to_rich(table: TextTable) -> rich.table.Table:
     for i, row in enumerate(table.rows):
         shown.add_row(*(Text(cell) for cell in row), end_section=i in table.sections)
     return shown
+
+
+@contextmanager
+def wide_enough(console: Console) -> Iterator[Console]:
+    """The console, for a while at least `MIN_WIDTH` columns wide: a narrower one would cut numbers off.
+
+    What is no terminal (a log file, a pipe) is taken to be 80 columns wide otherwise.
+    """
+    width = console.width
+    console.width = max(width, MIN_WIDTH)
+    try:
+        yield console
+    finally:
+        console.width = width
 
 
 def to_html(table: TextTable) -> str:

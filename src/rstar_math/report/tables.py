@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rstar_math.metrics import Interval
 from rstar_math.report.schema import ByPart, ByTier, Report
-from rstar_math.report.table import Column, TextTable, compact, count, percent, points, seconds, to_rich
+from rstar_math.report.table import Column, TextTable, compact, count, percent, points, seconds, to_rich, wide_enough
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,9 +28,10 @@ def report_tables(report: Report) -> list[TextTable]:
 
 def print_report(console: Console, report: Report) -> None:
     """Prints the tables of a report, and what it says of confidence and of dropped data."""
-    for table in report_tables(report):
-        console.print(to_rich(table))
-        console.print()
+    with wide_enough(console):
+        for table in report_tables(report):
+            console.print(to_rich(table))
+            console.print()
     for line in [*confidence_lines(report), *dropped_lines(report)]:
         console.print(line, markup=False, highlight=False)
 

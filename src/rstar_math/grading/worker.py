@@ -19,8 +19,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
-from typing import IO, Any, final
+from dataclasses import asdict, dataclass, replace
+from typing import IO, Any, Literal, final
 
 from rstar_math.errors import ConfigError, GradingError
 from rstar_math.grading.policy import DEFAULT, Policy
@@ -30,6 +30,9 @@ from rstar_math.types import Verdict
 _START_TIMEOUT_S = 120.0
 _WALL_PER_CPU = 12.0
 """A worker that neither answers nor uses its CPU limit is killed at this multiple of it, in wall seconds."""
+
+Backend = Literal["rules", "math-verify"]
+"""What compares in the workers: this package's rules, or math-verify alone, to be measured against."""
 
 _Key = tuple[str, str, Policy]
 
@@ -68,6 +71,7 @@ class GradingPool:
       memory_mb: address space of one worker, in MB.
       cache_size: verdicts kept; the least recently used goes first.
       policy: how contested matters are decided.
+      backend: what compares; with "math-verify" nothing is decided in the calling process.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class GradingPool:
         memory_mb: int = 1024,
         cache_size: int = 65_536,
         policy: Policy = DEFAULT,
+        backend: Backend = "rules",
     ) -> None:
         if num_workers < 1:
             raise ConfigError(f"num_workers is {num_workers}; a grading pool needs at least 1")
@@ -91,6 +96,7 @@ class GradingPool:
         self._memory_mb = memory_mb
         self._cache_size = cache_size
         self._policy = policy
+        self._backend: Backend = backend
         self._cache: OrderedDict[_Key, Verdict] = OrderedDict()
         self._in_flight: dict[_Key, Future[Verdict]] = {}
         self._queue: queue.SimpleQueue[tuple[_Key, Future[Verdict]] | None] = queue.SimpleQueue()
@@ -98,16 +104,17 @@ class GradingPool:
         self._lock = threading.Lock()
         self._closed = False
 
-    async def grade(self, gold: str, prediction: str | None) -> Verdict:
-        """Compares a prediction with the reference; see `Grader.grade`."""
-        decided = self._decided_here(gold, prediction, self._policy)
+    async def grade(self, gold: str, prediction: str | None, policy: Policy | None = None) -> Verdict:
+        """Compares a prediction with the reference; see `Grader.grade`. `policy` stands in for the pool's own."""
+        policy = policy or self._policy
+        decided = self._decided_here(gold, prediction, policy)
         if decided is not None:
             return decided
         assert prediction is not None
-        return await asyncio.wrap_future(self._submitted(gold, prediction, self._policy))
+        return await asyncio.wrap_future(self._submitted(gold, prediction, policy))
 
     def grade_blocking(self, gold: str, prediction: str | None, policy: Policy | None = None) -> Verdict:
-        """`grade` for callers without an event loop; `policy` stands in for the pool's own."""
+        """`grade` for callers without an event loop."""
         policy = policy or self._policy
         decided = self._decided_here(gold, prediction, policy)
         if decided is not None:
@@ -138,7 +145,12 @@ class GradingPool:
 
     def _decided_here(self, gold: str, prediction: str | None, policy: Policy) -> Verdict | None:
         """The verdict where no worker is needed: a pair that needs no parsing, or a known one."""
-        decided = shortcut(gold, prediction)
+        decided = None
+        if self._backend == "rules" or prediction is None:
+            started = time.perf_counter()
+            decided = shortcut(gold, prediction)
+            if decided is not None:
+                decided = replace(decided, seconds=time.perf_counter() - started)
         with self._lock:
             self.counts.num_pairs += 1
             if decided is not None:
@@ -192,7 +204,7 @@ class GradingPool:
     def _computed(self, key: _Key, lane: _Lane) -> Verdict:
         """Asks the lane's worker, and a new one where it died."""
         gold, prediction, policy = key
-        request = {"gold": gold, "prediction": prediction, "policy": asdict(policy)}
+        request = {"gold": gold, "prediction": prediction, "policy": asdict(policy), "backend": self._backend}
         for _ in range(2):  # a worker may have died of something else than this pair: once more, in a new one
             if self._closed:
                 raise GradingError("the grading pool was closed before this pair was compared")

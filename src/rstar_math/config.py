@@ -167,9 +167,12 @@ class PolicySettings(Settings):
 
 
 class ProblemSource(Settings):
-    """A set of problems: a split of the pocket world, or a JSONL file with `problem` and `answer`."""
+    """A set of problems: a split of the pocket world, a benchmark by name, or a JSONL file."""
 
-    source: str = Field(description="pocket/train, pocket/validation, pocket/test, or the path of a JSONL file")
+    source: str = Field(
+        description="pocket/train, pocket/validation, pocket/test, a benchmark (math500, gsm8k, ...: from the hub; "
+        "FOLDER/math500: from a folder of files), or the path of a JSONL file with `problem` and `answer`"
+    )
     num_problems: int | None = Field(None, ge=1, description="take the first so many; null: all (files only)")
     seed: int = Field(0, description="of the order in which a pocket split is drawn")
 

@@ -90,5 +90,6 @@ def test_benchmark_files_load(name: str) -> None:
         pytest.skip(f"the benchmark file is not here: {path}")
     problems = read_problems(path)
     assert len(problems) == NUM_ROWS[name]
-    assert all(p.answer is not None for p in problems)
+    # two references of Gaokao are empty: no reference
+    assert sum(p.answer is None for p in problems) == (2 if name == "gaokao2023en" else 0)
     assert len({p.id for p in problems}) == len(problems)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from rstar_math.benchmarks import registry
 from rstar_math.config import ProblemSource
 from rstar_math.errors import DataError
 from rstar_math.store.files import read_jsonl
@@ -34,17 +35,39 @@ def load_problems(source: ProblemSource) -> ProblemSet:
     if source.source.startswith("pocket/"):
         return _pocket(source)
     path = Path(source.source)
-    if not path.exists():
+    name = path.stem
+    if path.exists():
+        problems = read_problems(path)
+    elif (benchmark := registry.find_benchmark(path.name)) is not None:
+        name = benchmark.name
+        if path.parent != Path("."):
+            problems = read_problems(registry.file_of(benchmark, path.parent))
+        else:
+            problems = registry.from_hub(benchmark)
+    else:
         raise DataError(
             f"no problems at {source.source!r}: it is neither a file nor one of "
-            + ", ".join(f"pocket/{s}" for s in POCKET_SPLITS)
+            + ", ".join([*(f"pocket/{s}" for s in POCKET_SPLITS), *registry.BENCHMARKS])
         )
-    problems = read_problems(path)
     if source.num_problems is not None:
         if source.num_problems > len(problems):
             raise DataError(f"{path} has {len(problems)} problems; num_problems asks for {source.num_problems}")
         problems = problems[: source.num_problems]
-    return _named(path.stem, problems)
+    return _named(name, problems)
+
+
+def described(problems: ProblemSet) -> str:
+    """One line to print before numbers: how many problems, how many without a reference, the hash of what was read."""
+    without = sum(p.answer is None for p in problems.problems)
+    benchmark = registry.find_benchmark(problems.name)
+    notes = [f"{len(problems.problems)} problems", f"sha256 {problems.sha256}"]
+    if without:
+        notes.append(f"{without} without a reference, not graded")
+    if benchmark is not None and len(problems.problems) != benchmark.num_problems:
+        notes.append(f"{benchmark.title} has {benchmark.num_problems}")
+    if benchmark is not None and benchmark.note:
+        notes.append(benchmark.note)
+    return f"{problems.name}: " + "; ".join(notes)
 
 
 def _pocket(source: ProblemSource) -> ProblemSet:
@@ -61,7 +84,8 @@ def _pocket(source: ProblemSource) -> ProblemSet:
 def read_problems(path: Path) -> list[Problem]:
     """Reads a JSONL file: `problem` or `question`, `answer`; optionally `id`, `tier` (or `level`), `source`.
 
-    Rows without an id get "<file name>-<line number>". Problems are known by id: two rows may ask the same question.
+    An empty answer is no reference: such a problem is searched and reported, and not graded. Rows without an id get
+    "<file name>-<line number>". Problems are known by id: two rows may ask the same question.
     """
     problems: list[Problem] = []
     seen: dict[str, int] = {}
@@ -83,7 +107,7 @@ def read_problems(path: Path) -> list[Problem]:
             Problem(
                 id=problem_id,
                 question=question,
-                answer=None if answer is None else str(answer),
+                answer=None if answer is None or not str(answer).strip() else str(answer),
                 tier=None if tier is None else str(tier),
                 source=row.get("source") if isinstance(row.get("source"), str) else path.stem,
                 part=row.get("part") if isinstance(row.get("part"), str) else None,

@@ -116,8 +116,15 @@ def evaluate(
     out: Out,
     model: Annotated[list[str], typer.Option(help="As for solve; may be repeated.")] = ["pocket"],  # noqa: B006
     benchmark: Annotated[
-        list[str], typer.Option(help="pocket/test, pocket/validation or a JSONL file; may be repeated.")
+        list[str],
+        typer.Option(
+            help="pocket/test, pocket/validation, a JSONL file, or math500, math, aime2024, amc2023, olympiadbench, "
+            "collegemath, gsm8k, gaokao2023en, omnimath; may be repeated."
+        ),
     ] = ["pocket/test"],  # noqa: B006
+    from_folder: Annotated[
+        Path | None, typer.Option("--from", help="Folder with files of the benchmarks; default: the hub.")
+    ] = None,
     strategy: Annotated[str, typer.Option(help="Strategies, separated by commas.")] = "greedy,mcts",
     limit: Annotated[int | None, typer.Option(help="Only the first so many problems.")] = None,
     seed: Seed = 0,
@@ -128,7 +135,8 @@ def evaluate(
     """Measure models and strategies on problems; one row per problem, resumable."""
     from rstar_math.cli.evaluate import evaluate_command
 
-    evaluate_command(out, model, benchmark, strategy.split(","), limit, seed, workers, concurrency, settings or [])
+    names = [str(from_folder / name) if from_folder and "/" not in name else name for name in benchmark]
+    evaluate_command(out, model, names, strategy.split(","), limit, seed, workers, concurrency, settings or [])
 
 
 @app.command()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rstar_math import progress as progress_display
-from rstar_math.benchmarks.problems import load_problems
+from rstar_math.benchmarks.problems import described, load_problems
 from rstar_math.cli.settings import changed, runtime_with
 from rstar_math.config import ProblemSource, RuntimeSettings
 from rstar_math.errors import ConfigError
@@ -39,6 +39,11 @@ def evaluate_command(
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit is {limit}; it must be at least 1")
     sets = [load_problems(ProblemSource(source=name, num_problems=limit)) for name in benchmarks]
+    for problems in sets:
+        print(described(problems))
+    write_json(
+        out / "benchmarks.json", [{"name": p.name, "sha256": p.sha256, "problems": len(p.problems)} for p in sets]
+    )
     rows = []
     progress = progress_display.for_terminal()
     with WorkerPool(runtime_with(RuntimeSettings(), workers, concurrency)) as pool:

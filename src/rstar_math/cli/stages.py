@@ -167,7 +167,13 @@ def ppm_command(
     progress = progress_display.for_terminal()
     steering = [p for p in others if p.problem in steering_ids]
     made = train_ppm(
-        find_model(policy).policy_folder, pairs, steering, ppm_settings, out, seed, progress_display.Steps(progress, "PPM")
+        find_model(policy).policy_folder,
+        pairs,
+        steering,
+        ppm_settings,
+        out,
+        seed,
+        progress_display.Steps(progress, "PPM"),
     )
     measuring = [p for p in others if p.problem not in steering_ids]
     accuracy = {"pair_accuracy": pair_accuracy(out, measuring)} if measuring else {}

@@ -282,7 +282,10 @@ def sure_lines(summary: Summary) -> list[str]:
 
 def evaluation_tables(summary: Summary) -> list[TextTable]:
     """All tables of an evaluation, in the order in which they are read."""
+    from rstar_math.report.benchmarks import benchmark_tables
+
     found = (
+        *benchmark_tables(summary),
         summary_table(summary),
         groups_table(summary, "tier"),
         groups_table(summary, "part"),

@@ -1,0 +1,86 @@
+"""Results on the paper's benchmarks beside the paper's figures: accuracy as its table 5, cost as its table 9."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rstar_math.benchmarks.registry import BENCHMARKS, Benchmark, PaperFigures, find_benchmark
+from rstar_math.report.evaluation import Summary, SummaryRow
+from rstar_math.report.table import NONE, Column, TextTable, count, percent
+
+_PAPER = "paper, Qwen2.5-Math-7B"
+_NOTE = "A dash in the paper's columns: no source was at hand when this was written, or the paper does not say."
+
+
+def benchmark_tables(summary: Summary) -> list[TextTable]:
+    """One table of accuracy and one of tokens for each model that was measured on a benchmark of the paper."""
+    tables = []
+    for model in dict.fromkeys(row.model for row in summary.rows):
+        rows = {
+            (benchmark.name, row.strategy): row
+            for row in summary.rows
+            if row.model == model and (benchmark := find_benchmark(row.benchmark)) is not None
+        }
+        if rows:
+            tables += [_accuracy(model, rows), _tokens(model, rows)]
+    return tables
+
+
+_Rows = dict[tuple[str, str], SummaryRow]
+
+
+def _accuracy(model: str, rows: _Rows) -> TextTable:
+    def ours(row: SummaryRow) -> str:
+        return NONE if row.accuracy is None else percent(row.accuracy.value)
+
+    paper: dict[str, Callable[[PaperFigures], float | None]] = {
+        "base": lambda p: p.base,
+        "policy": lambda p: p.policy,
+        "system": lambda p: p.system,
+        "64 traj.": lambda p: p.system_64,
+    }
+    return _table(f"Benchmarks, accuracy in %: {model}", rows, ours, paper, lambda v: f"{v:.1f}")
+
+
+def _tokens(model: str, rows: _Rows) -> TextTable:
+    def ours(row: SummaryRow) -> str:
+        mean = row.mean
+        return count(mean.tokens_generated / mean.num_trajectories) if mean.num_trajectories else NONE
+
+    paper: dict[str, Callable[[PaperFigures], float | None]] = {"system": lambda p: p.tokens_per_trajectory}
+    return _table(f"Tokens generated per finished trajectory: {model}", rows, ours, paper, count)
+
+
+def _table(
+    title: str,
+    rows: _Rows,
+    ours: Callable[[SummaryRow], str],
+    paper: dict[str, Callable[[PaperFigures], float | None]],
+    shown: Callable[[float], str],
+) -> TextTable:
+    strategies = list(dict.fromkeys(strategy for _, strategy in rows))
+    lines = []
+    for benchmark in (b for b in BENCHMARKS.values() if any(name == b.name for name, _ in rows)):
+        found = [rows.get((benchmark.name, strategy)) for strategy in strategies]
+        figures = [figure(benchmark.paper) for figure in paper.values()]
+        lines.append(
+            (
+                benchmark.title,
+                _sizes(benchmark, [row for row in found if row is not None]),
+                *(ours(row) if row is not None else NONE for row in found),
+                *(NONE if value is None else shown(value) for value in figures),
+            )
+        )
+    columns = (
+        Column("benchmark", is_text=True),
+        Column("problems"),
+        *(Column(strategy, "here") for strategy in strategies),
+        *(Column(name, _PAPER) for name in paper),
+    )
+    return TextTable(title, columns, tuple(lines), note=_NOTE)
+
+
+def _sizes(benchmark: Benchmark, rows: list[SummaryRow]) -> str:
+    """How many problems were graded; "of N" where the benchmark has more."""
+    graded = max(row.num_graded for row in rows)
+    return str(graded) if graded == benchmark.num_problems else f"{graded} of {benchmark.num_problems}"

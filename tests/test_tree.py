@@ -53,6 +53,12 @@ def test_trajectories_are_what_rollouts_ended_at() -> None:
     assert tree.solved
 
 
+def test_a_solution_that_is_reached_twice_counts_once() -> None:
+    tree = _tree(num_rollouts=2)
+    tree.rollouts.append(tree.rollouts[0])
+    assert len(tree.trajectories()) == 2
+
+
 def test_a_tree_without_a_right_answer_is_not_solved() -> None:
     assert not grow_script({"": ["a."], "a.": ["=8"]}, {"num_rollouts": 2}).solved
     assert not grow_script({"": ["a!"]}, {"num_rollouts": 2}).solved

@@ -200,7 +200,8 @@ def test_a_stage_that_failed_goes_on(tmp_path: Path, no_fsync: None) -> None:
 
     with pytest.raises(RuntimeError):
         fail()
-    assert "journal.jsonl" in _contents(tmp_path)
+    assert _contents(tmp_path) == ["journal.jsonl", "part-00000.parquet"]
+    assert [t.id for t in read_trees(tmp_path)] == ["p0@0", "p1@0", "p2@0"]  # also before it goes on
     with TreeStore(tmp_path, trees_per_part=2) as store:
         assert store.done == {"p0@0", "p1@0", "p2@0"}
         store.append(small(3))
@@ -263,6 +264,7 @@ def test_killed_while_a_part_is_written(
         store.append(small(2))
     monkeypatch.setattr(files.os, "replace", replace_file)
     assert any(p.name.endswith(".tmp") for p in disk.iterdir())
+    assert [t.id for t in read_trees(disk)] == ["p0@0", "p1@0", "p2@0"]
     with TreeStore(disk, trees_per_part=3) as again:
         assert [t.id for t in again] == ["p0@0", "p1@0", "p2@0"]
         for number in range(5):

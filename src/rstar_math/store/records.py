@@ -92,21 +92,25 @@ class TreeStore:
 
 
 def read_trees(path: Path) -> Iterator[Tree]:
-    """The trees of one Parquet part, or of all parts of a folder.
+    """The trees of one Parquet part, or of a folder: of all its parts, and of the journal of a stage that was stopped.
 
     Raises:
       DataError: there are none, or a file is not a part of trees.
     """
     parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
-    if not parts:
+    journalled = [row_to_tree(row) for row in read_journal(path / "journal.jsonl")] if path.is_dir() else []
+    if not parts and not journalled:
         raise DataError(f"no trees in {path}: expected files part-*.parquet (made by `rstar search` or `rstar evolve`)")
+    in_parts: set[str] = set()
     for part in parts:
         for row in read_rows(part):
             try:
                 tree = row_to_tree(row)
             except (KeyError, TypeError) as error:
                 raise DataError(f"{part} holds no trees (missing or unknown field: {error})") from error
+            in_parts.add(tree.id)
             yield tree
+    yield from (tree for tree in journalled if tree.id not in in_parts)
 
 
 def _tree_ids(part: Path) -> list[str]:

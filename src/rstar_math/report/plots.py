@@ -28,7 +28,7 @@ def report_plots(report: Report) -> list[tuple[str, str]]:
     drawn = [
         ("Accuracy on held-out problems, %. Bars: 95 % Wilson intervals.", accuracy_plot(report)),
         ("Training problems with a verified solution, %.", solved_plot(report)),
-        ("What a round costs, and how well its PPM ranks pairs that it has not seen.", cost_plot(report)),
+        ("Tokens, and how well each round's PPM ranks pairs that it has not seen.", cost_plot(report)),
     ]
     return [(caption, _prefixed(svg, f"plot{i}-")) for i, (caption, svg) in enumerate(drawn) if svg is not None]
 
@@ -71,7 +71,8 @@ def cost_plot(report: Report) -> str | None:
     rounds = report.rounds
     names = [str(r.round) for r in rounds]
     with _style():
-        figure, axes = _figure(9.0, 2.7, 3)
+        has_pairs = any(r.ppm_pair_accuracy is not None for r in rounds)
+        figure, axes = _figure(9.0, 2.7, 3 if has_pairs else 2)
         _bars(
             axes[0],
             names,
@@ -90,19 +91,25 @@ def cost_plot(report: Report) -> str | None:
             ],
         )
         axes[1].set_title("tokens generated a problem")
-        _line(axes[2], 0, [_only(r.ppm_pair_accuracy) for r in rounds], "all", "PPM", _SYSTEM, "o-")
-        baselines = list(dict.fromkeys(name for r in rounds for name in r.ppm_pair_baselines or {}))
-        for name, style in zip(baselines, ("s--", "^:", "v-.", "d--"), strict=False):
-            _line(axes[2], 0, [r.ppm_pair_baselines for r in rounds], name, f"by {name}", _QUIET, style)
-        axes[2].set_title("pair accuracy, %")
-        axes[2].set_xticks(range(len(names)), names)
-        axes[2].set_xlim(-0.4, len(names) - 0.6)
+        if has_pairs:
+            _pair_accuracy(axes[2], report)
         for a in axes:
             a.set_xlabel("round")
             a.margins(y=0.4)
             if a.get_legend_handles_labels()[0]:
                 a.legend(loc="best", frameon=False, fontsize=8)
         return _svg(figure)
+
+
+def _pair_accuracy(axes: Axes, report: Report) -> None:
+    rounds = report.rounds
+    _line(axes, 0, [_only(r.ppm_pair_accuracy) for r in rounds], "all", "PPM", _SYSTEM, "o-")
+    baselines = list(dict.fromkeys(name for r in rounds for name in r.ppm_pair_baselines or {}))
+    for name, style in zip(baselines, ("s--", "^:", "v-.", "d--"), strict=False):
+        _line(axes, 0, [r.ppm_pair_baselines for r in rounds], name, f"by {name}", _QUIET, style)
+    axes.set_title("pair accuracy, %")
+    axes.set_xticks(range(len(rounds)), [str(r.round) for r in rounds])
+    axes.set_xlim(-0.4, len(rounds) - 0.6)
 
 
 def growth_svg(report: Report) -> str:
@@ -156,7 +163,9 @@ def _line(
     if all(s is None for s in shares):
         return
     x = range(start, start + len(shares))
-    axes.plot(x, [float("nan") if s is None else 100 * s for s in shares], style, color=color, label=label)
+    axes.plot(
+        x, [float("nan") if s is None else 100 * s for s in shares], style, color=color, label=label, clip_on=False
+    )
     if num_problems:
         for i, share in zip(x, shares, strict=True):
             if share is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from rstar_math import cli
-from rstar_math import steps
+from rstar_math import cli, steps
 from tests.engines.tiny_checkpoints import save_checkpoint
 
 RSTAR = Path(sys.executable).with_name("rstar")
@@ -25,15 +23,13 @@ def rstar(*args: str | Path, **kwargs: Any) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_is_light() -> None:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = rstar("--help")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0
     assert "evolve" in done.stdout
-    heavy = "import sys; import rstar_math.cli.app; print([m for m in ('torch', 'transformers', 'sympy') if m in sys.modules])"
+    names = "('torch', 'transformers', 'sympy', 'numpy', 'pydantic')"
+    heavy = f"import sys, rstar_math.cli.app; print([m for m in {names} if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert loaded.stdout.strip() == "[]"
-    assert after.ru_utime - before.ru_utime < 3  # generous: a machine under load; measured 0.12
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     2: ("policy", "engines.base", "execution.base", "grading.base"),
     3: ("search",),
     4: ("engines", "execution", "grading", "training", "benchmarks", "store", "pocket", "models", "progress"),
-    5: ("evolve", "evaluate", "reproduce", "report", "cluster", "model", "stages", "workbench", "workers"),
+    5: ("evolve", "evaluate", "reproduce", "report", "cluster", "model", "stages", "workbench", "workers", "doctor"),
     6: ("cli", "serve"),
 }
 """Which module stands where: by the longest name that fits. A new one is put into its layer here."""

@@ -29,9 +29,9 @@ class TierKnowledge:
 
 
 KNOWLEDGE = {
-    "gsm": TierKnowledge(known=0.76, right_if_known=0.97, hardest=0.08, easiest=0.40),
-    "math": TierKnowledge(known=0.62, right_if_known=0.96, hardest=0.03, easiest=0.40),
-    "olympiad": TierKnowledge(known=0.62, right_if_known=0.95, hardest=0.03, easiest=0.40),
+    "gsm": TierKnowledge(known=0.70, right_if_known=0.97, hardest=0.05, easiest=0.35),
+    "math": TierKnowledge(known=0.50, right_if_known=0.96, hardest=0.008, easiest=0.30),
+    "olympiad": TierKnowledge(known=0.50, right_if_known=0.95, hardest=0.008, easiest=0.30),
 }
 
 SHARED_RANK = 0.75

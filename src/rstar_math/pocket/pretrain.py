@@ -44,7 +44,7 @@ class PretrainSettings(Settings):
     num_heads: int = Field(4, ge=1, description="attention heads; divides hidden_size")
     intermediate_size: int = Field(384, ge=8, description="width inside the feed-forward layers")
     max_position_embeddings: int = Field(1024, ge=128, description="longest sequence, in tokens")
-    num_demonstrations: int = Field(57_600, ge=1, description="demonstrations, each seen once; about 80 tokens each")
+    num_demonstrations: int = Field(44_800, ge=1, description="demonstrations, each seen once; about 80 tokens each")
     mix: tuple[float, float, float] = Field((0.30, 0.30, 0.40), description="shares of gsm, math and olympiad")
     batch_size: int = Field(32, ge=1, description="demonstrations per optimiser step")
     learning_rate: float = Field(3e-3, gt=0, description="peak learning rate")

@@ -32,6 +32,9 @@ HEADER = struct.Struct("<QdQd")
 monotonic clock at its start."""
 
 HEADER_BYTES = 64
+UNVERIFIED_AT = 40
+"""Where a warm worker says, in the header, how many programs ran in it since its seal was last found intact."""
+
 MAX_ERROR_CHARS = 2000
 MAX_RECORD_CHARS = 4096
 """A recorded string longer than this loses its middle."""
@@ -287,7 +290,7 @@ class Program:
         end = 0
         for index, code in enumerate(steps):
             output.begin(index, at=end if index > first else 0)
-            reset_recursion()
+            reset_recursion(extra=1)
             started = time.process_time()
             records: Records = []
             status, error = "ok", None
@@ -305,11 +308,27 @@ class Program:
         return stays
 
 
-def reset_recursion() -> None:
-    """Makes the recursion limit count from the program's first frame, as in an interpreter of its own."""
+def compile_step(code: str, mode: str) -> types.CodeType:
+    """The code of a step for a warm worker; in mode "notebook" it shows the value of a last expression."""
+    if mode == "plain":
+        return compile(code, "<step>", "exec", dont_inherit=True)
+    tree = ast.parse(code, "<step>")
+    if tree.body and isinstance(tree.body[-1], ast.Expr):
+        last = tree.body[-1]
+        last.value = ast.Call(ast.Name("__show__", ast.Load()), [last.value], [])
+        ast.fix_missing_locations(last)
+    return compile(tree, "<step>", "exec", dont_inherit=True)
+
+
+def reset_recursion(extra: int) -> None:
+    """Makes the recursion limit count from the program's first frame, as in an interpreter of its own.
+
+    Args:
+      extra: frames between the caller and the program's first frame.
+    """
     depth = 0
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
         depth += 1
         frame = frame.f_back
-    sys.setrecursionlimit(_PLAIN_RECURSION_LIMIT + depth)
+    sys.setrecursionlimit(_PLAIN_RECURSION_LIMIT + depth + extra)

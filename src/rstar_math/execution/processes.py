@@ -91,6 +91,10 @@ class Child:
         """What the child wrote at the start of its buffer: (bytes, CPU clock, index, monotonic clock) of its step."""
         return HEADER.unpack(os.pread(self.buffer_fd, HEADER.size, 0))
 
+    def read_header(self, start: int, num_bytes: int) -> bytes:
+        """Bytes of the header itself."""
+        return os.pread(self.buffer_fd, num_bytes, start)
+
     def read_buffer(self, start: int, num_bytes: int) -> bytes:
         """Bytes of what it printed or recorded."""
         return os.pread(self.buffer_fd, num_bytes, HEADER_BYTES + start) if num_bytes > 0 else b""

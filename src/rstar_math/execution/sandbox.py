@@ -22,13 +22,14 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from rstar_math.errors import SandboxError
 from rstar_math.execution import admission, processes
 from rstar_math.execution.observation import RecordedExecution, Statement
 from rstar_math.execution.processes import BusyError, Child, Forker, LayerReport, LostError, Zygote
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.warm import QUEUE_DEPTH, WarmWorker
 from rstar_math.types import Execution, ExecutionStatus
 
 TICK_S = 0.02
@@ -49,14 +50,19 @@ MAX_STARTS = 3
 MAX_REFUSED_FORKS = 16
 """A program that keeps trying to start processes is ended."""
 
-QUEUE_DEPTH = 64
-"""Programs that wait inside one warm worker."""
+AFFINITY = 8
+"""How many more programs may wait in the worker that has a prefix's state than in another, before that one is used."""
+
+MAX_REMEMBERED = 50_000
+"""Entries of each of the tables in which the supervisor notes what it has learnt about programs."""
 
 RECORDS_BYTES = 4 << 20
 _STATUSES = frozenset({"ok", "error", "memory_limit", "output_limit"})
 _CLOSED = "the executor was closed while this program was on its way"
 
 Key = tuple[tuple[str, ...], str]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(slots=True)
@@ -79,7 +85,7 @@ class Counts:
 
 
 @dataclass(eq=False, slots=True)
-class _Request:
+class Request:
     """One program on its way: what to run, and where its executions go."""
 
     steps: tuple[str, ...]
@@ -93,6 +99,7 @@ class _Request:
     builds: bool = False
     """Runs only for the snapshot that it leaves."""
     starts: int = 0
+    lost_warm: int = 0
     executions: list[Execution] = field(default_factory=list)
 
     @property
@@ -129,10 +136,15 @@ class SandboxExecutor:
         self._in_flight: dict[Key, asyncio.Future[list[Execution]]] = {}
         self._zygotes: dict[str, asyncio.Task[Zygote]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._waiting: deque[_Request] = deque()
+        self._waiting: deque[Request] = deque()
         self._runs: set[_Run] = set()
+        self._workers: dict[str, list[WarmWorker]] = {}
+        self._homes: OrderedDict[tuple[str, ...], WarmWorker] = OrderedDict()
+        self._refused: OrderedDict[str, None] = OrderedDict()
+        self._number = 0
+        self._pumping = False
         self._snapshots: OrderedDict[tuple[str, ...], _Snapshot] = OrderedDict()
-        self._builds: dict[tuple[str, ...], list[_Request]] = {}
+        self._builds: dict[tuple[str, ...], list[Request]] = {}
         self._costs: OrderedDict[tuple[str, ...], float] = OrderedDict()
         self._ticking: asyncio.TimerHandle | None = None
         self._memory_read_at = 0.0
@@ -201,30 +213,70 @@ class SandboxExecutor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _children(self) -> list[Child]:
-        return [*(run.child for run in self._runs), *(snapshot.child for snapshot in self._snapshots.values())]
+        return [
+            *(run.child for run in self._runs),
+            *(worker.child for worker in self._all_workers()),
+            *(snapshot.child for snapshot in self._snapshots.values()),
+        ]
+
+    def _all_workers(self) -> list[WarmWorker]:
+        return [worker for workers in self._workers.values() for worker in workers]
 
     # ---------------------------------------------------------------- one program
 
     def _submit(self, steps: tuple[str, ...], first: int, fresh: bool = False) -> asyncio.Future[list[Execution]]:
         assert self._loop is not None
-        request = _Request(
-            steps, first, admission.profile_of(steps), self._loop.create_future(), warm=False, fresh=fresh
-        )
+        limits = self.settings
+        warm = limits.warm and not fresh and limits.output != "statements"
+        if warm:
+            warm = not (self._refused and any(step in self._refused for step in steps)) and not self._is_dear(
+                steps[:-1]
+            )
+        request = Request(steps, first, admission.profile_of(steps), self._loop.create_future(), warm=warm, fresh=fresh)
         self._open.add(request.done)
         request.done.add_done_callback(self._open.discard)
         self._waiting.append(request)
-        self._pump()
+        self._pump_soon()
         return request.done
 
-    def _pump(self) -> None:
-        """Starts what can be started."""
-        while self._waiting and len(self._runs) < self._num_slots:
-            request = self._waiting.popleft()
-            if request.done.done():  # nobody waits for it any more
-                continue
-            self._start(request)
+    def _pump_soon(self) -> None:
+        """Starts what can be started, once what is awaited at the same time has come together."""
+        if not self._pumping and self._loop is not None:
+            self._pumping = True
+            self._loop.call_soon(self._pump)
 
-    def _start(self, request: _Request) -> None:
+    def _pump(self) -> None:
+        self._pumping = False
+        while self._waiting:
+            request = self._waiting[0]
+            if request.done.done():  # nobody waits for it any more
+                self._waiting.popleft()
+            elif request.warm:
+                zygote = _result(self._zygotes.get(request.profile))
+                if zygote is None:
+                    self._waiting.popleft()
+                    self._later(self._start_when_ready(request))
+                    continue
+                worker = self._choose_worker(request, zygote)
+                if worker is None:
+                    break
+                self._waiting.popleft()
+                self._number += 1
+                worker.assign(self._number, request)
+            elif self._num_busy() < self._num_slots:
+                self._waiting.popleft()
+                self._start(request)
+            else:
+                break
+        for worker in self._all_workers():
+            worker.flush()
+        if self._runs or any(worker.queue for worker in self._all_workers()):
+            self._tick_soon()
+
+    def _num_busy(self) -> int:
+        return len(self._runs) + sum(1 for worker in self._all_workers() if worker.queue)
+
+    def _start(self, request: Request) -> None:
         """Runs `request` in a fork of its own."""
         source: _Snapshot | None = None
         if not request.fresh:
@@ -247,16 +299,16 @@ class SandboxExecutor:
         self._tasks.add(task)  # the loop itself keeps only weak references
         task.add_done_callback(self._tasks.discard)
 
-    async def _start_when_ready(self, request: _Request) -> None:
+    async def _start_when_ready(self, request: Request) -> None:
         try:
             await self._zygote(request.profile)
         except SandboxError as error:
             self._fail(request, error)
         else:
             self._waiting.appendleft(request)
-            self._pump()
+            self._pump_soon()
 
-    def _fork(self, request: _Request, forker: Forker, source: _Snapshot | None) -> None:
+    def _fork(self, request: Request, forker: Forker, source: _Snapshot | None) -> None:
         """Asks `forker`, a zygote or the snapshot `source`, for a child that runs `request`."""
         assert self._loop is not None
         limits = self.settings
@@ -275,6 +327,9 @@ class SandboxExecutor:
             "mode": limits.output,
             "stay_s": 0.0 if request.builds else limits.snapshot_after_s if stays else math.inf,
         }
+        if not self._make_room():
+            self._retry(request, after_s=TICK_S)
+            return
         run = _Run(self, request, source)
         try:
             run.child = processes.fork(self._loop, forker, run, message, buffer_bytes)
@@ -293,17 +348,17 @@ class SandboxExecutor:
         self._runs.add(run)
         self._tick_soon()
 
-    def _complete(self, request: _Request) -> None:
+    def _complete(self, request: Request) -> None:
         if not request.done.done():
             request.done.set_result(request.executions)
-        self._pump()
+        self._pump_soon()
 
-    def _fail(self, request: _Request, error: Exception) -> None:
+    def _fail(self, request: Request, error: Exception) -> None:
         if not request.done.done():
             request.done.set_exception(error)
-        self._pump()
+        self._pump_soon()
 
-    def _retry(self, request: _Request, after_s: float, lost: bool = False) -> None:
+    def _retry(self, request: Request, after_s: float, lost: bool = False) -> None:
         """Runs `request` once more; not for ever where processes are lost under it."""
         assert self._loop is not None
         request.executions.clear()
@@ -318,7 +373,7 @@ class SandboxExecutor:
         def again() -> None:
             if not request.done.done():
                 self._waiting.appendleft(request)
-            self._pump()
+            self._pump_soon()
 
         self._loop.call_later(after_s, again)
 
@@ -335,6 +390,89 @@ class SandboxExecutor:
         if len(self._cache) > self.settings.cache_entries:
             self._cache.popitem(last=False)
 
+    def _again(self, requests: list[Request]) -> None:
+        """Puts `requests` back to the front of what waits."""
+        self._waiting.extendleft(reversed(requests))
+        self._pump_soon()
+
+    # ---------------------------------------------------------------- warm workers
+
+    def _choose_worker(self, request: Request, zygote: Zygote) -> WarmWorker | None:
+        """The worker that `request` goes to; None where it must wait."""
+        workers = self._workers.setdefault(request.profile, [])
+        least = min(workers, key=lambda worker: len(worker.queue), default=None)
+        home = self._homes.get(request.prefix)
+        chosen = least
+        if home in workers and least is not None and len(home.queue) <= len(least.queue) + AFFINITY:
+            chosen = home
+        free = self._num_busy() < self._num_slots
+        may_grow = free and len(workers) < self._num_slots
+        if chosen is not None and len(chosen.queue) < QUEUE_DEPTH:
+            if chosen.queue and (chosen is home or not may_grow):
+                return chosen
+            if not chosen.queue and free:
+                return chosen
+        if may_grow:
+            return self._new_worker(request.profile, zygote)
+        busy = [worker for worker in workers if worker.queue and len(worker.queue) < QUEUE_DEPTH]
+        return min(busy, key=lambda worker: len(worker.queue), default=None)
+
+    def _new_worker(self, profile: str, zygote: Zygote) -> WarmWorker | None:
+        assert self._loop is not None
+        limits = self.settings
+        worker = WarmWorker(self, zygote)
+        message = {"kind": "worker", "step_bytes": limits.output_bytes, "memory_bytes": limits.memory_mb << 20}
+        if not self._make_room():
+            return None
+        try:
+            worker.child = processes.fork(self._loop, zygote, worker, message, limits.output_bytes, stream=True)
+        except BusyError:
+            self._loop.call_later(TICK_S, self._pump_soon)
+            return None
+        except LostError:
+            self._forker_lost(zygote)
+            self._pump_soon()
+            return None
+        self._workers[profile].append(worker)
+        return worker
+
+    def _forget_worker(self, worker: WarmWorker) -> None:
+        for workers in self._workers.values():
+            if worker in workers:
+                workers.remove(worker)
+
+    def _warm_done(
+        self, worker: WarmWorker, request: Request, execution: Execution, replayed_s: float, kept: bool
+    ) -> None:
+        """A worker has run `request`."""
+        self.counts.warm += 1
+        if execution.ok:
+            _note(self._homes, request.steps, worker)
+            cost = replayed_s + execution.seconds
+            if cost >= self.settings.snapshot_after_s and not kept:
+                # what it left has no copy: what comes after it is forked from a process that stays there
+                _note(self._costs, request.steps, cost)
+        request.executions.append(execution)
+        self._complete(request)
+
+    def _not_admitted(self, request: Request, reason: str) -> None:
+        self.counts.not_admitted += 1
+        self._run_forked(request)
+
+    def _deferred(self, request: Request, reason: str) -> None:
+        self.counts.deferred += 1
+        self._run_forked(request)
+
+    def _tainted(self, request: Request, reason: str) -> None:
+        self.counts.tainted += 1
+        request.warm = False
+        self._again([request])
+
+    def _run_forked(self, request: Request) -> None:
+        _note(self._refused, request.steps[-1], None)
+        request.warm = False
+        self._again([request])
+
     # ---------------------------------------------------------------- snapshots
 
     def _is_dear(self, prefix: tuple[str, ...]) -> bool:
@@ -350,7 +488,7 @@ class SandboxExecutor:
                 return snapshot
         return None
 
-    def _build(self, prefix: tuple[str, ...], request: _Request) -> None:
+    def _build(self, prefix: tuple[str, ...], request: Request) -> None:
         """Has `request` wait for a snapshot of its prefix."""
         assert self._loop is not None
         waiting = self._builds.get(prefix)
@@ -360,14 +498,13 @@ class SandboxExecutor:
         self._builds[prefix] = [request]
         done: asyncio.Future[list[Execution]] = self._loop.create_future()
         done.add_done_callback(lambda _: self._built(prefix))
-        build = _Request(prefix, len(prefix) - 1, admission.profile_of(prefix), done, warm=False, builds=True)
+        build = Request(prefix, len(prefix) - 1, admission.profile_of(prefix), done, warm=False, builds=True)
         self._start(build)
 
     def _built(self, prefix: tuple[str, ...]) -> None:
         if prefix not in self._snapshots:  # it failed, or has been evicted: whoever waits replays the prefix himself
             self._costs.pop(prefix, None)
-        self._waiting.extendleft(reversed(self._builds.pop(prefix, [])))
-        self._pump()
+        self._again(self._builds.pop(prefix, []))
 
     def _keep(self, run: _Run) -> None:
         """Keeps the process of `run` as a snapshot."""
@@ -389,6 +526,17 @@ class SandboxExecutor:
                 return True
         return False
 
+    def _make_room(self) -> bool:
+        """Whether one more process may live; gives up one that waits, if that makes it so."""
+        while len(self._children()) >= self.settings.max_processes:
+            idle = next((worker for worker in self._all_workers() if not worker.queue), None)
+            if self._evict():
+                continue
+            if idle is None:
+                return False
+            idle.close()
+        return True
+
     def _drop(self, snapshot: _Snapshot) -> None:
         if self._snapshots.get(snapshot.steps) is snapshot:
             del self._snapshots[snapshot.steps]
@@ -406,12 +554,14 @@ class SandboxExecutor:
         now = time.monotonic()
         for run in list(self._runs):
             run.check(now)
+        for worker in self._all_workers():
+            worker.check(now)
         if now - self._memory_read_at >= MEMORY_TICK_S:
             self._memory_read_at = now
             self._check_memory()
         for snapshot in list(self._snapshots.values()):
             snapshot.check(now)
-        if self._runs:
+        if self._runs or any(worker.queue for worker in self._all_workers()):
             self._ticking = self._loop.call_later(TICK_S, self._tick)
         elif self._snapshots:
             self._ticking = self._loop.call_later(IDLE_TICK_S, self._tick)
@@ -422,6 +572,10 @@ class SandboxExecutor:
         total = sum(child.memory_bytes() for child in self._children())
         while total > limit and self._evict():
             total = sum(child.memory_bytes() for child in self._children())
+        for worker in self._all_workers():
+            if total > limit and not worker.queue:
+                total -= worker.child.memory_bytes()
+                worker.close()
         if total > limit and self._runs:
             largest = max(self._runs, key=lambda run: run.child.memory_bytes())
             largest.finish("memory_limit", f"MemoryLimit: all programs together take more than {limit >> 20} MiB")
@@ -477,7 +631,7 @@ class _Run:
 
     child: Child
 
-    def __init__(self, executor: SandboxExecutor, request: _Request, source: _Snapshot | None) -> None:
+    def __init__(self, executor: SandboxExecutor, request: Request, source: _Snapshot | None) -> None:
         self.executor = executor
         self.request = request
         self.source = source
@@ -554,9 +708,7 @@ class _Run:
         request = self.request
         cost = costs.get(request.prefix, 0.0) + request.executions[-1].seconds
         if status == "ok" and not request.fresh and cost >= executor.settings.snapshot_after_s:
-            costs[request.steps] = max(cost, self.seconds)
-            if len(costs) > 100_000:
-                costs.popitem(last=False)
+            _note(costs, request.steps, max(cost, self.seconds))
 
     def _on_end(self) -> None:
         """The process has ended without a word."""
@@ -686,6 +838,14 @@ def _statements(data: bytes) -> tuple[Statement, ...]:
         )
     except (ValueError, TypeError):
         return ()
+
+
+def _note(table: OrderedDict[K, V], key: K, value: V) -> None:
+    """Notes something in a bounded table."""
+    table[key] = value
+    table.move_to_end(key)
+    if len(table) > MAX_REMEMBERED:
+        table.popitem(last=False)
 
 
 def _result(starting: asyncio.Task[Zygote] | None) -> Zygote | None:

@@ -1,22 +1,450 @@
-"""A warm worker: one process that runs many programs, one after the other."""
+"""A warm worker: one process that runs many admitted programs, one after the other, each in a namespace of its own.
+
+What makes it cheap: nothing is forked, code is compiled once, and the namespaces that prefixes left are copied rather
+than computed again. What makes it safe: the static check (`staticcheck`) admits only programs that cannot change
+anything else; the guard and the seal (`integrity`) notice one that does, before any result is given out; and whatever
+is out of the ordinary is left to a fork of its own.
+
+Messages over a stream, each a length of 4 bytes and JSON:
+
+    to the worker        [[number, [step, ...], mode, forced], ...]      run the last step after the others
+    to the supervisor    [[number, kind, ...], ...]
+                         "done", status, error, seconds, output, replayed_s, kept
+                         "refused", reason      the static check does not admit it; nothing has run
+                         "deferred", reason     admitted, but it needs a process of its own
+                         "tainted", reason      it, or one that ran since the last check, has changed this process
+"""
 
 from __future__ import annotations
 
+import builtins
+import json
 import mmap
+import os
+import resource
+import select
 import socket
-from typing import NoReturn
+import sys
+import time
+import types
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+if TYPE_CHECKING:
+    from rstar_math.execution import harness, integrity, namespaces, staticcheck
+else:
+    import harness
+    import integrity
+    import namespaces
+    import staticcheck
+
+# see the same line in harness.py
+globals()["__builtins__"] = dict(vars(builtins))
+
+CHECK_AFTER_S = 0.02
+"""CPU seconds of programs after which the seal is looked at although more programs wait."""
+
+MAX_COMPILED = 4096
+MAX_STATES = 256
+NOTE_STATE_S = 0.004
+"""Prefixes dearer than this are looked at right away for whether their namespace can be copied."""
+
+_DEPTH_OF_RUN = 2
+"""Frames between `Worker.serve` and the program's: `_run` and `_execute`."""
+
+_quoted = json.encoder.encode_basestring_ascii
+
+
+class _Prepared:
+    """What the zygote builds once for all workers."""
+
+    def __init__(self) -> None:
+        self.lists = staticcheck.Lists()
+        self.seal = integrity.Seal()
+        mutable = (list, dict, set, bytearray)
+        self.library = [
+            value
+            for facade in self.lists.facades.values()
+            for value in vars(facade).values()
+            if not isinstance(value, mutable) and type(value).__name__ != "ndarray"
+        ]
+        self.library += [sys.modules[name] for name in self.lists.modules]
+
+
+_prepared: _Prepared | None = None
 
 
 def prepare() -> None:
-    """Work that the zygote does once for all workers."""
+    """Does the work that all workers of this zygote share."""
+    global _prepared
+    _prepared = _Prepared()
+
+
+class _Compiled:
+    """A step's code: compiled and admitted, or why not."""
+
+    __slots__ = ("code", "error", "refusal", "uses", "uses_random")
+
+    def __init__(self, code: types.CodeType | None, refusal: str | None, error: str | None, uses_random: bool) -> None:
+        self.code = code
+        self.uses: staticcheck.Uses | None = None if code is None else staticcheck.Uses(code)
+        self.refusal = refusal
+        self.error = error
+        self.uses_random = uses_random
+
+
+class _State:
+    """The namespace that a prefix left, and how to copy it."""
+
+    __slots__ = ("namespace", "plan", "planned", "random")
+
+    def __init__(self, namespace: dict[str, Any], random: Any) -> None:
+        self.namespace = namespace
+        self.random = random
+        self.plan: list[str] | None = None
+        self.planned = False
 
 
 class Worker:
-    """Stub."""
+    """Runs programs until the supervisor is gone or memory has grown."""
 
-    def __init__(self, channel: socket.socket, shared: mmap.mmap, step_bytes: int) -> None:
-        raise NotImplementedError
+    def __init__(self, channel: socket.socket, shared: mmap.mmap, step_bytes: int, memory_bytes: int) -> None:
+        assert _prepared is not None
+        self._channel = channel
+        self._shared = shared
+        self._lists = _prepared.lists
+        self._seal = _prepared.seal
+        self._guard = integrity.Guard()
+        self._memory_limit = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + memory_bytes // 3
+        self._output = harness.OutputBuffer(shared, step_bytes, self._too_much)
+        self._printed_too_much = False
+        self._builtins = self._safe_builtins()
+        # kept alive, so that their ids are never those of other objects
+        self._library = [*_prepared.library, self._builtins]
+        self._copier = namespaces.Copier(frozenset(map(id, self._library)))
+        self._compiled: OrderedDict[tuple[str, str], _Compiled] = OrderedDict()
+        self._states: OrderedDict[tuple[str, ...], _State] = OrderedDict()
+        self._results: list[str] = []
+        self._unverified: list[int] = []
+        self._verified_at = 0.0
+        self._received = bytearray()
+        self._generators = _random_generators()
+
+    # ---------------------------------------------------------------- serving
 
     def serve(self) -> NoReturn:
-        """Stub."""
-        raise NotImplementedError
+        """Runs what comes, until nobody is there any more."""
+        harness.fresh_main()
+        sys.stdout = cast(Any, self._output)
+        sys.stderr = cast(Any, harness.Discarded())
+        harness.reset_recursion(extra=_DEPTH_OF_RUN)
+        self._guard_sympy()
+        self._guard.install()
+        self._seal.start()
+        self._verified_at = time.process_time()
+        poll = select.poll()
+        poll.register(self._channel, select.POLLIN)
+        while True:
+            if not self._results or poll.poll(0):
+                self._receive()
+            while (frame := self._next_frame()) is not None:
+                for number, steps, mode, forced in json.loads(frame):
+                    self._run(number, tuple(steps), mode, forced)
+                    if time.process_time() - self._verified_at > CHECK_AFTER_S:
+                        self._verify()
+            if not poll.poll(0):
+                self._verify()
+
+    def _receive(self) -> None:
+        data = self._channel.recv(1 << 18)
+        if not data:
+            os._exit(0)
+        self._received += data
+
+    def _next_frame(self) -> bytes | None:
+        if len(self._received) < 4:
+            return None
+        length = int.from_bytes(self._received[:4], "big")
+        if len(self._received) < 4 + length:
+            return None
+        frame = bytes(self._received[4 : 4 + length])
+        del self._received[: 4 + length]
+        return frame
+
+    def _verify(self) -> None:
+        """Looks at the seal, and gives the results out that waited for it."""
+        broken = self._seal.broken()
+        if broken is not None:
+            reason = _quoted(broken)
+            self._send([f'[{number},"tainted",{reason}]' for number in self._unverified])
+            os._exit(0)
+        self._unverified.clear()
+        self._verified_at = time.process_time()
+        at = harness.UNVERIFIED_AT
+        self._shared[at : at + 8] = bytes(8)
+        if self._results:
+            self._send(self._results)
+            self._results.clear()
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > self._memory_limit:
+            os._exit(0)  # another one takes over, with memory as it was
+
+    def _send(self, results: list[str]) -> None:
+        message = f"[{','.join(results)}]".encode()
+        self._channel.sendall(len(message).to_bytes(4, "big") + message)
+
+    # ---------------------------------------------------------------- one program
+
+    def _run(self, number: int, steps: tuple[str, ...], mode: str, forced: bool) -> None:
+        compiled = [self._compile(step, mode) for step in steps]
+        for step in compiled:
+            if step.refusal is not None and not (forced and step.code is not None):
+                self._results.append(f'[{number},"refused",{_quoted(step.refusal)}]')
+                return
+        stray = staticcheck.stray_name([step.uses for step in compiled if step.uses is not None], self._lists)
+        if stray is not None and not forced:
+            self._results.append(f'[{number},"refused",{_quoted(f"name {stray}")}]')
+            return
+        last = compiled[-1]
+        if last.code is None:
+            self._results.append(f'[{number},"done","error",{_quoted(last.error or "")},0.0,"",0.0,false]')
+            return
+        self._unverified.append(number)
+        at = harness.UNVERIFIED_AT
+        self._shared[at : at + 8] = (len(self._unverified) - 1).to_bytes(8, "little")
+        started = time.process_time()
+        uses_random = any(step.uses_random for step in compiled)
+        namespace = self._namespace(number, steps[:-1], compiled[:-1], uses_random)
+        began = time.process_time()
+        if namespace is None:
+            self._results.append(f'[{number},"deferred",{_quoted(self._guard.reason or "the prefix failed")}]')
+            self._idle()
+            return
+        self._output.begin(number, 0)
+        self._printed_too_much = False
+        status, error, reason = self._execute(last.code, namespace)
+        seconds = time.process_time() - began
+        replayed_s = began - started
+        if reason is not None:
+            self._results.append(f'[{number},"deferred",{_quoted(reason)}]')
+            self._idle()
+            return
+        kept = False
+        if status == "ok":
+            kept = self._keep(steps, namespace, uses_random, note=replayed_s + seconds > NOTE_STATE_S)
+        output = _quoted(self._output.printed())
+        text = "null" if error is None else _quoted(error)
+        self._results.append(
+            f'[{number},"done","{status}",{text},{seconds!r},{output},{replayed_s!r},{"true" if kept else "false"}]'
+        )
+        self._idle()
+
+    def _idle(self) -> None:
+        """Tells the supervisor that no program runs."""
+        harness.HEADER.pack_into(self._shared, 0, 0, 0.0, 0, 0.0)
+
+    def _execute(self, code: types.CodeType, namespace: dict[str, Any]) -> tuple[str, str | None, str | None]:
+        """Runs `code`; returns (status, error, why a fork of its own must decide)."""
+        guard = self._guard
+        status, error = "ok", None
+        guard.arm(code)
+        try:
+            exec(code, namespace)
+        except MemoryError:
+            # what others left here counts too: alone it may have had room
+            return "", None, "out of memory"
+        except integrity.DeferredError:
+            pass
+        except BaseException as raised:
+            if not self._printed_too_much:
+                status, error = "error", harness.describe(raised)
+        finally:
+            guard.disarm()
+        harness.reset_contexts()
+        if self._printed_too_much:
+            status, error = "output_limit", "OutputLimit: the step printed more than its limit"
+        return status, error, guard.reason
+
+    def _too_much(self) -> None:
+        self._printed_too_much = True
+        raise harness.OutputLimit
+
+    def _compile(self, step: str, mode: str) -> _Compiled:
+        known = self._compiled.get((step, mode))
+        if known is not None:
+            self._compiled.move_to_end((step, mode))
+            return known
+        uses_random = "rand" in step or "shuffle" in step or "sample" in step
+        try:
+            code = harness.compile_step(step, mode)
+        except (SyntaxError, ValueError) as error:
+            entry = _Compiled(None, None, harness.describe(error), uses_random)
+        except (MemoryError, RecursionError) as error:
+            entry = _Compiled(None, f"not compiled: {type(error).__name__}", None, uses_random)
+        else:
+            entry = _Compiled(code, staticcheck.refusal(code, self._lists), None, uses_random)
+        self._compiled[(step, mode)] = entry
+        if len(self._compiled) > MAX_COMPILED:
+            self._compiled.popitem(last=False)
+        return entry
+
+    # ---------------------------------------------------------------- namespaces
+
+    def _fresh_namespace(self) -> dict[str, Any]:
+        return {
+            "__name__": "__main__",
+            "__doc__": None,
+            "__package__": None,
+            "__loader__": None,
+            "__spec__": None,
+            "__builtins__": self._builtins,
+        }
+
+    def _namespace(
+        self, number: int, prefix: tuple[str, ...], compiled: list[_Compiled], uses_random: bool
+    ) -> dict[str, Any] | None:
+        """A namespace as `prefix` leaves it: a copy of one that is there, or by running the prefix."""
+        for length in range(len(prefix), 0, -1):
+            state = self._states.get(prefix[:length])
+            if state is None:
+                continue
+            if not state.planned:
+                state.plan, state.planned = self._copier.plan(state.namespace), True
+            if state.plan is None:
+                continue
+            self._states.move_to_end(prefix[:length])
+            namespace = self._copier.copy(state.namespace, state.plan)
+            self._restore_random(state.random, uses_random)
+            done = length
+            break
+        else:
+            namespace, done = self._fresh_namespace(), 0
+            self._restore_random({}, uses_random)
+        for i in range(done, len(prefix)):
+            code = compiled[i].code
+            assert code is not None
+            self._output.begin(number, 0)
+            status, _, reason = self._execute(code, namespace)
+            if status != "ok" or reason is not None:
+                return None
+        return namespace
+
+    def _keep(self, steps: tuple[str, ...], namespace: dict[str, Any], uses_random: bool, note: bool) -> bool:
+        """Keeps what `steps` left, for the steps that come after; returns whether it is certain to be of use."""
+        state = _State(namespace, self._random_states(uses_random))
+        if note:
+            state.plan, state.planned = self._copier.plan(namespace), True
+            if state.plan is None:
+                return False
+        self._states[steps] = state
+        if len(self._states) > MAX_STATES:
+            self._states.popitem(last=False)
+        return note
+
+    def _random_states(self, uses_random: bool) -> dict[str, Any]:
+        """The state of every random generator that the program may have used."""
+        states = {}
+        for name, generator in self._generators.items():
+            # sympy draws numbers of its own accord, the others only for programs that say so
+            if uses_random or name == "sympy.core.random":
+                states[name] = generator.get_state() if name == "numpy.random" else generator.getstate()
+        return states
+
+    def _restore_random(self, states: dict[str, Any], uses_random: bool) -> None:
+        """Puts the generators into `states`, and others into what every program starts with."""
+        for name, generator in self._generators.items():
+            if name not in states:
+                if uses_random or name == "sympy.core.random":
+                    generator.seed(harness.SEED)
+            elif name == "numpy.random":
+                generator.set_state(states[name])
+            else:
+                generator.setstate(states[name])
+
+    # ---------------------------------------------------------------- the second line of defence
+
+    def _safe_builtins(self) -> dict[str, Any]:
+        safe = {name: value for name, value in vars(builtins).items() if name in staticcheck.SAFE_BUILTINS}
+        for name in vars(builtins):
+            if name not in safe and not name.startswith("__"):
+                safe[name] = self._deferring(name)
+        safe["__build_class__"] = self._deferring("class")
+        safe["__import__"] = self._import
+        safe["__show__"] = self._show
+        return safe
+
+    def _show(self, value: Any) -> None:
+        """Prints a last expression's value as a notebook does."""
+        if value is not None:
+            self._output.write(f"{value!r}\n")
+
+    def _deferring(self, name: str) -> Callable[..., Any]:
+        guard = self._guard
+
+        def not_here(*_: Any, **__: Any) -> Any:
+            raise guard.defer(f"builtin {name}")
+
+        return not_here
+
+    def _import(
+        self, name: str, globals_: Any = None, locals_: Any = None, fromlist: tuple[str, ...] = (), level: int = 0
+    ) -> Any:
+        """`import` in a warm worker: of modules that are loaded and admitted, and their admitted names."""
+        lists = self._lists
+        if level or name not in lists.modules:
+            raise self._guard.defer(f"module {name}")
+        if fromlist and fromlist[0] == "*":
+            return lists.facades[name]
+        if fromlist:
+            return sys.modules[name]
+        return sys.modules[name.partition(".")[0]]
+
+    def _guard_sympy(self) -> None:
+        """Has the static check also look at text that sympy evaluates."""
+        parser: Any = sys.modules.get("sympy.parsing.sympy_parser")
+        if parser is None:
+            return
+        guard, lists = self._guard, self._lists
+        parts = frozenset({"Symbol", "Integer", "Float", "Rational", "Function", "factorial", "factorial2"})
+        original, usual = parser.parse_expr, parser.standard_transformations
+        names: dict[str, Any] = {}
+        exec("from sympy import *", names)
+        names |= {n: v for n, v in vars(builtins).items() if isinstance(v, types.BuiltinFunctionType)}
+        names |= {"max": names["Max"], "min": names["Min"]}
+
+        def parse_expr(
+            s: str, local_dict: Any = None, transformations: Any = usual, global_dict: Any = None, evaluate: Any = True
+        ) -> Any:
+            # what the original does where no names are given, without running text for it
+            return original(
+                s, local_dict, transformations, dict(names) if global_dict is None else global_dict, evaluate
+            )
+
+        def eval_expr(code: str, local_dict: dict[str, Any], global_dict: dict[str, Any]) -> Any:
+            guard.permit()
+            try:
+                compiled = compile(code, "<text>", "eval", dont_inherit=True)
+                allowed = lists.names | parts | frozenset(local_dict)
+                reason = staticcheck.refusal(compiled, lists, expression=allowed)
+                if reason is not None:
+                    raise guard.defer(reason)
+                return eval(compiled, global_dict, local_dict)
+            finally:
+                guard.resume()
+
+        parser.eval_expr = eval_expr
+        parser.parse_expr = parse_expr
+        for facade in lists.facades.values():
+            if vars(facade).get("parse_expr") is original:
+                facade.__dict__["parse_expr"] = parse_expr
+        cast(Any, sys.modules["sympy"]).parse_expr = parse_expr
+
+
+def _random_generators() -> dict[str, Any]:
+    """The random generators that a program can reach without naming a seed, by their modules."""
+    found: dict[str, Any] = {"random": sys.modules["random"]}
+    if "sympy.core.random" in sys.modules:
+        found["sympy.core.random"] = sys.modules["sympy.core.random"].rng
+    if "numpy.random" in sys.modules:
+        found["numpy.random"] = sys.modules["numpy.random"]
+    return found

@@ -38,8 +38,8 @@ else:  # by their paths: the package itself is never imported here
     import worker
 
     sys.path.pop(0)
-    for _name in ("confinement", "harness", "worker"):
-        sys.modules.pop(_name, None)
+    for _name in ("confinement", "harness", "worker", "integrity", "namespaces", "staticcheck"):
+        sys.modules.pop(_name)
 
 # Extension modules cannot be loaded once the filter is in place, so what programs may want of the standard library is
 # loaded first; the rest of it, pure Python, can still be imported.
@@ -247,7 +247,7 @@ class Server:
         shared = mmap.mmap(buffer_fd, 0)
         os.close(buffer_fd)
         if request["kind"] == "worker":
-            worker.Worker(channel, shared, request["step_bytes"]).serve()
+            worker.Worker(channel, shared, request["step_bytes"], request["memory_bytes"]).serve()
         if self._program is None:
             program = harness.Program(harness.fresh_main())
             harness.seed_random()

@@ -1,0 +1,207 @@
+"""Whether the libraries in this process are still as they were: the second line of defence of a warm worker.
+
+The static check admits only programs that cannot change anything but their own namespace. Should one get past it,
+the guard and the seal here notice. The guard is an audit hook: it stops a program that does what no admitted program
+does (reads frames or code objects, runs text, opens files). The seal compares the dictionaries of all modules and
+classes with what they were; results are given out only after it was found intact.
+
+Runs in warm workers, which load this file by its path: it imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import locale
+import operator
+import os
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+_BENIGN_NAMES = frozenset({"__warningregistry__", "_count", "_dummycount", "_bessel_table"})
+"""What libraries themselves change in their modules and classes as they work."""
+
+_QUIET_EVENTS = frozenset({"object.__getattr__", "sys._getframe", "builtins.id"})
+"""Events that libraries raise as they work; a program itself may not."""
+
+_VERSION_TAG_OFFSET = 24
+"""Of `ma_version_tag` in a dict of CPython 3.11 and 3.12 (PEP 509), which changes with every change of the dict."""
+
+
+class DeferredError(BaseException):
+    """The program does what a warm worker does not allow; it is to run in a fork of its own."""
+
+
+class Guard:
+    """Stops what no admitted program does; such a program is deferred to a fork of its own."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        """Why the program that ran last was stopped, whatever it made of that."""
+        self._armed = False
+        self._expected: types.CodeType | None = None
+        self._inside = False
+
+    def install(self) -> None:
+        """From now on the interpreter reports to this guard; that cannot be taken back."""
+        sys.addaudithook(self._hook)
+
+    def arm(self, code: types.CodeType) -> None:
+        """A program starts by executing `code`."""
+        self.reason = None
+        self._expected = code
+        self._armed = True
+
+    def disarm(self) -> None:
+        """The program has ended."""
+        self._armed = False
+
+    def defer(self, reason: str) -> DeferredError:
+        """Notes that the program is to run elsewhere; the error to raise in it."""
+        if self.reason is None:
+            self.reason = reason
+        return DeferredError(reason)
+
+    def permit(self) -> None:
+        """What follows is done by a library for the program, and checked otherwise."""
+        self._armed = False
+
+    def resume(self) -> None:
+        """Ends what `permit` began."""
+        self._armed = True
+
+    def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self._armed or self._inside:
+            return
+        if event == "exec" and arguments[0] is self._expected:
+            self._expected = None
+            return
+        if event in _QUIET_EVENTS:
+            self._inside = True
+            try:
+                by_library = sys._getframe(1).f_code.co_filename != "<step>"
+            finally:
+                self._inside = False
+            if by_library:
+                return
+        raise self.defer(f"audit event {event}")
+
+
+class Seal:
+    """The dictionaries of all modules and classes as they were when the seal was put on."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        modules = [module for module in list(sys.modules.values()) if isinstance(module, types.ModuleType)]
+        classes = [kind for kind in gc.get_objects() if isinstance(kind, type)]
+        self._owners: list[Any] = [*modules, *classes]
+        self._dicts: list[dict[str, Any]] = [vars(module) for module in modules]
+        for kind in classes:
+            # vars() of a class is a proxy; the dictionary behind it is its one referent
+            referents = gc.get_referents(vars(kind))
+            self._dicts.append(referents[0] if referents else {})
+        for extra in _extra_dicts():
+            self._owners.append(extra)
+            self._dicts.append(extra)
+        self._saved = [dict(d) for d in self._dicts]
+        self._tags = [ctypes.c_uint64.from_address(id(d) + _VERSION_TAG_OFFSET) for d in self._dicts]
+        self._has_tags = _version_tags_work()
+        self._versions: list[int] = []
+        self._lists = [(container, list(container)) for container in (sys.path, sys.meta_path, warnings.filters)]
+        self._probes = _probes()
+        self._probed: list[Any] = []
+        self._renew()
+
+    def _renew(self) -> None:
+        if self._has_tags:
+            self._versions = [tag.value for tag in self._tags]
+
+    def start(self) -> None:
+        """What is there now is right: called once in each process, after its own setup."""
+        changed = range(len(self._dicts)) if not self._has_tags else self._changed()
+        for i in changed:
+            self._saved[i] = dict(self._dicts[i])
+        self._probed = [probe() for probe in self._probes]
+        self._renew()
+
+    def _changed(self) -> list[int]:
+        if not self._has_tags:
+            return [i for i in range(len(self._dicts)) if not _same(self._dicts[i], self._saved[i])]
+        versions = [tag.value for tag in self._tags]
+        if versions == self._versions:
+            return []
+        return [i for i, (now, then) in enumerate(zip(versions, self._versions, strict=True)) if now != then]
+
+    def broken(self) -> str | None:
+        """What has been changed that may not change; None where all is as it was."""
+        changed = self._changed()
+        for i in changed:
+            now, then = self._dicts[i], self._saved[i]
+            for name in now.keys() | then.keys():
+                if now.get(name, then) is then.get(name, now):
+                    continue
+                if not self._benign(self._owners[i], name, now.get(name)):
+                    return f"{name!r} of {_name(self._owners[i])}"
+            self._saved[i] = dict(now)
+        if changed:
+            self._renew()
+        for container, then_list in self._lists:
+            if len(container) != len(then_list) or not all(map(operator.is_, container, then_list)):
+                return "sys.path, sys.meta_path or warnings.filters"
+        if [probe() for probe in self._probes] != self._probed:
+            return "a setting of the interpreter or of numpy"
+        return None
+
+    def _benign(self, owner: Any, name: str, value: Any) -> bool:
+        if name in _BENIGN_NAMES:
+            return True
+        if owner is sys.modules or not isinstance(owner, types.ModuleType):
+            return False
+        # a library has imported another of its parts
+        return isinstance(value, types.ModuleType) and sys.modules.get(f"{owner.__name__}.{name}") is value
+
+
+def _extra_dicts() -> list[dict[Any, Any]]:
+    """Dictionaries of state that are neither a module's nor a class's."""
+    extra: list[dict[Any, Any]] = [sys.modules, os.environ._data]  # type: ignore[attr-defined]
+    mpmath = sys.modules.get("mpmath")
+    if mpmath is not None:
+        extra += [vars(mpmath.mp), vars(mpmath.fp), vars(mpmath.iv)]
+    return extra
+
+
+def _probes() -> list[Callable[[], Any]]:
+    """Settings that are kept neither in a module nor in a class."""
+    probes: list[Callable[[], Any]] = [sys.getrecursionlimit, gc.isenabled, gc.get_threshold, sys.getswitchinterval]
+    probes.append(lambda: locale.setlocale(locale.LC_ALL))
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        probes += [numpy.geterr, numpy.get_printoptions]
+    return probes
+
+
+def _same(now: dict[str, Any], then: dict[str, Any]) -> bool:
+    return len(now) == len(then) and all(map(operator.is_, now.values(), then.values())) and now.keys() == then.keys()
+
+
+def _name(owner: Any) -> str:
+    return str(getattr(owner, "__qualname__", None) or getattr(owner, "__name__", "a dictionary"))
+
+
+def _version_tags_work() -> bool:
+    """Whether dictionaries of this interpreter carry the tag where it is looked for."""
+    if sys.implementation.name != "cpython" or sys.version_info >= (3, 13):
+        return False
+    probe: dict[str, int] = {"a": 1}
+    tag = ctypes.c_uint64.from_address(id(probe) + _VERSION_TAG_OFFSET)
+    seen = [tag.value, tag.value]
+    probe["a"] = 2
+    seen.append(tag.value)
+    probe["b"] = 3
+    seen.append(tag.value)
+    del probe["b"]
+    seen.append(tag.value)
+    return seen[0] == seen[1] and len(set(seen)) == 4

@@ -1,0 +1,221 @@
+"""Copies of a program's namespace, so that the candidates after a prefix need not run the prefix again.
+
+A copy must be indistinguishable from running the prefix once more. So this is a list of the kinds of value for which
+that is certain; a namespace that holds anything else has no copy, and its prefix is replayed.
+
+Runs in warm workers, which load this file by its path: it imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import collections
+import datetime
+import decimal
+import fractions
+import re
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+MAX_ELEMENTS = 50_000
+"""Containers of more elements than this, all together, are dearer to copy than most prefixes to replay."""
+
+
+class NotCopyableError(Exception):
+    """A namespace holds a value of which it is not certain that a copy behaves the same."""
+
+
+_SHARED: set[type] = {
+    *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range, slice),
+    *(fractions.Fraction, decimal.Decimal, datetime.date, datetime.datetime, datetime.timedelta, datetime.time),
+    *(re.Pattern, types.BuiltinFunctionType, types.MethodDescriptorType, types.ModuleType, type),
+}
+"""Kinds whose values cannot change."""
+
+_IMMUTABLE_LIBRARY_ROOTS: list[type] = []
+_NOT_SHARED_MODULES = ("sympy.combinatorics", "sympy.stats", "sympy.vector", "sympy.physics")
+
+
+class Copier:
+    """Makes copies of one namespace after another; remembers what it has learnt about kinds of value."""
+
+    def __init__(self, library_objects: frozenset[int]) -> None:
+        self._library_objects = library_objects
+        self._shared = set(_SHARED)
+        self._not_copyable: set[type] = set()
+        self._copiers: dict[type, Callable[[Any, dict[int, Any], dict[str, Any]], Any]] = {
+            list: self._list,
+            tuple: self._tuple,
+            dict: self._dict,
+            set: self._set,
+            frozenset: self._frozenset,
+            collections.Counter: self._dict,
+            collections.OrderedDict: self._dict,
+            collections.defaultdict: self._defaultdict,
+            collections.deque: self._deque,
+            bytearray: self._plain_copy,
+            types.FunctionType: self._function,
+        }
+        numpy = sys.modules.get("numpy")
+        self._ndarray: Any = numpy.ndarray if numpy is not None else None
+        if numpy is not None:
+            self._copiers[numpy.ndarray] = self._array
+            self._shared |= {t for t in vars(numpy).values() if isinstance(t, type) and issubclass(t, numpy.generic)}
+        mpmath = sys.modules.get("mpmath")
+        if mpmath is not None:
+            self._shared |= {mpmath.mpf, mpmath.mpc}
+        sympy = sys.modules.get("sympy")
+        self._basic: Any = sympy.Basic if sympy is not None else None
+        if sympy is not None:
+            self._copiers[sympy.Matrix] = self._plain_copy
+        self._elements = 0
+
+    def plan(self, namespace: dict[str, Any]) -> list[str] | None:
+        """The names whose values must be copied, all others being shareable; None where there is no copy."""
+        values = namespace.values()
+        ids = [*map(id, values)]
+        if frozenset(ids) <= self._library_objects:
+            return []
+        names = [name for name, number in zip(namespace, ids, strict=True) if number not in self._library_objects]
+        to_copy = []
+        self._elements = 0
+        memo: dict[int, Any] = {}
+        trial: dict[str, Any] = {}
+        try:
+            for name in names:
+                value = namespace[name]
+                if type(value) in self._shared:
+                    continue
+                if self._copy(value, memo, namespace, trial) is not value:
+                    to_copy.append(name)
+        except (NotCopyableError, RecursionError):
+            return None
+        return to_copy
+
+    def copy(self, namespace: dict[str, Any], plan: list[str]) -> dict[str, Any]:
+        """A copy of `namespace`, for which `plan` was made."""
+        new = dict(namespace)
+        if plan:
+            memo: dict[int, Any] = {}
+            self._elements = 0
+            for name in plan:
+                new[name] = self._copy(namespace[name], memo, namespace, new)
+        return new
+
+    def _copy(self, value: Any, memo: dict[int, Any], old: dict[str, Any], new: dict[str, Any]) -> Any:
+        kind = type(value)
+        if kind in self._shared or id(value) in self._library_objects:
+            return value
+        known = memo.get(id(value))
+        if known is not None:
+            return known
+        copier = self._copiers.get(kind)
+        if copier is None:
+            return self._library_value(value, kind)
+        self._old = old
+        copied = copier(value, memo, new)
+        memo[id(value)] = copied
+        return copied
+
+    def _library_value(self, value: Any, kind: type) -> Any:
+        """A value of a kind that is not listed: sympy's expressions are immutable, all others are not known to be."""
+        if kind in self._not_copyable:
+            raise NotCopyableError
+        if self._basic is not None and issubclass(kind, type) and issubclass(value, self._basic):
+            return value  # an undefined function, f = Function("f"), is a class of its own
+        module = kind.__module__
+        if self._basic is not None and issubclass(kind, self._basic):
+            if isinstance(kind, type) and type(kind).__name__ == "UndefinedFunction":
+                return value
+            if module.startswith("sympy.") and not module.startswith(_NOT_SHARED_MODULES):
+                self._shared.add(kind)
+                return value
+        self._not_copyable.add(kind)
+        raise NotCopyableError
+
+    def _count(self, number: int) -> None:
+        self._elements += number
+        if self._elements > MAX_ELEMENTS:
+            raise NotCopyableError
+
+    def _list(self, value: list[Any], memo: dict[int, Any], new: dict[str, Any]) -> list[Any]:
+        self._count(len(value))
+        if self._shared.issuperset(map(type, value)):
+            return value.copy()
+        copied: list[Any] = []
+        memo[id(value)] = copied  # it may hold itself
+        copied.extend([self._copy(element, memo, self._old, new) for element in value])
+        return copied
+
+    def _tuple(self, value: tuple[Any, ...], memo: dict[int, Any], new: dict[str, Any]) -> tuple[Any, ...]:
+        self._count(len(value))
+        if self._shared.issuperset(map(type, value)):
+            return value
+        copied = tuple([self._copy(element, memo, self._old, new) for element in value])
+        return value if all(a is b for a, b in zip(value, copied, strict=True)) else copied
+
+    def _dict(self, value: dict[Any, Any], memo: dict[int, Any], new: dict[str, Any]) -> dict[Any, Any]:
+        self._count(len(value))
+        self._hashable(value)
+        copied = value.copy()
+        if self._shared.issuperset(map(type, value.values())):
+            return copied
+        memo[id(value)] = copied
+        for key, element in value.items():
+            copied[key] = self._copy(element, memo, self._old, new)
+        return copied
+
+    def _defaultdict(self, value: Any, memo: dict[int, Any], new: dict[str, Any]) -> Any:
+        if value.default_factory is not None and type(value.default_factory) is not type:
+            raise NotCopyableError
+        return self._dict(value, memo, new)
+
+    def _set(self, value: set[Any], memo: dict[int, Any], new: dict[str, Any]) -> set[Any]:
+        self._count(len(value))
+        self._hashable(value)
+        # a copy may order its elements otherwise, or another size of table may do so later
+        copied = value.copy()
+        if sys.getsizeof(copied) != sys.getsizeof(value) or [*map(id, copied)] != [*map(id, value)]:
+            raise NotCopyableError
+        return copied
+
+    def _frozenset(self, value: frozenset[Any], memo: dict[int, Any], new: dict[str, Any]) -> frozenset[Any]:
+        self._count(len(value))
+        self._hashable(value)
+        return value
+
+    def _hashable(self, elements: Any) -> None:
+        """Keys and members must be shareable as they are."""
+        if self._shared.issuperset(map(type, elements)):
+            return
+        for element in elements:
+            if self._copy(element, {}, self._old, {}) is not element:
+                raise NotCopyableError
+
+    def _deque(self, value: Any, memo: dict[int, Any], new: dict[str, Any]) -> Any:
+        self._count(len(value))
+        if not self._shared.issuperset(map(type, value)):
+            raise NotCopyableError
+        return value.copy()
+
+    def _plain_copy(self, value: Any, memo: dict[int, Any], new: dict[str, Any]) -> Any:
+        self._count(len(value))
+        return value.copy()
+
+    def _array(self, value: Any, memo: dict[int, Any], new: dict[str, Any]) -> Any:
+        # an array that views another one would no longer do so
+        if value.base is not None or value.dtype.hasobject or not value.flags.owndata or not value.flags.writeable:
+            raise NotCopyableError
+        self._count(value.size)
+        return value.copy(order="K")
+
+    def _function(self, value: types.FunctionType, memo: dict[int, Any], new: dict[str, Any]) -> types.FunctionType:
+        if value.__globals__ is not self._old or value.__closure__ is not None or value.__dict__:
+            raise NotCopyableError
+        if value.__kwdefaults__ or value.__annotations__:
+            raise NotCopyableError
+        defaults = value.__defaults__
+        if defaults is not None and not self._shared.issuperset(map(type, defaults)):
+            raise NotCopyableError
+        return types.FunctionType(value.__code__, new, value.__name__, defaults)

@@ -1,0 +1,208 @@
+"""A warm worker as the supervisor sees it: what waits in it, what it answers, and when it is ended."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from rstar_math.execution.harness import UNVERIFIED_AT
+from rstar_math.execution.processes import Child, Zygote
+from rstar_math.types import Execution, ExecutionStatus
+
+if TYPE_CHECKING:
+    from rstar_math.execution.sandbox import Request, SandboxExecutor
+
+QUEUE_DEPTH = 64
+"""Programs that wait inside one worker."""
+
+MAX_FRAME_BYTES = 1 << 28
+SILENCE_S = 10.0
+"""How long a worker may be silent, beyond the wall limit, while programs wait in it."""
+
+_STATUSES = frozenset({"ok", "error", "output_limit"})
+
+
+class WarmWorker:
+    """One worker process and the programs that were sent to it."""
+
+    child: Child
+
+    def __init__(self, executor: SandboxExecutor, zygote: Zygote) -> None:
+        self.executor = executor
+        self.zygote = zygote
+        self.queue: OrderedDict[int, Request] = OrderedDict()
+        self.over = False
+        self._outbox: list[tuple[int, Request]] = []
+        self._sending = bytearray()
+        self._received = bytearray()
+        self._heard_at = time.monotonic()
+
+    # ---------------------------------------------------------------- to the worker
+
+    def assign(self, number: int, request: Request) -> None:
+        """Puts `request` at the end of what waits; `flush` sends it."""
+        if not self.queue:
+            self._heard_at = time.monotonic()
+        self.queue[number] = request
+        self._outbox.append((number, request))
+
+    def flush(self) -> None:
+        """Sends what was assigned since the last time."""
+        if not self._outbox or self.over:
+            return
+        executor = self.executor
+        forced = executor._admit_everything
+        mode = executor.settings.output
+        message = json.dumps([(number, request.steps, mode, forced) for number, request in self._outbox]).encode()
+        self._outbox.clear()
+        idle = not self._sending
+        self._sending += len(message).to_bytes(4, "big") + message
+        if idle:
+            self._send()
+
+    def _send(self) -> None:
+        channel = self.child.channel
+        try:
+            while self._sending:
+                sent = channel.send(self._sending)
+                del self._sending[:sent]
+        except BlockingIOError:
+            self.child.loop.add_writer(channel, self._send)
+            return
+        except OSError:
+            self._sending.clear()  # it has ended, which its end of the channel says too
+        self.child.loop.remove_writer(channel)
+
+    # ---------------------------------------------------------------- from the worker
+
+    def hello(self, child: Child) -> None:
+        """It lives."""
+        self._heard_at = time.monotonic()
+
+    def message(self, child: Child, message: bytes) -> None:
+        """Results, or its end."""
+        if self.over:
+            return
+        if not message:
+            self.lost()
+            return
+        self._heard_at = time.monotonic()
+        self._received += message
+        while len(self._received) >= 4:
+            length = int.from_bytes(self._received[:4], "big")
+            if length > MAX_FRAME_BYTES:
+                self.lost()
+                return
+            if len(self._received) < 4 + length:
+                return
+            frame = bytes(self._received[4 : 4 + length])
+            del self._received[: 4 + length]
+            try:
+                results = json.loads(frame)
+                for number, kind, *rest in results:
+                    self._take(number, kind, rest)
+            except (ValueError, TypeError, KeyError):
+                self.lost()
+                return
+            if self.over:
+                return
+        self.executor._pump_soon()
+
+    def _take(self, number: int, kind: str, rest: list[object]) -> None:
+        executor = self.executor
+        if kind != "done":
+            request = self.queue.pop(number)
+            reason = str(rest[0])
+            if kind == "refused":
+                executor._not_admitted(request, reason)
+            elif kind == "deferred":
+                executor._deferred(request, reason)
+            elif kind == "tainted":
+                executor._tainted(request, reason)
+            else:
+                raise ValueError(kind)
+            return
+        status, error, seconds, output, replayed_s, kept = rest
+        if not (
+            status in _STATUSES
+            and (isinstance(error, str) if status != "ok" else error is None)
+            and isinstance(seconds, float)
+            and math.isfinite(seconds)
+            and isinstance(replayed_s, float)
+            and isinstance(output, str)
+            and isinstance(kept, bool)
+        ):
+            raise ValueError(rest)
+        request = self.queue.pop(number)
+        execution = Execution(status, output, error, max(0.0, seconds))  # type: ignore[arg-type]
+        executor._warm_done(self, request, execution, replayed_s, kept)
+
+    # ---------------------------------------------------------------- its end
+
+    def check(self, now: float) -> None:
+        """Ends it where the program that runs in it has reached a limit."""
+        if not self.queue:
+            return
+        child = self.child
+        limits = self.executor.settings
+        if child.pid == 0 or child.has_ended():
+            if now - child.asked_at > 60.0 or child.pid:
+                self.lost()
+            return
+        _, began_cpu, number, began = child.header()
+        request = self.queue.get(number)
+        if request is None or not 0.0 < began <= now:
+            if now - self._heard_at > limits.wall_s + SILENCE_S:
+                self.lost()
+            return
+        age = now - began
+        if age < min(limits.cpu_s, limits.wall_s):
+            return
+        spent = child.cpu_seconds() - began_cpu
+        if spent >= limits.cpu_s:
+            self._end_at_limit(number, "cpu_limit", f"CpuLimit: more than {limits.cpu_s:g} CPU seconds", spent)
+        elif age >= limits.wall_s:
+            self._end_at_limit(number, "wall_limit", f"WallLimit: more than {limits.wall_s:g} seconds", spent)
+
+    def _end_at_limit(self, number: int, status: ExecutionStatus, error: str, seconds: float) -> None:
+        child = self.child
+        request = self.queue.pop(number)
+        length = min(child.header()[0], self.executor.settings.output_bytes)
+        output = child.read_buffer(0, length).decode("utf-8", "ignore")
+        unverified = int.from_bytes(child.read_header(UNVERIFIED_AT, 8), "little")
+        self.close()
+        executor = self.executor
+        if unverified or status == "wall_limit":
+            # a program before it might have brought this about: alone, in a process of its own, it cannot
+            request.warm = False
+            executor._again([request])
+        else:
+            executor.counts.warm += 1
+            request.executions.append(Execution(status, output, error, seconds))
+            executor._complete(request)
+        executor._again(list(self.queue.values()))
+        self.queue.clear()
+
+    def lost(self) -> None:
+        """It has ended, or does not keep to the protocol: what waited in it runs elsewhere."""
+        executor = self.executor
+        running = self.child.header()[2] if self.child.pid else 0
+        self.close()
+        if not self.zygote.alive():
+            executor._forker_lost(self.zygote)
+        for number, request in self.queue.items():
+            request.lost_warm += 1
+            if number == running or request.lost_warm > 1:
+                request.warm = False
+                executor.counts.lost += 1
+        executor._again(list(self.queue.values()))
+        self.queue.clear()
+
+    def close(self) -> None:
+        """Kills it."""
+        self.over = True
+        self.executor._forget_worker(self)
+        self.child.close()

@@ -88,7 +88,7 @@ def test_trees_are_fresh_and_their_cost_adds_up() -> None:
     spy = Spy()
     settings = AnsweringSettings(search=SEARCH, num_trees=3, selector="vote")
     solution, trees = asyncio.run(answer(PROBLEM, spy.environment, "mcts", settings, seed=40))
-    assert [tree.seed for tree in trees] == [40, 41, 42]
+    assert [tree.seed for tree in trees] == [40_000, 40_001, 40_002]
     assert len({str([n.step for n in tree.nodes]) for tree in trees}) == 3
     assert solution.cost.tokens_generated == sum(tree.cost.tokens_generated for tree in trees)
     assert solution.cost.grades == sum(env.cost.grades for env in spy.environments) > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -11,6 +12,9 @@ from rstar_math.search.environment import Environment
 from rstar_math.search.strategies import strategy
 from rstar_math.tree import Tree
 from rstar_math.types import Cost, Problem, Solution, Trajectory, Verdict
+
+_TREE_SEEDS = 1_000
+"""Seeds of the trees of one answer; those of neighbouring seeds do not overlap."""
 
 MakeEnvironment = Callable[[Problem, int], Environment]
 """(problem, seed of the search) -> its environment."""
@@ -25,15 +29,17 @@ async def answer(
       The solution, and the trees it was chosen from.
     """
     blind = replace(problem, answer=None)
-    grow, trees, cost = strategy(strategy_name), list[Tree](), Cost()
-    for k in range(settings.num_trees):
-        env = make_environment(blind, seed + k)
-        trees.append(await grow(env, settings.search))
-        cost.add(trees[-1].cost)
+    grow = strategy(strategy_name)
+    num_trees = 1 if strategy_name == "greedy" else settings.num_trees  # greedy decoding again says the same again
+    voting = make_environment(blind, seed)
+    environments = [make_environment(blind, seed * _TREE_SEEDS + k) for k in range(num_trees)]
+    trees = list(await asyncio.gather(*(grow(env, settings.search) for env in environments)))
     found = [t for tree in trees for t in _voters(tree)]
-    env = make_environment(blind, seed)
-    classes = await equivalence_classes([t.answer for t in found], env.grade)
-    cost.add(env.finish())
+    classes = await equivalence_classes([t.answer for t in found], voting.grade)
+    cost = Cost()
+    for part in (*(tree.cost for tree in trees), voting.finish()):
+        cost.add(part)
+    cost.seconds = voting.cost.seconds  # the trees grow side by side: the clock on the wall, not the sum
     choice = choose(found, classes, settings.selector, settings.aggregate)
     if choice is None:
         return Solution(answer=None, reasoning_trace=(), trajectory=None, candidates=tuple(found), cost=cost), trees

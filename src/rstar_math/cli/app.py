@@ -140,6 +140,19 @@ def evaluate(
 
 
 @app.command()
+def doctor(
+    model: Annotated[str | None, typer.Option(help="As for solve; default: the machine alone.")] = None,
+    ppm: Annotated[str | None, typer.Option(help="Folder of a PPM; default: the model's own.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+) -> None:
+    """Is this machine, model, prompt format and sandbox fit to run? One line each."""
+    from rstar_math.cli.doctor import doctor_command
+
+    doctor_command(model, ppm, device, json)
+
+
+@app.command()
 def search(
     problems: Annotated[str, typer.Argument(help="pocket/train, another pocket split, or a JSONL file.")],
     out: Out,
@@ -159,15 +172,17 @@ def search(
 
 @app.command()
 def select(
-    trees: Annotated[list[Path], typer.Argument(help="Folders of trees, or single parts.")],
+    trees: Annotated[list[Path], typer.Argument(help="Folders of trees, single parts, or trees of the released code.")],
     out: Out,
     recipe: FromRecipe = "pocket",
+    kind: Annotated[str | None, typer.Option("--format", help="Also for others: rstar, trl or messages.")] = None,
+    verify: Annotated[bool, typer.Option(help="Run what is kept once more, and drop what prints otherwise.")] = True,
     settings: Set = None,
 ) -> None:
     """Take verified trajectories and preference pairs from trees."""
     from rstar_math.cli.stages import select_command
 
-    select_command(trees, out, recipe, settings or [])
+    select_command(trees, out, recipe, settings or [], kind, verify)
 
 
 @train.command()

@@ -14,6 +14,7 @@ from rstar_math.cli.settings import changed, round_of, runtime_with
 from rstar_math.config import ProblemSource
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.models import find_model
+from rstar_math.types import PreferencePair
 
 
 def evolve_command(recipe_name: str, out: Path, workers: int | None) -> None:
@@ -86,19 +87,27 @@ def search_command(
     print(f"{len(problems.problems)} problems, {num_solved} solved; trees: {out}")
 
 
-def select_command(trees: Sequence[Path], out: Path, recipe_name: str, changes: Sequence[str]) -> None:
-    """Writes trajectories.parquet and pairs.parquet."""
+def select_command(
+    trees: Sequence[Path], out: Path, recipe_name: str, changes: Sequence[str], kind: str | None, verify: bool
+) -> None:
+    """Writes trajectories.parquet and pairs.parquet; with a format, also the two files for other programs."""
+    from rstar_math.interchange import FORMATS, read_any_trees, write_interchange
     from rstar_math.stages import select
     from rstar_math.store.files import write_json
-    from rstar_math.store.records import read_trees, write_pairs, write_trajectories
+    from rstar_math.store.records import write_pairs, write_trajectories
     from rstar_math.workbench import open_executor
+
+    chosen_format = next((f for f in FORMATS if f == kind), None)
+    if kind is not None and chosen_format is None:
+        raise ConfigError(f"--format {kind!r} is not known; choose from {', '.join(FORMATS)}")
 
     recipe, _ = round_of(recipe_name, None)
     settings = changed(recipe.selection, changes)
     for path in trees:
         if not path.exists():
             raise DataError(f"no trees at {path}: there is no such file or folder")
-    selected = select((t for path in trees for t in read_trees(path)), settings, open_executor(recipe.runtime))
+    executor = open_executor(recipe.runtime) if verify else None
+    selected = select((t for path in trees for t in read_any_trees(path)), settings, executor)
     write_trajectories(out / "trajectories.parquet", selected.rows())
     write_pairs(out / "pairs.parquet", selected.pairs)
     summary = {
@@ -111,6 +120,8 @@ def select_command(trees: Sequence[Path], out: Path, recipe_name: str, changes: 
     write_json(out / "summary.json", summary)
     print(", ".join(f"{name.removeprefix('num_').replace('_', ' ')}: {n}" for name, n in summary.items()))
     print(f"{out / 'trajectories.parquet'}\n{out / 'pairs.parquet'}")
+    if chosen_format is not None:
+        print("\n".join(map(str, write_interchange(out, chosen_format, selected.rows(), selected.pairs))))
 
 
 def sft_command(
@@ -123,13 +134,16 @@ def sft_command(
     changes: Sequence[str],
 ) -> None:
     """Fine-tunes a policy."""
+    from rstar_math.interchange import is_foreign, read_solutions
     from rstar_math.store.records import read_trajectories
     from rstar_math.training.examples import sft_example
     from rstar_math.training.sft import train_sft
 
     _, settings = round_of(recipe_name, round_number)
-    rows = [row for path in files for row in read_trajectories(path)]
+    own = [path for path in files if not is_foreign(path)]
+    rows = [row for path in own for row in read_trajectories(path)]
     examples = [sft_example(problem.question, trajectory.steps) for problem, trajectory, _ in rows]
+    examples += [sft_example(*row) for path in files if path not in own for row in read_solutions(path)]
     progress = progress_display.for_terminal()
     made = train_sft(
         find_model(base).policy_folder,
@@ -153,12 +167,11 @@ def ppm_command(
     changes: Sequence[str],
 ) -> None:
     """Trains a PPM; with held-out pairs, says how often it prefers the right side."""
-    from rstar_math.store.records import read_pairs
     from rstar_math.training.ppm import pair_accuracy, train_ppm
 
     _, settings = round_of(recipe_name, round_number)
-    pairs = [pair for path in files for pair in read_pairs(path)]
-    others = read_pairs(held_out) if held_out else []
+    pairs = [pair for path in files for pair in _pairs(path)]
+    others = _pairs(held_out) if held_out else []
     ids = sorted({p.problem for p in others})
     steering_ids = set(ids[::2])
     ppm_settings = changed(settings.ppm, changes)
@@ -178,6 +191,13 @@ def ppm_command(
     measuring = [p for p in others if p.problem not in steering_ids]
     accuracy = {"pair_accuracy": pair_accuracy(out, measuring)} if measuring else {}
     _print_made({**asdict(made), **accuracy}, out)
+
+
+def _pairs(path: Path) -> list[PreferencePair]:
+    from rstar_math.interchange import is_foreign, read_foreign_pairs
+    from rstar_math.store.records import read_pairs
+
+    return read_foreign_pairs(path) if is_foreign(path) else read_pairs(path)
 
 
 def pretrain_command(out: Path, changes: Sequence[str]) -> None:

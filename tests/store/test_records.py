@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ from rstar_math.store.records import (
     write_rows,
     write_trajectories,
 )
+from rstar_math.store.schemas import tree_schema
 from rstar_math.tree import Tree
 from rstar_math.types import Problem
 from tests.growing import grow_fake, grow_script
@@ -79,7 +81,8 @@ def test_trees_survive_parquet(tmp_path: Path) -> None:
     trees += [small(99), grow_script({"": ["a!"]}, {}), grow_fake("mcts", plain, FakePolicy(context_length=1))]
     for number, some in enumerate((trees, trees[-1:], trees[-2:])):  # also parts in which a column holds only nulls
         path = tmp_path / f"{number}.parquet"
-        write_rows(path, [tree_to_row(t) for t in some])
+        write_rows(path, [tree_to_row(t) for t in some], tree_schema())
+        assert pq.read_schema(path).equals(tree_schema())
         assert list(read_trees(path)) == some
 
 
@@ -142,7 +145,6 @@ def test_trees_of_a_later_format_are_refused() -> None:
 
 
 def test_a_full_disk_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import pyarrow.parquet as pq
 
     pairs = preference_pairs(grown(3), SelectionSettings())
     path = tmp_path / "pairs.parquet"
@@ -277,7 +279,7 @@ def test_a_full_disk_loses_no_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     store = TreeStore(tmp_path, trees_per_part=2)
     store.append(small(0))
 
-    def full(path: Path, rows: object) -> None:
+    def full(path: Path, rows: object, schema: object = None) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(records, "write_rows", full)

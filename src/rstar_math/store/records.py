@@ -11,12 +11,15 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rstar_math.errors import DataError
 from rstar_math.store.files import read_journal, remove_leftovers, replacing
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Cost, Execution, PreferencePair, Problem, Step, Trajectory
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FORMAT_VERSION = 1
 
@@ -77,7 +80,9 @@ class TreeStore:
     def _write_part(self) -> None:
         number = int(self._parts[-1].stem.removeprefix("part-")) + 1 if self._parts else 0
         path = self.folder / f"part-{number:05d}.parquet"
-        write_rows(path, [tree_to_row(t) for t in self._pending])
+        from rstar_math.store.schemas import tree_schema
+
+        write_rows(path, [tree_to_row(t) for t in self._pending], tree_schema())
         self._parts.append(path)
         self._pending = []
         self._journal.close()
@@ -191,7 +196,9 @@ def row_to_trajectory(row: dict[str, Any]) -> Trajectory:
 
 def write_pairs(path: Path, pairs: Iterable[PreferencePair]) -> None:
     """Writes preference pairs as Parquet, or as JSON Lines where the name ends in .jsonl."""
-    write_table(path, [asdict(p) for p in pairs])
+    from rstar_math.store.schemas import pair_schema
+
+    write_table(path, [asdict(p) for p in pairs], pair_schema())
 
 
 def read_pairs(path: Path) -> list[PreferencePair]:
@@ -204,8 +211,12 @@ def read_pairs(path: Path) -> list[PreferencePair]:
 
 def write_trajectories(path: Path, rows: Iterable[tuple[Problem, Trajectory, str]]) -> None:
     """Writes (problem, trajectory, tree id) rows as Parquet, or as JSON Lines where the name ends in .jsonl."""
+    from rstar_math.store.schemas import trajectory_schema
+
     write_table(
-        path, [{**trajectory_to_row(t), "question": p.question, "tier": p.tier, "tree": tree} for p, t, tree in rows]
+        path,
+        [{**trajectory_to_row(t), "question": p.question, "tier": p.tier, "tree": tree} for p, t, tree in rows],
+        trajectory_schema(),
     )
 
 
@@ -222,13 +233,13 @@ def read_trajectories(path: Path) -> list[tuple[Problem, Trajectory, str]]:
     return found
 
 
-def write_table(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+def write_table(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema | None = None) -> None:
     """Writes rows as Parquet with zstd, or as JSON Lines where the name ends in .jsonl."""
     if path.suffix == ".jsonl":
         with replacing(path) as temporary:
             temporary.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
     else:
-        write_rows(path, rows)
+        write_rows(path, rows, schema)
 
 
 def read_table(path: Path) -> Iterator[dict[str, Any]]:
@@ -241,13 +252,19 @@ def read_table(path: Path) -> Iterator[dict[str, Any]]:
         yield from read_rows(path)
 
 
-def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Writes a Parquet file with zstd compression, whole or not at all."""
+def write_rows(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema | None = None) -> None:
+    """Writes a Parquet file with zstd compression, whole or not at all.
+
+    Args:
+      path: the file.
+      rows: one mapping per row.
+      schema: the columns and their types; None: as the values are.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(list(rows)), temporary, compression="zstd")
+        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary, compression="zstd")
 
 
 def read_rows(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 from rstar_math.grading import guards, texts
 from rstar_math.grading.compare import Match, compare
-from rstar_math.grading.guards import UnparsedError
+from rstar_math.grading.guards import TooLargeError, UnparsedError
 from rstar_math.grading.kinds import Constant, Group, Named, Node, Number
-from rstar_math.grading.normalise import normalised, plain, unmarked
+from rstar_math.grading.normalise import OPEN_TEXT, normalised, plain, unmarked
 from rstar_math.grading.parse import parse
 from rstar_math.grading.policy import DEFAULT, Policy
 from rstar_math.grading.shortcut import shortcut
@@ -31,10 +31,13 @@ def equivalent(gold: str, prediction: str | None, policy: Policy = DEFAULT) -> V
     if decided is not None:
         return decided
     assert prediction is not None
+    guards.begin_work()
     try:
         found = _compared(gold, prediction, policy)
     except RecursionError:
         found = Match(False, "too_deep")
+    except TooLargeError:
+        found = Match(False, "too_large")
     return Verdict(equal=found.equal, rule=found.rule, contested=found.contested, seconds=time.thread_time() - started)
 
 
@@ -71,7 +74,7 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
         return words
     if refused is not None:
         return refused
-    if _is_formula(left) and _is_formula(right):
+    if all(node is not None or _is_formula(text) for node, text in ((first, left), (second, right))):
         return _compared_by_math_verify(gold, prediction)
     return words
 
@@ -194,9 +197,13 @@ def _meaning(text: str, node: Node | None) -> str | None:
 
 
 def _is_formula(text: str) -> bool:
-    """Whether a text that cannot be parsed is a formula rather than prose."""
-    words = re.findall(r"⟦|(?<![\\a-zA-Z])[a-z]{4,}", text)
-    return len(words) <= 1 and bool(re.search(r"[\d\\=<>^]", text))
+    """Whether a text that cannot be parsed is a whole formula rather than prose or a fragment.
+
+    math-verify reads what it can and leaves out the rest: of anything but a formula that would be a guess.
+    """
+    if OPEN_TEXT in text or re.search(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}", text):
+        return False
+    return "\\" in text and all(text.count(a) == text.count(b) for a, b in ("{}", "()", "[]"))
 
 
 def _compared_by_math_verify(gold: str, prediction: str) -> Match:

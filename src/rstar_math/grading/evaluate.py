@@ -44,6 +44,7 @@ def exact(node: Node, values: dict[str, Fraction] | None = None) -> Fraction:
       TooLargeError: the value would have more than `guards.MAX_EXACT_BITS` bits.
     """
     values = values or {}
+    guards.spend(1)
     match node:
         case Number(value=value):
             return value
@@ -76,8 +77,11 @@ def exact(node: Node, values: dict[str, Fraction] | None = None) -> Fraction:
 
 
 def _bounded(value: Fraction) -> Fraction:
-    if value.numerator.bit_length() + value.denominator.bit_length() > guards.MAX_EXACT_BITS:
+    size = value.numerator.bit_length() + value.denominator.bit_length()
+    if size > guards.MAX_EXACT_BITS:
         raise TooLargeError
+    if size > 10_000:
+        guards.spend((size // 6_000) ** 2)  # reducing fractions takes quadratic time
     return value
 
 
@@ -233,6 +237,7 @@ class Evaluator:
     def __init__(self, bits: int, values: dict[str, _Value] | None = None, *, common_log: bool = False) -> None:
         """Args: bits: working precision. values: of variables. common_log: read a log without a base as decimal."""
         self._bits = bits
+        self._step = max(1, int((bits / 256) ** 1.5))
         self._values = values or {}
         self._common_log = common_log
         self._in_trigonometry = False
@@ -263,6 +268,7 @@ class Evaluator:
 
     def _value(self, node: Node) -> _Value:
         mp = context()
+        guards.spend(self._step)
         match node:
             case Number(value=value):
                 return self._checked(mp.mpf(value.numerator) / value.denominator)

@@ -232,8 +232,14 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def symbols(node: Node) -> frozenset[str]:
-    """Names of the variables in a node."""
-    return frozenset(part.name for part in walk(node) if isinstance(part, Symbol))
+    """Names of the free variables in a node: the index of a sum or product is none."""
+    match node:
+        case Symbol(name=name):
+            return frozenset({name})
+        case Call(name="sum" | "prod", arguments=(body, Symbol(name=index), low, high)):
+            return (symbols(body) - {index}) | symbols(low) | symbols(high)
+        case _:
+            return frozenset().union(*(symbols(part) for part in children(node)))
 
 
 def negated(node: Node) -> Node:

@@ -94,11 +94,11 @@ def chosen(text: str) -> str | None:
     bare = _tight(text)
     if re.fullmatch(r"\(?[A-Za-z]\)?[.:]?", bare):
         return re.sub(r"[^A-Za-z]", "", bare).upper()
+    if _CHOICE_LIST.fullmatch(bare) or re.fullmatch(r"[A-H]{2,6}", bare):
+        return "".join(sorted(re.findall(r"[A-H]", bare)))
     match = _CHOICE_WORD.fullmatch(bare) or _CHOSEN.fullmatch(bare)
     if match:
         return next(group for group in match.groups() if group).upper()
-    if _CHOICE_LIST.fullmatch(bare) or re.fullmatch(r"[A-H]{2,6}", bare):
-        return "".join(sorted(re.findall(r"[A-H]", bare)))
     return None
 
 

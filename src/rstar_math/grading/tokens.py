@@ -118,6 +118,7 @@ _REPETEND = re.compile(
 )
 _DOTS = re.compile(r"\s*(?:\.\.\.+|\\ldots)(?![a-zA-Z])")
 _WORD = re.compile(r"(?:Point|Vector)[23]D|(?:np|numpy|S|Interval|sympy|datetime)\.[A-Za-z_]\w*|[A-Za-z]+", re.ASCII)
+_DIGITS = frozenset("0123456789")
 _MAX_EXPONENT = 20_000
 
 
@@ -163,7 +164,9 @@ class _Lexer:
                 self._emit("operator", "row", 1)
             elif character == "\\":
                 self._command()
-            elif character.isdigit() or (character == "." and text[self._position + 1 : self._position + 2].isdigit()):
+            elif character in _DIGITS or (
+                character == "." and text[self._position + 1 : self._position + 2] in _DIGITS
+            ):
                 self._number()
             elif character.isalpha() and character.isascii():
                 self._word()

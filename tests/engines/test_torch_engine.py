@@ -13,6 +13,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rstar_math import steps
 from rstar_math.engines.base import Generation
+from rstar_math.engines.decoding import is_steady
+from rstar_math.engines.packed import KeyValuePool, PackedDecoder, PackedTokens
 from rstar_math.engines.torch_engine import TorchEngine
 from rstar_math.errors import ContextLengthError, EngineError
 from rstar_math.types import SamplingParams
@@ -106,11 +108,33 @@ def test_temperatures_and_nuclei_mix_in_one_batch(engine: TorchEngine) -> None:
     assert exact(tiny) == exact(together[0])
 
 
-def test_deterministic_mode_is_exact(folder: Path) -> None:
-    requests = [(prompt, sampled(seed, n=1 + seed % 5)) for seed, prompt in enumerate(PROMPTS * 3)]
-    engine = TorchEngine.from_pretrained(folder, device="cpu", deterministic=True)
-    together = generate(engine, requests)
-    assert together == [generate(engine, [request])[0] for request in requests]
+@pytest.mark.parametrize("steady", [True, False])
+def test_deterministic_mode_is_exact(folder: Path, steady: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not steady:  # as on hardware whose kernels sum in another order for another batch
+        monkeypatch.setattr("rstar_math.engines.torch_engine.is_steady", lambda *_: False)
+    requests = [(prompt, sampled(seed, n=1 + seed % 9)) for seed, prompt in enumerate(PROMPTS * 3)]
+    requests += [(PROMPTS[1] + generated, sampled(3, top_p=0.9)) for generated in ("\nx = 1", "\nx = 1 + 2\ny = x")]
+    answers = []
+    for max_batch_rows, order in ((256, 1), (256, -1), (20, 1), (8, 1)):
+        engine = TorchEngine.from_pretrained(
+            folder, device="cpu", deterministic=True, max_batch_rows=max_batch_rows, prefix_cache_mb=max_batch_rows % 3
+        )
+        answers.append(generate(engine, requests[::order])[::order])
+    answers.append([generate(engine, [request])[0] for request in requests])
+    for other in answers[1:]:
+        assert other == answers[0]  # log-probabilities too, to the last bit
+
+
+def test_the_check_of_steadiness_can_fail(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = AutoModelForCausalLM.from_pretrained(checkpoints["llama"])
+    decoder, head = PackedDecoder(model), model.get_output_embeddings().weight.detach()
+    original = PackedDecoder.forward
+
+    def drifting(self: PackedDecoder, batch: PackedTokens, pool: KeyValuePool) -> torch.Tensor:
+        return original(self, batch, pool) * (1 + 1e-6 * len(batch.tokens))
+
+    monkeypatch.setattr(PackedDecoder, "forward", drifting)
+    assert not is_steady(decoder, head, 256)
 
 
 def test_stops_at_markers_of_one_and_of_several_tokens(engine: TorchEngine) -> None:

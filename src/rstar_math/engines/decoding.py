@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 
-from rstar_math.engines.packed import PackedDecoder, PackedTokens
+from rstar_math.engines.packed import NO_ROUNDING, STEADY, PackedDecoder, PackedTokens, Rounding
 from rstar_math.engines.prefix_cache import PrefixCache
 
 IntArray = np.ndarray
@@ -56,14 +56,18 @@ class Decoder(Protocol):
 class PackedRows:
     """Rows of a `PackedDecoder`: the candidates of a prompt share its keys and values."""
 
-    def __init__(self, decoder: PackedDecoder, head: Tensor, prefixes: PrefixCache) -> None:
+    def __init__(
+        self, decoder: PackedDecoder, head: Tensor, prefixes: PrefixCache, rounding: Rounding = NO_ROUNDING
+    ) -> None:
         """Starts without rows.
 
         Args:
           decoder: the model without its head.
           head: `[V, D]` language-model head.
           prefixes: prompts read before, also by others that share the cache.
+          rounding: multiples that the sizes of forward passes are rounded up to.
         """
+        self._rounding = rounding
         self._decoder = decoder
         self._head = head
         self._prefixes = prefixes
@@ -87,7 +91,8 @@ class PackedRows:
         ]
         num_slots = first_slot + len(sizes)
         self._reserve(num_slots, max(map(len, distinct)) + MAX_GROUP_ROWS)
-        hidden = self._prefill(distinct, first_slot)  # [distinct, D]
+        hidden = self._prefill(distinct, first_slot)  # [distinct, D], and rows of padding
+        self._reserve(num_slots, 0)
 
         slots, used = [], set[int]()
         next_slot = first_slot + len(distinct)
@@ -111,7 +116,7 @@ class PackedRows:
         self._position = np.concatenate((self._position, np.repeat([len(prompt) for prompt, _ in sizes], counts)))
         self._rank_rows()
 
-        logits = F.linear(hidden, self._head)  # [distinct, V]
+        logits = F.linear(hidden, self._head)  # [distinct, V], and rows of padding
         return logits[[source[tuple(prompt)] - first_slot for prompt in prompts]]
 
     def step(self, tokens: IntArray) -> Tensor:
@@ -128,7 +133,7 @@ class PackedRows:
         visible = (owner == _PREFIX) | (owner == asking[:, :, None])  # [G, M, C]
         hidden = self._forward(
             tokens=tokens,
-            position=self._position,
+            positions=self._position,
             slot=self._slot,
             column=column,
             query=self._rank,
@@ -137,7 +142,7 @@ class PackedRows:
             wanted=np.arange(len(tokens)),
         )
         self._position = self._position + 1
-        return F.linear(hidden, self._head)  # [R, V]
+        return F.linear(hidden, self._head)[: len(tokens)]  # [R, V]
 
     def keep(self, rows: IntArray) -> None:
         """See `Decoder.keep`; a group without rows gives its slot to the last group."""
@@ -157,7 +162,11 @@ class PackedRows:
         self._rank_rows()
 
     def _prefill(self, prompts: Sequence[Sequence[int]], first_slot: int) -> Tensor:
-        """Reads whole prompts into the slots from `first_slot` on; gives the output of their last tokens."""
+        """Reads whole prompts into the slots from `first_slot` on; gives the output of their last tokens.
+
+        Returns:
+          `[prompts, D]`, and rows of padding.
+        """
         known = [
             self._prefixes.load(self._pool, first_slot + i, prompt, limit=len(prompt) - 1)
             for i, prompt in enumerate(prompts)
@@ -180,25 +189,26 @@ class PackedRows:
             hidden.append(
                 self._forward(
                     tokens=np.concatenate([np.asarray(prompts[i][known[i] :]) for i in batch]),
-                    position=position,
+                    positions=position,
                     slot=slot,
                     column=position,
                     query=query,
                     first_slot=first_slot + start,
                     visible=columns <= last_visible[:, :, None],  # [G, M, C]
                     wanted=np.cumsum(counts) - 1,
-                )
+                )[: len(batch)]
             )
             start = end
         for i, prompt in enumerate(prompts):
             self._prefixes.store(self._pool, first_slot + i, prompt)
-        return torch.cat(hidden)
+        whole = torch.cat(hidden)
+        return F.pad(whole, (0, 0, 0, -len(whole) % self._rounding.tokens))
 
     def _forward(
         self,
         *,
         tokens: IntArray,
-        position: IntArray,
+        positions: IntArray,
         slot: IntArray,
         column: IntArray,
         query: IntArray,
@@ -206,24 +216,17 @@ class PackedRows:
         visible: np.ndarray,
         wanted: IntArray,
     ) -> Tensor:
-        device = self._decoder.device
-        num_groups, num_queries, _ = visible.shape
-        row = (slot - first_slot) * num_queries + query
-        dense = len(row) == num_groups * num_queries and bool((np.diff(row) == 1).all())
-
-        def move(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
-
-        batch = PackedTokens(
-            tokens=move(tokens),
-            positions=move(position),
-            slot=move(slot),
-            column=move(column),
-            row=move(row),
-            dense=dense,
+        batch = PackedTokens.build(
+            tokens=tokens,
+            positions=positions,
+            slot=slot,
+            column=column,
+            query=query,
             first_slot=first_slot,
-            visible=move(visible),
-            wanted=move(wanted),
+            visible=visible,
+            wanted=wanted,
+            rounding=self._rounding,
+            device=self._decoder.device,
         )
         return self._decoder.forward(batch, self._pool)
 
@@ -302,3 +305,47 @@ class ModuleRows:
             cohorts.append((new_number[members[left]], cache))
         self._cohorts = cohorts
         self._num_rows = len(rows)
+
+
+@torch.inference_mode()
+def is_steady(decoder: PackedDecoder, head: Tensor, max_length: int) -> bool:
+    """Whether, on this machine, what a prompt gets does not depend on its company, to the last bit.
+
+    Random prompts are continued alone, together, in another order, and behind cached prefixes, all with `STEADY` sizes.
+    """
+    rng = np.random.default_rng(0)
+    vocab_size = len(head)
+    longest = min(96, max_length - 4)
+    lengths = rng.integers(1, longest + 1, size=13)
+    prompts = [rng.integers(0, vocab_size, size=length).tolist() for length in (*lengths, longest)]
+    prompts[1] = prompts[-1][: longest // 2] + prompts[1][: longest // 3]  # shares a prefix with the longest
+    counts = [1 + i % MAX_GROUP_ROWS for i in range(len(prompts))]
+    forced = [rng.integers(0, vocab_size, size=(count, 4)) for count in counts]
+
+    def continued(order: Sequence[int], prefixes: PrefixCache) -> dict[int, Tensor]:
+        """Logits of all steps of these prompts, decoded together; one row of each leaves on the way."""
+        rows = PackedRows(decoder, head, prefixes, STEADY)
+        first = rows.admit([prompts[i] for i in order], [counts[i] for i in order])
+        owner = np.repeat(order, [counts[i] for i in order])
+        candidate = np.concatenate([np.arange(counts[i]) for i in order])
+        found = {i: [first[j].flatten()] for j, i in enumerate(order)}
+        for step in range(4):
+            if step == 2:
+                kept = np.flatnonzero((candidate > 0) | (np.array(counts)[owner] == 1))
+                rows.keep(kept)
+                owner, candidate = owner[kept], candidate[kept]
+            tokens = np.array([forced[i][j, step] for i, j in zip(owner, candidate, strict=True)])
+            logits = rows.step(tokens)
+            for i in order:
+                found[i].append(logits[torch.from_numpy(np.flatnonzero(owner == i)).to(logits.device)].flatten())
+        return {i: torch.cat(parts) for i, parts in found.items()}
+
+    everyone = list(range(len(prompts)))
+    cache = PrefixCache(1 << 30)
+    together = continued(everyone, cache)
+    others = [(everyone[::-1], cache), (everyone[::3], PrefixCache(0)), ([1], cache), ([0], PrefixCache(0))]
+    return all(
+        torch.equal(logits, together[i])
+        for order, prefixes in others
+        for i, logits in continued(order, prefixes).items()
+    )

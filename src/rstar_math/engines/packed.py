@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -26,19 +27,36 @@ _KNOWN_ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 
 
 @dataclass(frozen=True, slots=True)
+class Rounding:
+    """Sizes are rounded up to multiples of these.
+
+    Matrix libraries sum in another order for very small or odd shapes. At these multiples the CPU kernels give each row
+    the same bits whatever else is in the matrix (seen with MKL, and checked where it matters, not promised by it).
+    """
+
+    tokens: int = 1
+    queries: int = 1
+    columns: int = 1
+
+
+NO_ROUNDING = Rounding()
+STEADY = Rounding(tokens=8, queries=4, columns=16)
+
+
+@dataclass(frozen=True, slots=True)
 class PackedTokens:
     """Tokens to read, N in all, belonging to G groups in neighbouring slots of the pool.
 
     Attributes:
-      tokens: `[N]` ids.
-      positions: `[N]` position of each token in its own sequence.
+      tokens: `[N']` ids; those behind the first N are padding.
+      positions: `[N']` position of each token in its own sequence.
       slot: `[N]` pool slot of each token's group.
       column: `[N]` column of the slot that receives the token's key and value.
-      row: `[N]` row of the token among the queries of this call, M per group: all different, 0 .. G * M - 1.
-      dense: whether `row` is 0 .. N - 1 in order, with N = G * M, so that nothing has to be moved.
+      row: `[N']` row of the token among the queries of this call, M per group; those of the first N are all different.
+      dense: whether `row` is 0 .. N' - 1 in order, with N' = N = G * M, so that nothing has to be moved.
       first_slot: slot of the first group.
-      visible: `[G, M, C]` whether a token sees a column; every row must see at least one, unused rows too.
-      wanted: `[S]` indices of the tokens whose output is wanted.
+      visible: `[G, M, C]` whether a token sees a column; every row sees at least one, unused rows too.
+      wanted: `[S']` indices of the tokens whose output is wanted; those behind the first S are padding.
     """
 
     tokens: Tensor
@@ -50,6 +68,61 @@ class PackedTokens:
     first_slot: int
     visible: Tensor
     wanted: Tensor
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        tokens: np.ndarray,
+        positions: np.ndarray,
+        slot: np.ndarray,
+        column: np.ndarray,
+        query: np.ndarray,
+        first_slot: int,
+        visible: np.ndarray,
+        wanted: np.ndarray,
+        rounding: Rounding,
+        device: torch.device,
+    ) -> PackedTokens:
+        """Rounds sizes and moves everything to the device.
+
+        Args:
+          tokens, positions, slot, column: `[N]`, see the attributes.
+          query: `[N]` number of the token among its group's tokens of this call, 0 .. M - 1.
+          first_slot: slot of the first group.
+          visible: `[G, M, C]`, see the attributes; every group has something in column 0.
+          wanted: `[S]`, see the attributes.
+          rounding: multiples that sizes are rounded up to.
+          device: where the model is.
+        """
+        num_groups, num_queries, num_columns = visible.shape
+        more_queries, more_columns = -num_queries % rounding.queries, -num_columns % rounding.columns
+        if more_queries or more_columns:
+            visible = np.pad(visible, ((0, 0), (0, more_queries), (0, more_columns)))
+            visible[:, num_queries:, 0] = True
+            num_queries += more_queries
+        more_tokens, more_wanted = -len(tokens) % rounding.tokens, -len(wanted) % rounding.tokens
+        row = (slot - first_slot) * num_queries + query
+        dense = not more_tokens and len(row) == num_groups * num_queries and bool((np.diff(row) == 1).all())
+        if more_tokens:
+            tokens, positions, row = (np.pad(array, (0, more_tokens)) for array in (tokens, positions, row))
+        if more_wanted:
+            wanted = np.pad(wanted, (0, more_wanted))
+
+        def moved(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+        return cls(
+            tokens=moved(tokens),
+            positions=moved(positions),
+            slot=moved(slot),
+            column=moved(column),
+            row=moved(row),
+            dense=dense,
+            first_slot=first_slot,
+            visible=moved(visible),
+            wanted=moved(wanted),
+        )
 
 
 class KeyValuePool:
@@ -139,8 +212,10 @@ class PackedDecoder:
         """Reads tokens, writes their keys and values into `pool`, gives the normalised output of the wanted ones.
 
         Returns:
-          `[S, D]`, in the order of `batch.wanted`.
+          `[S', D]`, in the order of `batch.wanted`.
         """
+        pool.reserve(batch.first_slot + batch.visible.shape[0], batch.visible.shape[2])
+        num_tokens = len(batch.slot)
         heads, kv_heads, head_dim = self._num_heads, self._num_kv_heads, self._head_dim
         num_groups, num_queries, num_columns = batch.visible.shape
         slots = slice(batch.first_slot, batch.first_slot + num_groups)
@@ -149,17 +224,17 @@ class PackedDecoder:
         # query heads that share a key head become further query rows of it
         shared = heads // kv_heads
         mask = mask[:, None, None].expand(-1, 1, shared, -1, -1).reshape(num_groups, 1, -1, num_columns)
-        rotation = self._rotation(batch.positions)  # [N, 1, head_dim / 2]
+        rotation = self._rotation(batch.positions)  # [N', 1, head_dim / 2]
 
-        x = F.embedding(batch.tokens, self._embedding)  # [N, D]
+        x = F.embedding(batch.tokens, self._embedding)  # [N', D]
         for layer, cache in zip(self._layers, pool.storage, strict=True):
             h = F.rms_norm(x, (self.hidden_size,), layer.attention_norm, self._eps)
             qkv = F.linear(h, layer.qkv, layer.qkv_bias).view(-1, heads + 2 * kv_heads, head_dim)
             _rotate(qkv[:, : heads + kv_heads], rotation)
-            cache[batch.slot, :, :, batch.column] = qkv[:, heads:].view(-1, 2, kv_heads, head_dim)
-            q = qkv[:, :heads]  # [N, H, head_dim]
+            cache[batch.slot, :, :, batch.column] = qkv[:num_tokens, heads:].view(-1, 2, kv_heads, head_dim)
+            q = qkv[:num_tokens, :heads]  # [N, H, head_dim]
             if not batch.dense:
-                q = q.new_zeros(num_groups * num_queries, heads, head_dim).index_copy_(0, batch.row, q)
+                q = q.new_zeros(num_groups * num_queries, heads, head_dim).index_copy_(0, batch.row[:num_tokens], q)
             q = q.reshape(num_groups, num_queries, kv_heads, shared, head_dim).permute(0, 2, 3, 1, 4)
             a = F.scaled_dot_product_attention(
                 q.reshape(num_groups, kv_heads, shared * num_queries, head_dim),
@@ -170,7 +245,7 @@ class PackedDecoder:
             a = a.view(num_groups, kv_heads, shared, num_queries, head_dim).permute(0, 3, 1, 2, 4)
             a = a.reshape(-1, heads * head_dim)  # [G * M, H * head_dim]
             if not batch.dense:
-                a = a.index_select(0, batch.row)  # [N, H * head_dim]
+                a = a.index_select(0, batch.row)  # [N', H * head_dim]
             x = x + F.linear(a, layer.output, layer.output_bias)
             h = F.rms_norm(x, (self.hidden_size,), layer.mlp_norm, self._eps)
             gate, up = F.linear(h, layer.gate_up, layer.gate_up_bias).chunk(2, -1)

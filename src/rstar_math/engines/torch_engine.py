@@ -7,7 +7,6 @@ completions do not depend on what else is in the batch, up to floating-point noi
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from rstar_math.engines.base import Generation
 from rstar_math.engines.batching import Batcher, Job
 from rstar_math.engines.codec import TokenCodec
-from rstar_math.engines.decoding import Decoder, ModuleRows, PackedRows
-from rstar_math.engines.packed import PackedDecoder
+from rstar_math.engines.decoding import Decoder, ModuleRows, PackedRows, is_steady
+from rstar_math.engines.packed import NO_ROUNDING, STEADY, PackedDecoder
 from rstar_math.engines.prefix_cache import PrefixCache
 from rstar_math.engines.sampling import next_tokens, uniforms
 from rstar_math.errors import ContextLengthError, EngineError
@@ -53,18 +52,19 @@ class TorchEngine:
           codec: its tokenizer.
           max_batch_rows: completions that are decoded at the same time.
           prefix_cache_mb: megabytes for the keys and values of prompts, which the children of a node reuse; 0: none.
-          deterministic: completions are the same, to the last bit, whatever else is asked for at the same time.
+          deterministic: completions are the same, to the last bit, whatever else is asked for at the same time. Sizes
+            are rounded so that the CPU's kernels sum in the same order; where a check while loading finds that they do
+            not (other hardware, other architectures), requests are answered one at a time, which is much slower.
         """
         self.codec = codec
         self.context_length = int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
         self._device = model.device
         self._vocab_size = int(model.get_output_embeddings().weight.shape[0])
         self._max_batch_rows = max_batch_rows
-        self._deterministic = deterministic
-        # what a cached prefix was read beside moves its last digits
-        self._prefixes = PrefixCache(0 if deterministic else prefix_cache_mb * 1_000_000)
-        self._new_decoder = _decoder_factory(model, self._prefixes)
+        self._new_decoder, steady = _decoder_factory(model, prefix_cache_mb, self.context_length, deterministic)
         self._decoder = self._new_decoder()
+        self._one_at_a_time = deterministic and not steady
+        self._pad_rows = STEADY.tokens if deterministic else 1
         self._batcher = Batcher[_Request, Generation](self._work, "torch-engine")
         self._rows = _Rows()
         self._stop_tables: dict[tuple[str, ...], _Stops] = {}
@@ -116,9 +116,8 @@ class TorchEngine:
         return await self._batcher.answer(_Request(prompt, params))
 
     async def aclose(self) -> None:
-        """Ends the worker thread and lets go of the model; requests that still wait are cancelled."""
+        """Ends the worker thread; requests that still wait are cancelled."""
         await self._batcher.aclose()
-        gc.collect()
 
     # Everything below runs in the worker thread.
 
@@ -144,7 +143,7 @@ class TorchEngine:
 
         def fits(request: _Request) -> bool:
             nonlocal num_taken
-            if self._deterministic and (len(self._rows) or num_taken):
+            if self._one_at_a_time and (len(self._rows) or num_taken):
                 return False  # a request decoded alone has the same shapes whatever else waits
             alone = not len(self._rows) and not num_taken  # a request larger than the whole budget must run somewhere
             if not alone and num_taken + request.params.n > room:
@@ -190,14 +189,20 @@ class TorchEngine:
         """Draws the next token of the rows from `first_row` on, and retires those that it finishes."""
         rows = self._rows
 
+        num_rows = len(logits)
+        more_rows = -num_rows % self._pad_rows
+
         def per_row(values: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(values[first_row:]).to(self._device)
+            return torch.from_numpy(np.pad(values[first_row:], (0, more_rows), mode="edge")).to(self._device)
 
         drawn, drawn_logprobs = next_tokens(
-            logits, per_row(rows.next_uniform()), per_row(rows.temperature), per_row(rows.top_p)
+            torch.nn.functional.pad(logits, (0, 0, 0, more_rows)) if more_rows else logits,
+            per_row(rows.next_uniform()),
+            per_row(rows.temperature),
+            per_row(rows.top_p),
         )
-        tokens = drawn.cpu().numpy()
-        finished = first_row + rows.record(tokens, drawn_logprobs.double().cpu().numpy(), first_row)
+        tokens = drawn[:num_rows].cpu().numpy()
+        finished = first_row + rows.record(tokens, drawn_logprobs[:num_rows].double().cpu().numpy(), first_row)
         late = [row for row in self._rows_with_text_stops(first_row) if row not in set(finished.tolist())]
         finished = np.concatenate((finished, np.array(late, dtype=finished.dtype)))
         if not len(finished):
@@ -250,12 +255,18 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype | str:
     return known[dtype]
 
 
-def _decoder_factory(model: PreTrainedModel, prefixes: PrefixCache) -> Callable[[], Decoder]:
-    """Makes decoding states without rows that share the model's weights."""
+def _decoder_factory(
+    model: PreTrainedModel, prefix_cache_mb: int, context_length: int, deterministic: bool
+) -> tuple[Callable[[], Decoder], bool]:
+    """What makes decoding states without rows, and whether these give a row the same bits in any company."""
     if not PackedDecoder.supports(model.config):
-        return lambda: ModuleRows(model)
+        return lambda: ModuleRows(model), False
     decoder, head = PackedDecoder(model), model.get_output_embeddings().weight.detach()
-    return lambda: PackedRows(decoder, head, prefixes)
+    steady = deterministic and is_steady(decoder, head, context_length)
+    # unsteady, what a prefix was read beside would stay in the last digits of its cached keys
+    prefixes = PrefixCache(0 if deterministic and not steady else prefix_cache_mb * 1_000_000)
+    rounding = STEADY if steady else NO_ROUNDING
+    return lambda: PackedRows(decoder, head, prefixes, rounding), steady
 
 
 @dataclass(frozen=True, slots=True)

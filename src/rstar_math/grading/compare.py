@@ -578,6 +578,10 @@ def _settled_group(node: Group) -> Node:
         return node.items[0]
     if node.bracket == "" and len(node.items) > 1 and all(_is_interval(item) for item in node.items):
         return SetOperation("union", node.items)
+    if node.bracket == "" and any(_says_real(item) for item in node.items):
+        conditions = tuple(item for item in node.items if not _says_real(item))
+        if conditions and all(isinstance(item, (Relation, SetOperation)) for item in conditions):
+            return SetOperation("intersection", conditions)
     named = [item for item in node.items if _is_equation(item) and _name(item) is not None]
     if len(named) == len(node.items) and node.bracket == "(":
         pairs = tuple((item.sides[0], item.sides[-1]) for item in named if isinstance(item, Relation))
@@ -594,6 +598,11 @@ def _settled_group(node: Group) -> Node:
         if all(isinstance(item, Mapping) for item in items):
             return _settled_solutions(Group(items, node.bracket))
     return node
+
+
+def _says_real(node: Node) -> bool:
+    """Whether a condition only says that a variable is real."""
+    return isinstance(node, Relation) and node.operators == ("in",) and node.sides[1] == Named("reals")
 
 
 def _settled_solutions(node: Group) -> Node:

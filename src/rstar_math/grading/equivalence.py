@@ -17,7 +17,8 @@ from rstar_math.grading.shortcut import shortcut
 from rstar_math.types import Verdict
 
 _DECIMAL_COMMA = re.compile(r"[^,\d()\[\]]*\d+,\d+[^,\d()\[\]]*")
-_CONDITION = re.compile(r"(?:⟦|\b)(?:for|where|when|if|with)(?:⟧|\b)")
+_CONDITION = re.compile(r"(?:⟦|(?<!\\)\b)(?:for|where|when|if|with)(?:⟧|\b)|,\s*\w\s*\\in\s*\\mathbb")
+_GROUPED = re.compile(r"[1-9]\d{0,2},\d{3}(?!\d)")
 _THOUSANDS = re.compile(r"\d,\d{3}(?!\d)")
 
 
@@ -65,10 +66,9 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
         if other is not None and (other.equal or not found.contested):
             return other
         refused = found
-    else:
-        heads = _compared_without_conditions(left, right, policy)
-        if heads is not None:
-            return heads
+    heads = _compared_without_conditions(left, right, policy)
+    if heads is not None and (heads.equal or heads.contested or refused is None):
+        return heads
     words = _compared_as_text(left, right, first, second, policy)
     if words.equal or words.contested:
         return words
@@ -132,7 +132,7 @@ def _other_readings(left: str, right: str, first: Node, second: Node, policy: Po
                 found = compare(apart, other, policy) if is_gold else compare(other, apart, policy)
                 if found.equal:
                     return found
-        if _DECIMAL_COMMA.fullmatch(text):
+        if _DECIMAL_COMMA.fullmatch(text) and not _GROUPED.search(text):
             decimal = _parsed(text.replace(",", "."))
             if decimal is not None and not isinstance(other, Group):
                 found = compare(decimal, other, policy) if is_gold else compare(other, decimal, policy)

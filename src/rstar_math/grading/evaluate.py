@@ -231,7 +231,7 @@ class Evaluator:
 
     Attributes:
       largest: binary logarithm of the largest value met, so that a caller can tell how many bits were lost.
-      met_bare_log: whether a "log" without a base was met.
+      met_complex: whether a value on the way was not real.
     """
 
     def __init__(self, bits: int, values: dict[str, _Value] | None = None, *, common_log: bool = False) -> None:
@@ -242,7 +242,7 @@ class Evaluator:
         self._common_log = common_log
         self._in_trigonometry = False
         self.largest = 0.0
-        self.met_bare_log = False
+        self.met_complex = False
 
     def __call__(self, node: Node) -> _Value:
         """The value of an expression.
@@ -308,6 +308,7 @@ class Evaluator:
         mp = context()
         if not mp.isfinite(value):
             return value
+        self.met_complex |= mp.im(value) != 0
         size = mp.mag(value)
         if size == mp.ninf:
             return value
@@ -390,7 +391,6 @@ class Evaluator:
             raise UndefinedError
         if len(values) == 2:
             return mp.log(values[0]) / mp.log(values[1])
-        self.met_bare_log = True
         return mp.log(values[0]) / mp.log(10) if self._common_log else mp.log(values[0])
 
 

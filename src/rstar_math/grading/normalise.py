@@ -100,6 +100,8 @@ def normalised(text: str) -> str:
     text = _SPACES.sub(" ", text)
     text = _marked_text(text)
     text = _DECORATION.sub("", text)
+    if "\\" in text:
+        text = text.replace("{}", "")
     text = _braced_arguments(text)
     text = text.replace("\u241f", "{,}")
     text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", r"^\\circ ", text)

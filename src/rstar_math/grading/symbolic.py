@@ -2,7 +2,8 @@
 
 Two expressions are equal where they agree, to 35 digits, at points drawn once and for all: for analytic expressions
 an agreement by accident is out of the question, and nothing needs to be simplified. Complex values decide only
-where there are no real ones, so that a choice of branch does not.
+where there are no real ones, so that a choice of branch does not: at a point where one side leaves the reals on its
+way, as the root of a negative number does, the two may differ.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ def identical(left: Node, right: Node, tolerance: float = 0.0, *, common_log: bo
         pair = _values_at(left, right, values, common_log)
         if pair is None:
             continue
-        first, second, epsilon = pair
+        first, second, epsilon, is_real = pair
         agree = _close(first, second, epsilon, tolerance)
-        if _is_real(first) and _is_real(second):
+        if is_real:
             num_real += 1
             real_agree &= agree
             if not agree:
@@ -74,7 +75,7 @@ def identical_at_integers(left: Node, right: Node) -> bool:
         pair = _values_at(left, right, values, common_log=False)
         if pair is None:
             continue
-        first, second, epsilon = pair
+        first, second, epsilon, _ = pair
         if not _close(first, second, epsilon, 0.0):
             return False
         num_points += 1
@@ -93,7 +94,7 @@ def proportional(left: Node, right: Node, *, positive: bool = False) -> bool:
         pair = _values_at(left, right, values, common_log=False)
         if pair is None:
             continue
-        first, second, epsilon = pair
+        first, second, epsilon, _ = pair
         if abs(second) <= epsilon or abs(first) <= epsilon:
             return False
         with mp.workprec(_BITS):
@@ -121,8 +122,8 @@ def differ_by_constant(left: Node, right: Node, constants: Iterable[str]) -> boo
         pair = _values_at(left, right, {**values, **{name: mp.mpf(0) for name in ignored}}, common_log=False)
         if pair is None:
             continue
-        first, second, epsilon = pair
-        if not (_is_real(first) and _is_real(second)):
+        first, second, epsilon, is_real = pair
+        if not is_real:
             continue
         with mp.workprec(_BITS):
             current = first - second
@@ -158,8 +159,8 @@ def _points(names: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield values
 
 
-def _values_at(left: Node, right: Node, values: dict[str, Any], common_log: bool) -> tuple[Any, Any, Any] | None:
-    """(left, right, absolute error) at a point; None where one of them has no finite value there."""
+def _values_at(left: Node, right: Node, values: dict[str, Any], common_log: bool) -> tuple[Any, Any, Any, bool] | None:
+    """(left, right, absolute error, whether all is real) at a point; None where one has no finite value there."""
     mp = context()
     try:
         evaluators = [Evaluator(_BITS, values, common_log=common_log) for _ in range(2)]
@@ -171,7 +172,8 @@ def _values_at(left: Node, right: Node, values: dict[str, Any], common_log: bool
     lost = max(evaluator.largest for evaluator in evaluators)
     if lost > _BITS - 60:
         return None
-    return first, second, mp.mpf(2) ** (max(lost, 0.0) - _BITS + 40)
+    is_real = not any(evaluator.met_complex for evaluator in evaluators)
+    return first, second, mp.mpf(2) ** (max(lost, 0.0) - _BITS + 40), is_real
 
 
 def _close(first: Any, second: Any, epsilon: Any, tolerance: float) -> bool:
@@ -182,12 +184,6 @@ def _close(first: Any, second: Any, epsilon: Any, tolerance: float) -> bool:
         if distance <= scale * max(mp.mpf(2) ** -120, tolerance):
             return True
         return bool(distance <= epsilon)
-
-
-def _is_real(value: Any) -> bool:
-    mp = context()
-    imaginary = abs(mp.im(value))
-    return bool(imaginary == 0 or imaginary <= abs(mp.re(value)) * mp.mpf(2) ** -140)
 
 
 def _speaks_of_integers(node: Node) -> bool:

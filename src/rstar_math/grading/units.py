@@ -44,12 +44,11 @@ _SAME = {
     "pa": "pascal pascals pa",
     "hz": "hertz hz",
     "unit": "unit units",
-    "mph": "mph",
-    "kph": "kph kmh kmph",
     "point": "point points pt pts",
     "percent": "percent pct percentage",
 }
 _CANONICAL = {word: name for name, words in _SAME.items() for word in words.split()}
+_SPEEDS = {"mph": "mile / h", "kph": "km / h", "kmph": "km / h", "kmh": "km / h"}
 _SQUARE = frozenset({"square", "squared", "sq"})
 _CUBIC = frozenset({"cubic", "cubed", "cu"})
 
@@ -60,13 +59,14 @@ AMBIGUOUS = frozenset("mgshlnjwv")
 def is_unit(word: str) -> bool:
     """Whether a bare word is a known unit of two letters or more (or a word of area and volume)."""
     word = word.lower().rstrip(".")
-    return len(word) > 1 and (word in _CANONICAL or word in _SQUARE or word in _CUBIC)
+    return len(word) > 1 and (word in _CANONICAL or word in _SPEEDS or word in _SQUARE or word in _CUBIC)
 
 
 def canonical(words: str) -> str:
     """One spelling for equal units: "cm^2", "sq cm", "square centimeters" give "cm^2"; unknown words stay, singular."""
     names: list[str] = []
     power = 1
+    words = re.sub(r"(?i)\b(mph|kph|kmph|kmh)\b", lambda match: _SPEEDS[match.group().lower()], words)
     for word in re.findall(r"[a-z]+|\^\s*\{?\s*-?\d+|/", words.lower().replace("\\circ", "degree")):
         if word in _SQUARE or word in _CUBIC:
             exponent = 2 if word in _SQUARE else 3

@@ -178,7 +178,7 @@ class GradingPool:
             future.set_running_or_notify_cancel()  # nobody who waits may cancel it for the others
             self._in_flight[key] = future
             if len(self._lanes) < self._num_workers:
-                self._lanes.append(_Lane(self._serve, _Worker(self._timeout_s, self._memory_mb)))
+                self._lanes.append(_Lane(self._serve, _Worker(self._timeout_s, self._memory_mb, self._backend)))
         self._queue.put((key, future))
         return future
 
@@ -209,7 +209,7 @@ class GradingPool:
             if self._closed:
                 raise GradingError("the grading pool was closed before this pair was compared")
             if lane.worker.ended:
-                lane.replace(_Worker(self._timeout_s, self._memory_mb))
+                lane.replace(_Worker(self._timeout_s, self._memory_mb, self._backend))
             with self._lock:
                 self.counts.num_workers_started += lane.worker.is_new
             verdict = lane.worker.ask(request)
@@ -264,11 +264,12 @@ class _Worker:
     Everything but `kill` belongs to one thread.
     """
 
-    def __init__(self, timeout_s: float, memory_mb: int) -> None:
+    def __init__(self, timeout_s: float, memory_mb: int, backend: Backend) -> None:
         self.ended = False
         self.is_new = True
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
+        self._backend = backend
         self._killed = False
         self._pending = b""
         self._errors: IO[bytes] | None = None
@@ -325,7 +326,7 @@ class _Worker:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the worker)
         # a fixed hash seed: the order of sympy's sets, and with it the time a pair takes, is the same in each worker
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"}
-        arguments = [str(os.getpid()), str(self._timeout_s), str(self._memory_mb)]
+        arguments = [str(os.getpid()), str(self._timeout_s), str(self._memory_mb), self._backend]
         process = subprocess.Popen(
             [sys.executable, "-m", "rstar_math.grading.worker_process", *arguments],
             stdin=subprocess.PIPE,

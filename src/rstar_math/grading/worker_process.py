@@ -6,7 +6,6 @@ the parent's death. The pool watches from outside and kills.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
@@ -16,6 +15,7 @@ import time
 from typing import TextIO
 
 from rstar_math.grading.equivalence import equivalent
+from rstar_math.grading.evaluate import context
 from rstar_math.grading.policy import Policy
 from rstar_math.grading.symbolic import math_verify_equal
 from rstar_math.types import Verdict
@@ -26,8 +26,8 @@ _TIMER_SLACK = 1.5
 
 
 def main() -> None:
-    """Serves pairs until the pool closes the pipe. Arguments: parent's process id, CPU limit (s), memory (MB)."""
-    parent, timeout_s, memory_mb = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+    """Serves pairs until the pool closes the pipe. Arguments: parent's process id, CPU limit (s), memory (MB), backend."""
+    parent, timeout_s, memory_mb, backend = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     _die_with(parent)
     _limit_memory(memory_mb)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
@@ -36,8 +36,10 @@ def main() -> None:
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.setrecursionlimit(10_000)
-    with contextlib.suppress(ImportError):  # said by the first pair that needs it
-        import math_verify  # noqa: F401  (so that no pair pays for the import)
+    # what most pairs need is imported before the first; few need math-verify, which takes half a second
+    context()
+    if backend == "math-verify":
+        import math_verify  # noqa: F401
     _reply(replies, {"ready": True})
     for line in requests:
         request = json.loads(line)

@@ -26,7 +26,7 @@ _TIMER_SLACK = 1.5
 
 
 def main() -> None:
-    """Serves pairs until the pool closes the pipe. Arguments: parent's process id, CPU limit (s), memory (MB), backend."""
+    """Serves pairs until the pipe closes. Arguments: parent's process id, CPU limit (s), memory (MB), backend."""
     parent, timeout_s, memory_mb, backend = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     _die_with(parent)
     _limit_memory(memory_mb)

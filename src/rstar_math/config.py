@@ -91,6 +91,31 @@ class SelectionSettings(Settings):
     fill_one_sided: bool = Field(False, description="1 x 4 or 4 x 1 where a side has one candidate (released code)")
 
 
+class LoRASettings(Settings):
+    """Low-rank adapters in place of full fine-tuning; merged into the weights when the training ends."""
+
+    rank: int = Field(64, ge=1, description="rank of the adapters; the paper fine-tunes all weights")
+    alpha: int = Field(128, ge=1, description="their scale is alpha / rank")
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout on their input")
+    target_modules: str = Field("all-linear", description="which layers get adapters, as peft names them")
+
+
+class TRLSettings(Settings):
+    """What only `backend: trl` knows (docs/real-models.md)."""
+
+    gradient_checkpointing: bool = Field(True, description="recompute activations in the backward pass")
+    packing: bool = Field(False, description="SFT: several examples in one row (needs FlashAttention to be exact)")
+    lora: LoRASettings | None = Field(None, description="adapters; null: all weights (paper)")
+    save_steps: int | None = Field(
+        None, ge=1, description="checkpoint after so many optimiser steps, taken up at the next start; null: none"
+    )
+    tensorboard: str | None = Field(None, description="folder for TensorBoard; null: no logs")
+    num_processes: int | None = Field(None, ge=1, description="processes of `accelerate launch`; null: one per GPU")
+    accelerate_config: str | None = Field(
+        None, description="file of `accelerate config`, for example FSDP; null: FSDP where there are several GPUs"
+    )
+
+
 class TrainingSettings(Settings):
     """What SFT and PPM training have in common. Adam with decoupled weight decay, gradient norm clipped."""
 
@@ -108,6 +133,10 @@ class TrainingSettings(Settings):
     max_grad_norm: float = Field(1.0, gt=0, description="gradient norm is clipped to this")
     dtype: Literal["float32", "bfloat16"] = Field("bfloat16", description="arithmetic of forward and backward passes")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the residual stream while training")
+    backend: Literal["torch", "trl"] = Field(
+        "torch", description="torch: one device, no further packages; trl: TRL and accelerate, for real models"
+    )
+    trl: TRLSettings = Field(default_factory=TRLSettings, description="only for backend: trl")
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainingSettings:

@@ -156,11 +156,15 @@ def train_reward_model(
       ModelError: the policy cannot be loaded or made a reward model, or the training diverged.
       DataError: no example is left to train on, or a problem is both trained on and held out.
     """
-    device = device or loop.default_device()
     start, cpu_start = time.perf_counter(), time.process_time()
     shared = {example.problem for example in examples} & {example.problem for example in held_out}
     if shared:
         raise DataError(f"{len(shared)} problems are both trained on and held out, for example {min(shared)!r}")
+    if settings.backend == "trl":
+        from rstar_math.training.trl_reward import train_reward_model_by_trl
+
+        return train_reward_model_by_trl(policy, examples, held_out, settings, loss, seed, progress, device)
+    device = device or loop.default_device()
     tokenizer = load_tokenizer(policy)
     pad_token_id = pad_token_id_of(tokenizer)
     dtype = loop.arithmetic_dtype(settings, device)

@@ -22,6 +22,7 @@ from rstar_math.training.checkpoint import (
     whole_folder,
 )
 from rstar_math.training.examples import IGNORED_LABEL, SFTExample, TokenisedExample, tokenise_all
+from rstar_math.training.markers import add_markers
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,8 @@ def train_sft(
 ) -> SFTReport:
     """Fine-tunes a copy of `base` and writes it to `out`, an ordinary Hugging Face folder.
 
-    On a CPU, with the same number of threads, the same arguments give the same weights. The loss is the mean over
-    the trained tokens of a batch.
+    Markers that the base does not know become tokens. On a CPU, with the same number of threads, the same arguments
+    give the same weights. The loss is the mean over the trained tokens of a batch.
 
     Args:
       base: folder of any Hugging Face causal language model.
@@ -81,9 +82,15 @@ def train_sft(
       ModelError: `base` cannot be loaded, or the training diverged.
       DataError: no example is left to train on.
     """
+    if settings.backend == "trl":
+        from rstar_math.training.trl_sft import train_sft_by_trl
+
+        return train_sft_by_trl(base, examples, settings, out, seed, progress, device)
     device = device or loop.default_device()
     start, cpu_start = time.perf_counter(), time.process_time()
+    model = load_causal_lm(base, torch.device("cpu"))
     tokenizer = load_tokenizer(base)
+    add_markers(model, tokenizer)
     tokenised = tokenise_all(tokenizer, examples, settings.max_length)
     rows = tokenised.rows
     num_trained_tokens = sum(row.num_trained_tokens for row in rows)
@@ -97,7 +104,7 @@ def train_sft(
     widths = [len(row.input_ids) for row in rows]
 
     with loop.seeded(seed, device):
-        model = load_causal_lm(base, device)
+        torch.nn.Module.to(model, device)
 
         def micro_losses(batch: list[int]) -> Iterator[loop.MicroLoss]:
             num_trained = max(1, sum(rows[i].num_trained_tokens for i in batch))

@@ -1,0 +1,192 @@
+"""SFT with TRL and accelerate: the same loss, order and learning rates as `training.sft`, for models of any size.
+
+What it adds: gradient checkpointing, LoRA, packing, several GPUs (FSDP), checkpoints that a stopped training goes on
+from, TensorBoard. What it is not: another definition of the data; examples and masks come from `training.examples`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rstar_math.config import SFTSettings
+from rstar_math.errors import DataError, ModelError
+from rstar_math.training import loop, trl_launch
+from rstar_math.training.checkpoint import (
+    load_causal_lm,
+    load_tokenizer,
+    pad_token_id_of,
+    quiet_transformers,
+    whole_folder,
+)
+from rstar_math.training.examples import SFTExample, tokenise_all
+from rstar_math.training.markers import add_markers
+from rstar_math.training.sft import SFTReport
+
+
+def train_sft_by_trl(
+    base: Path,
+    examples: Sequence[SFTExample],
+    settings: SFTSettings,
+    out: Path,
+    seed: int,
+    progress: loop.Progress | None = None,
+    device: torch.device | None = None,
+) -> SFTReport:
+    """`training.sft.train_sft` with TRL; see there. `device` is chosen by accelerate; None or the one it would take.
+
+    Raises:
+      ModelError: TRL is not installed, `base` cannot be loaded, the training diverged, or a process failed.
+      DataError: no example is left to train on.
+    """
+    trl_launch.require_packages()
+    if trl_launch.must_launch(settings):
+        return trl_launch.launch(train_sft_by_trl, settings, base, list(examples), settings, out, seed)
+    start, cpu_start = time.perf_counter(), time.process_time()
+    tokenizer = load_tokenizer(base)
+    model = load_causal_lm(base, torch.device("cpu"))
+    new_tokens = add_markers(model, tokenizer)
+    tokenised = tokenise_all(tokenizer, examples, settings.max_length)
+    rows = tokenised.rows
+    if not any(row.num_trained_tokens for row in rows):
+        raise DataError(
+            f"no SFT example is left of {len(examples)} ({tokenised.num_too_long} are longer than "
+            f"max_length = {settings.max_length} tokens)"
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token_id = pad_token_id_of(tokenizer)
+
+    from datasets import Dataset
+
+    checkpoints = trl_launch.checkpoint_folder(out, settings, seed, len(rows))
+    dataset = Dataset.from_list([{"input_ids": list(r.input_ids), "labels": list(r.labels)} for r in rows])
+    trl_launch.prepare_environment(settings)
+    with loop.seeded(seed, loop.default_device()):
+        trainer = _trainer(model, tokenizer, dataset, settings, seed, checkpoints, bool(new_tokens), progress)
+        num_steps = trainer.args.max_steps
+        with loop.residual_dropout(model, settings.dropout), quiet_transformers():
+            trainer.train(resume_from_checkpoint=trl_launch.last_checkpoint(checkpoints))
+    losses = trainer.losses
+    state = trainer.accelerator.get_state_dict(trainer.model)
+    if not trainer.accelerator.is_main_process:
+        raise trl_launch.OtherProcess
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    if settings.trl.lora is not None:
+        trained, state = trained.merge_and_unload(), None
+    trained.config.use_cache = True
+    with whole_folder(out) as folder, quiet_transformers():
+        trained.save_pretrained(folder, state_dict=state)
+        tokenizer.save_pretrained(folder)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    num_tokens = sum(len(row.input_ids) for row in rows)
+    num_epochs = num_steps * settings.batch_size / len(rows)
+    tenth = max(1, len(losses) // 10)
+    return SFTReport(
+        num_examples=len(rows),
+        num_too_long=tokenised.num_too_long,
+        num_steps=num_steps,
+        num_epochs=num_epochs,
+        num_tokens=round(num_tokens * num_epochs),
+        num_trained_tokens=sum(row.num_trained_tokens for row in rows),
+        first_loss=sum(losses[:tenth]) / tenth,
+        last_loss=sum(losses[-tenth:]) / tenth,
+        dtype="bfloat16" if trainer.args.bf16 else "float32",
+        seconds=time.perf_counter() - start,
+        cpu_seconds=time.process_time() - cpu_start,
+    )
+
+
+def _trainer(
+    model: Any,
+    tokenizer: Any,
+    dataset: Any,
+    settings: SFTSettings,
+    seed: int,
+    checkpoints: Path,
+    new_tokens: bool,
+    progress: loop.Progress | None,
+) -> Any:
+    from trl import SFTConfig, SFTTrainer
+
+    class Trainer(_Measured, SFTTrainer):
+        """SFTTrainer in our order, with our optimiser and learning rates, and every loss kept."""
+
+        rstar_settings = settings
+        rstar_seed = seed
+        rstar_progress = staticmethod(progress) if progress else None
+
+    arguments = trl_launch.training_arguments(settings, len(dataset), seed, checkpoints)
+    arguments |= {"max_length": settings.max_length, "packing": settings.trl.packing}
+    return Trainer(
+        model=model,
+        args=SFTConfig(**arguments, pad_to_multiple_of=loop.WIDTH_STEP, shuffle_dataset=False),
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        peft_config=trl_launch.adapters(settings.trl.lora, "CAUSAL_LM", new_tokens, "lm_head"),
+    )
+
+
+class _Measured:
+    """Mixed into a transformers trainer: order, optimiser and schedule of `training.loop`; the loss of every step."""
+
+    rstar_settings: Any
+    rstar_seed: int
+    rstar_progress: Callable[..., None] | None
+    args: Any
+    accelerator: Any
+    optimizer: Any
+    lr_scheduler: Any
+    state: Any
+    model: Any
+    train_dataset: Any
+    current_gradient_accumulation_steps: int
+
+    losses: list[float]
+    """Loss of every optimiser step of this process's run (a training that goes on starts anew)."""
+
+    def train(self, *arguments: Any, **options: Any) -> Any:
+        self.losses = []
+        self._parts: list[torch.Tensor] = []
+        return super().train(*arguments, **options)  # type: ignore[misc]
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        return trl_launch.EpochOrder(self.train_dataset if train_dataset is None else train_dataset, self.rstar_seed)
+
+    def create_optimizer(self, model: Any = None) -> Any:
+        if self.optimizer is None:
+            self.optimizer = trl_launch.optimiser_of(self.model if model is None else model, self.rstar_settings)
+        return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        if self.lr_scheduler is None:
+            self.lr_scheduler = trl_launch.schedule_of(
+                self.optimizer if optimizer is None else optimizer, self.rstar_settings, num_training_steps
+            )
+        return self.lr_scheduler
+
+    def training_step(self, *arguments: Any, **options: Any) -> torch.Tensor:
+        loss: torch.Tensor = super().training_step(*arguments, **options)  # type: ignore[misc]
+        self._parts.append(loss.detach())
+        if len(self._parts) == self.current_gradient_accumulation_steps:
+            self._end_step()
+        return loss
+
+    def _end_step(self) -> None:
+        together = self.accelerator.reduce(torch.stack(self._parts).sum(), reduction="mean")
+        self._parts = []
+        value = float(together)
+        step = self.state.global_step + 1
+        if value != value or value in (float("inf"), float("-inf")):
+            settings = self.rstar_settings
+            raise ModelError(
+                f"the loss is {value} at step {step} of {self.args.max_steps}; lower learning_rate "
+                f"({settings.learning_rate}) or raise warmup_steps ({settings.warmup_steps})"
+            )
+        self.losses.append(value)
+        if self.rstar_progress is not None and self.accelerator.is_main_process:
+            self.rstar_progress(step, self.args.max_steps, value, 0)

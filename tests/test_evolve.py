@@ -140,7 +140,11 @@ def test_killed_at_several_stages_it_ends_with_the_same_manifests(finished: Path
 def test_ctrl_c_stops_cleanly_and_can_be_resumed(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = subprocess.Popen(
-        [RSTAR, "evolve", "smoke", "--out", run], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [RSTAR, "evolve", "smoke", "--out", run],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
     )
     deadline = time.monotonic() + KILL_LIMIT_S
     while _num_lines(run / "round-1" / "trees" / "journal.jsonl") < 3:

@@ -18,7 +18,10 @@ LAYERS: dict[int, tuple[str, ...]] = {
     1: ("tree", "steps", "selection", "answering", "metrics", "config"),
     2: ("policy", "engines.base", "execution.base", "grading.base"),
     3: ("search",),
-    4: ("engines", "execution", "grading", "training", "benchmarks", "store", "pocket", "models", "progress"),
+    4: (
+        *("engines", "execution", "grading", "training", "benchmarks", "store", "pocket", "models", "progress"),
+        "interchange",
+    ),
     5: ("evolve", "evaluate", "reproduce", "report", "cluster", "model", "stages", "workbench", "workers", "doctor"),
     6: ("cli", "serve"),
 }

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import types
 from dataclasses import fields, is_dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from rstar_math.tree import Node
 from rstar_math.types import Cost, Execution, PreferencePair, Problem, Trajectory
 
-_PLAIN = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def arrow_type(hint: Any) -> pa.DataType:
     """The Arrow type of a type hint: plain values, `X | None`, tuples of one type, literals of text, dataclasses."""
-    if hint in _PLAIN:
-        return _PLAIN[hint]
+    import pyarrow as pa
+
+    plain = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+    if hint in plain:
+        return plain[hint]
     if is_dataclass(hint):
         return pa.struct(arrow_fields(hint))
     origin, arguments = get_origin(hint), get_args(hint)
@@ -32,12 +34,16 @@ def arrow_type(hint: Any) -> pa.DataType:
 
 def arrow_fields(kind: Any, without: tuple[str, ...] = ()) -> list[pa.Field]:
     """A field for each of a dataclass's."""
+    import pyarrow as pa
+
     hints = get_type_hints(kind)
     return [pa.field(f.name, arrow_type(hints[f.name])) for f in fields(kind) if f.name not in without]
 
 
 def tree_schema() -> pa.Schema:
     """One row per tree (docs/formats.md)."""
+    import pyarrow as pa
+
     node = [
         *arrow_fields(Node, without=("index", "depth", "step", "children")),
         *(pa.field(name, pa.string()) for name in ("text", "code", "observation", "answer")),
@@ -59,10 +65,14 @@ def tree_schema() -> pa.Schema:
 
 def pair_schema() -> pa.Schema:
     """One row per preference pair."""
+    import pyarrow as pa
+
     return pa.schema(arrow_fields(PreferencePair))
 
 
 def trajectory_schema() -> pa.Schema:
     """One row per trajectory, with its question, tier and tree."""
+    import pyarrow as pa
+
     extra = [pa.field(name, pa.string()) for name in ("question", "tier", "tree")]
     return pa.schema([*arrow_fields(Trajectory), *extra])

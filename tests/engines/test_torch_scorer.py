@@ -74,6 +74,33 @@ def test_small_batches_give_the_same(folder: Path, scorer: TorchScorer) -> None:
     assert [s.logit for s in one] == pytest.approx([s.logit for s in other], abs=1e-4)
 
 
+def test_known_prefixes_give_the_same(folder: Path) -> None:
+    scorer = TorchScorer.from_pretrained(folder, device="cpu")
+    chain = [PREFIX, PREFIX + FIRST, PREFIX + FIRST + FIRST, PREFIX + FIRST + FIRST + LAST]
+    for i, prefix in enumerate(chain):  # as a search goes down a tree
+        texts = [prefix + branch for branch in (FIRST, LAST, "\nx = 7 * 8\n" + steps.END_OF_STEP)][: 3 - i % 3]
+        assert [s.logit for s in score(scorer, [texts])[0]] == pytest.approx(expected(folder, texts), abs=1e-4)
+    ends = [len(text) for text in chain]
+    at_once = asyncio.run(scorer.score_steps(chain[-1], ends))
+    assert [s.logit for s in at_once] == pytest.approx(expected(folder, chain), abs=1e-4)
+
+
+@pytest.mark.parametrize("steady", [True, False])
+def test_deterministic_mode_is_exact(folder: Path, steady: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not steady:
+        monkeypatch.setattr("rstar_math.engines.torch_scorer.is_steady", lambda *_: False)
+    requests = [SIBLINGS, OTHERS, [PREFIX], [PREFIX + FIRST * 2, PREFIX + FIRST + LAST], OTHERS[:3], OTHERS[2:9]]
+
+    def load() -> TorchScorer:
+        return TorchScorer.from_pretrained(folder, device="cpu", deterministic=True)
+
+    together = score(load(), requests)
+    assert score(load(), requests[::-1])[::-1] == together
+    assert [score(load(), [request])[0] for request in requests] == together
+    one = load()
+    assert [score(one, [request])[0] for request in requests] == together
+
+
 def test_steps_of_a_text_are_scored_in_one_pass(scorer: TorchScorer) -> None:
     text = PREFIX + FIRST + LAST + "\n not scored"
     ends = [len(PREFIX), len(PREFIX + FIRST), len(PREFIX + FIRST + LAST)]

@@ -59,13 +59,18 @@ def load_engine(
 
 
 def load_scorer(
-    spec: str | Path, *, device: str = "auto", dtype: str = "auto", allow_text_markers: bool = False
+    spec: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    deterministic: bool = False,
+    allow_text_markers: bool = False,
 ) -> TorchScorer:
     """Loads the PPM of a folder after checking that it is whole, and that its probes get their logits.
 
     Args:
       spec: a folder that `AutoModelForSequenceClassification` and `AutoTokenizer` can read, with `ppm.json`.
-      device, dtype: see `TorchScorer.from_pretrained`.
+      device, dtype, deterministic: see `TorchScorer.from_pretrained`.
       allow_text_markers: accept a tokenizer that does not know the markers.
 
     Raises:
@@ -77,7 +82,7 @@ def load_scorer(
     from rstar_math.engines.torch_scorer import TorchScorer
 
     try:
-        return TorchScorer.from_pretrained(folder, device=device, dtype=dtype)
+        return TorchScorer.from_pretrained(folder, device=device, dtype=dtype, deterministic=deterministic)
     except ModelError:
         raise
     except Exception as error:  # damaged files raise whatever their reader does

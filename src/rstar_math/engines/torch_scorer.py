@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,9 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from rstar_math.engines.base import Score
 from rstar_math.engines.batching import Batcher, Job
 from rstar_math.engines.codec import TokenCodec
-from rstar_math.engines.packed import PackedDecoder, PackedTokens
+from rstar_math.engines.decoding import is_steady
+from rstar_math.engines.packed import STEADY, PackedDecoder, PackedTokens
+from rstar_math.engines.prefix_cache import PrefixCache
 from rstar_math.engines.torch_engine import choose_device, choose_dtype
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from rstar_math.training.ppm_file import PROBE_TOLERANCE, PPMFile, read_ppm_file
@@ -42,7 +45,14 @@ class TorchScorer:
     """
 
     def __init__(
-        self, model: PreTrainedModel, codec: TokenCodec, metadata: PPMFile, *, max_batch_tokens: int = 8192
+        self,
+        model: PreTrainedModel,
+        codec: TokenCodec,
+        metadata: PPMFile,
+        *,
+        max_batch_tokens: int = 8192,
+        prefix_cache_mb: int = 256,
+        deterministic: bool = False,
     ) -> None:
         """Makes a scorer from a loaded model, which it may take apart: do not use the model afterwards.
 
@@ -51,21 +61,37 @@ class TorchScorer:
           codec: its tokenizer.
           metadata: what `ppm.json` says.
           max_batch_tokens: most tokens of one forward pass.
+          prefix_cache_mb: megabytes for the keys and values of prefixes, which the children of a node reuse; 0: none.
+          deterministic: scores are the same, to the last bit, whatever else is scored at the same time; see
+            `TorchEngine`.
         """
         self.metadata = metadata
         self._codec = codec
         self._context_length = int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
         self._max_batch_tokens = max_batch_tokens
         self._read: Callable[[Sequence[_Group]], list[list[float]]]
+        steady = False
         if PackedDecoder.supports(model.config):
-            self._read = _PackedReader(model)
+            decoder = PackedDecoder(model)
+            embedding: Any = model.get_input_embeddings()  # in the place of a language-model head
+            steady = deterministic and is_steady(decoder, embedding.weight.detach(), self._context_length)
+            prefixes = PrefixCache(0 if deterministic and not steady else prefix_cache_mb * 1_000_000)
+            self._read = _PackedReader(decoder, *_scalar_head(model), prefixes)
         else:
             self._read = _ModuleReader(model)
+        self._one_at_a_time = deterministic and not steady
         self._batcher = Batcher[list[_Wanted], list[Score]](self._work, "torch-scorer")
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path, *, device: str = "auto", dtype: str = "auto", max_batch_tokens: int = 8192
+        cls,
+        path: str | Path,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        max_batch_tokens: int = 8192,
+        prefix_cache_mb: int = 256,
+        deterministic: bool = False,
     ) -> TorchScorer:
         """Loads a PPM folder from the disk alone, and checks that its probes get their logits.
 
@@ -74,6 +100,7 @@ class TorchScorer:
           device: a torch device; "auto" takes CUDA, else MPS, else the CPU.
           dtype: a torch dtype; "auto" takes float32 on the CPU, and what the checkpoint was saved in elsewhere.
           max_batch_tokens: most tokens of one forward pass.
+          prefix_cache_mb, deterministic: see the constructor.
 
         Raises:
           ModelError: the folder is no PPM, or its probes get other logits than when it was saved.
@@ -88,7 +115,14 @@ class TorchScorer:
         codec = TokenCodec.for_model(AutoTokenizer.from_pretrained(path, local_files_only=True), model)
         torch.nn.Module.to(model, where)
         tolerance = _TOLERANCES.get(model.dtype, 0.3)
-        scorer = cls(model.eval(), codec, metadata, max_batch_tokens=max_batch_tokens)
+        scorer = cls(
+            model.eval(),
+            codec,
+            metadata,
+            max_batch_tokens=max_batch_tokens,
+            prefix_cache_mb=prefix_cache_mb,
+            deterministic=deterministic,
+        )
         scorer._check_probes(Path(path), tolerance)
         return scorer
 
@@ -119,7 +153,7 @@ class TorchScorer:
         return await self._batcher.answer([_Wanted(text, tuple(ends))])
 
     async def aclose(self) -> None:
-        """Ends the worker thread and lets go of the model; requests that still wait are cancelled."""
+        """Ends the worker thread; requests that still wait are cancelled."""
         await self._batcher.aclose()
 
     # Everything below runs in the worker thread, and once while loading.
@@ -132,6 +166,8 @@ class TorchScorer:
             def fits(wanted: list[_Wanted]) -> bool:
                 nonlocal num_tokens
                 before = num_tokens
+                if before and self._one_at_a_time:
+                    return False
                 # a token is at least a byte; the true number is only known after encoding
                 num_tokens += sum(len(one.text) // 2 for one in wanted)
                 return not before or num_tokens <= 4 * self._max_batch_tokens
@@ -235,6 +271,10 @@ class _Group:
     def num_tokens(self) -> int:
         return len(self.prefix) + sum(map(len, self.branches))
 
+    @property
+    def first_end(self) -> int:
+        return min(ends[0] for ends in self.ends)
+
 
 def _groups(sequences: Sequence[tuple[list[int], tuple[int, ...]]]) -> list[_Group]:
     """Puts neighbours that share at least half of their tokens into groups; order is kept."""
@@ -272,57 +312,65 @@ def _num_common(one: Sequence[int], other: Sequence[int], limit: int) -> int:
 
 
 class _PackedReader:
-    """Logits through `PackedDecoder`: a group's prefix is read once, its branches beside each other."""
+    """Logits through `PackedDecoder`: a group's prefix is read once, if at all, and its branches beside each other."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        self._decoder = PackedDecoder(model)
-        self._head, self._bias = _scalar_head(model)
-        self._pool = self._decoder.new_pool()
+    def __init__(self, decoder: PackedDecoder, head: Tensor, bias: Tensor | None, prefixes: PrefixCache) -> None:
+        self._decoder = decoder
+        self._head, self._bias = head, bias
+        self._prefixes = prefixes
+        self._pool = decoder.new_pool()
 
     def __call__(self, groups: Sequence[_Group]) -> list[list[float]]:
-        num_queries = max(group.num_tokens for group in groups)
-        visible = np.zeros((len(groups), num_queries, num_queries), dtype=bool)  # [G, M, M]
+        self._pool.reserve(len(groups), max(group.num_tokens for group in groups))
+        # what is behind a score that is wanted must be read, known or not
+        known = [
+            self._prefixes.load(self._pool, i, group.prefix, min(len(group.prefix), group.first_end - 1))
+            for i, group in enumerate(groups)
+        ]
+        num_columns = max(group.num_tokens for group in groups)
+        num_queries = max(group.num_tokens - start for group, start in zip(groups, known, strict=True))
+        visible = np.zeros((len(groups), num_queries, num_columns), dtype=bool)  # [G, M, C]
         visible[:, :, 0] = True  # rows of no token see something, whatever it is
-        tokens, positions, columns, counts = [], [], [], []
-        wanted: list[int] = []
-        start = 0
-        for i, group in enumerate(groups):
+        tokens, positions, columns, wanted = list[int](), list[np.ndarray](), list[np.ndarray](), list[int]()
+        for i, (group, start) in enumerate(zip(groups, known, strict=True)):
+            offset = len(tokens) - start  # index of a token of this group: offset + column
             width = len(group.prefix)
-            visible[i, :width, :width] = np.tri(width, dtype=bool)
-            visible[i, width : group.num_tokens, :width] = True
-            ids, position, column = [group.prefix], [np.arange(width)], width
+            seen = visible[i]
+            seen[: width - start, :width] = np.tri(width - start, width, start, dtype=bool)
+            seen[width - start : group.num_tokens - start, :width] = True
+            tokens.extend(group.prefix[start:])
+            positions.append(np.arange(start, width))
+            column = width
             for branch, ends in zip(group.branches, group.ends, strict=True):
-                behind = slice(column, column + len(branch))
-                visible[i, behind, behind] = np.tri(len(branch), dtype=bool)
-                ids.append(branch)
-                position.append(width + np.arange(len(branch)))
-                wanted.extend(start + (end - 1 if end <= width else column + end - 1 - width) for end in ends)
+                rows = slice(column - start, column - start + len(branch))
+                seen[rows, column : column + len(branch)] = np.tri(len(branch), dtype=bool)
+                tokens.extend(branch)
+                positions.append(width + np.arange(len(branch)))
+                wanted.extend(offset + (end - 1 if end <= width else column + end - 1 - width) for end in ends)
                 column += len(branch)
-            tokens.append(np.array([token for part in ids for token in part], dtype=np.int64))
-            positions.append(np.concatenate(position))
-            columns.append(np.arange(group.num_tokens))
-            counts.append(sum(map(len, group.ends)))
-            start += group.num_tokens
-        sizes = [group.num_tokens for group in groups]
-        column_of = np.concatenate(columns)
-        slot = np.repeat(np.arange(len(groups)), sizes)
-        device = self._decoder.device
-        self._pool.reserve(len(groups), num_queries)
-        hidden = self._decoder.forward(
-            PackedTokens(
-                tokens=torch.from_numpy(np.concatenate(tokens)).to(device),
-                positions=torch.from_numpy(np.concatenate(positions)).to(device),
-                slot=torch.from_numpy(slot).to(device),
-                column=torch.from_numpy(column_of).to(device),
-                row=torch.from_numpy(slot * num_queries + column_of).to(device),
-                dense=min(sizes) == num_queries,
-                first_slot=0,
-                visible=torch.from_numpy(visible).to(device),
-                wanted=torch.tensor(wanted, device=device),
-            ),
-            self._pool,
+            columns.append(np.arange(start, group.num_tokens))
+        counts = [len(column) for column in columns]
+        batch = PackedTokens.build(
+            tokens=np.array(tokens, dtype=np.int64),
+            positions=np.concatenate(positions),
+            slot=np.repeat(np.arange(len(groups)), counts),
+            column=np.concatenate(columns),
+            query=np.concatenate([np.arange(count) for count in counts]),
+            first_slot=0,
+            visible=visible,
+            wanted=np.array(wanted, dtype=np.int64),
+            rounding=STEADY,  # costs next to nothing here
+            device=self._decoder.device,
         )
-        return _split(F.linear(hidden, self._head, self._bias).squeeze(-1), counts)
+        hidden = self._decoder.forward(batch, self._pool)[: len(wanted)]  # [S, D]
+        for i, group in enumerate(groups):
+            self._prefixes.store(self._pool, i, group.prefix)
+        # row by row, not as a product with a single column, for which libraries sum in another order in every shape
+        logits = (hidden.float() * self._head.float()).sum(-1)
+        if self._bias is not None:
+            logits = logits + self._bias.float()
+        flat = iter(logits.cpu().tolist())
+        return [[next(flat) for ends in group.ends for _ in ends] for group in groups]
 
 
 class _ModuleReader:
@@ -355,8 +403,3 @@ def _scalar_head(model: PreTrainedModel) -> tuple[Tensor, Tensor | None]:
     if not isinstance(head, torch.nn.Linear) or head.out_features != 1:
         raise ModelError(f"{type(model).__name__} has no linear `score` head with one output, as a PPM needs")
     return head.weight.detach(), None if head.bias is None else head.bias.detach()
-
-
-def _split(values: Tensor, counts: Sequence[int]) -> list[list[float]]:
-    flat = iter(values.float().cpu().tolist())
-    return [[next(flat) for _ in range(count)] for count in counts]

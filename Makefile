@@ -1,13 +1,14 @@
 # make evolve   the whole loop on the pocket scale: makes the environment, runs four rounds, prints the tables
 # make test     the tests: offline, CPU only
 # make check    ruff, formatting, types
-# Variables: PYTHON (3.11 to 3.13), RUN (folder of the run), RECIPE.
+# Variables: PYTHON (3.11 to 3.13), RUN (folder of the run), RECIPE, JOBS (test processes).
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN ?= runs/pocket
 RECIPE ?= pocket
+JOBS ?= 2
 
 .PHONY: evolve test test-slow check format clean
 
@@ -15,7 +16,7 @@ evolve: $(VENV)/.installed
 	$(BIN)/rstar evolve $(RECIPE) --out $(RUN)
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

@@ -6,6 +6,7 @@ Everything is bounded before it is computed: sizes by `guards`, so that no input
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, cast
@@ -24,6 +25,7 @@ from rstar_math.grading.kinds import (
     Quantity,
     Sum,
     Symbol,
+    symbols,
 )
 
 
@@ -68,7 +70,7 @@ def exact(node: Node, values: dict[str, Fraction] | None = None) -> Fraction:
             return exact(amount, values)
         case Call(name="sum" | "prod" as name, arguments=(body, Symbol(name=index), low, high)):
             return _exact_series(name, body, index, exact(low, values), exact(high, values), values)
-        case Call(name="apply", arguments=(function, argument)):
+        case Call(name="apply", arguments=(function, argument)) if not is_application(node):
             return exact(Product((function, argument)), values)
         case Call(name=name, arguments=arguments):
             return _exact_call(name, [exact(argument, values) for argument in arguments])
@@ -210,6 +212,18 @@ def _binomial(n: int, k: int) -> int:
     return math.comb(n, k)
 
 
+def is_application(node: Node) -> bool:
+    """Whether a letter before brackets can only be a function: f(0) is no product, h(a + b) may be one."""
+    match node:
+        case Call(name="apply", arguments=(Symbol(name=name), argument)):
+            return name.rstrip("'") in FUNCTION_LETTERS and not symbols(argument)
+        case _:
+            return False
+
+
+FUNCTION_LETTERS = frozenset("fghFGHPQ")
+"""Letters that name functions."""
+
 _Value = Any
 """An mpf or mpc of mpmath, which has no types."""
 
@@ -296,12 +310,19 @@ class Evaluator:
                 return self._value(amount)
             case Call(name="sum" | "prod" as name, arguments=(body, Symbol(name=index), low, high)):
                 return self._series(name, body, index, low, high)
-            case Call(name="apply", arguments=(function, argument)):
+            case Call(name="apply", arguments=(function, argument)) if not is_application(node):
                 return self._checked(self._value(function) * self._value(argument))
+            case Call(name="apply", arguments=(Symbol(name=name), argument)):
+                return self._unknown_function(name, self._value(argument))
             case Call(name=name, arguments=arguments):
                 return self._call(name, arguments)
             case _:
                 raise NotNumericError
+
+    def _unknown_function(self, name: str, argument: _Value) -> _Value:
+        """A number that stands for f(2): the same for the same function and argument, and no other."""
+        mp = context()
+        return 1 + mp.mpf(zlib.crc32(f"{name}({mp.nstr(argument, 30)})".encode())) / 2**31
 
     def _checked(self, value: _Value) -> _Value:
         """The value, its size noted and bounded."""

@@ -500,10 +500,15 @@ class _Expression:
 
     def _application(self, function: Node, opening: Token) -> Node | None:
         """A variable with brackets directly behind it: f(x), or x(x + 1)."""
-        if not isinstance(function, Symbol) or opening.value != "(":
+        if not isinstance(function, Symbol) or opening.value not in {"(", "{"}:
             return None
         end = self._closing(self._i)
-        arguments = _arguments(self._tokens[self._i + 1 : end])
+        inner = self._tokens[self._i + 1 : end]
+        if opening.value == "{":  # sympy's LaTeX: f{(x)}
+            if not inner or inner[0].value != "(" or _closing(inner, 0) != len(inner) - 1:
+                return None
+            inner = inner[1:-1]
+        arguments = _arguments(inner)
         following = self._tokens[end + 1] if end + 1 < len(self._tokens) else None
         if following is not None and following.value in {"^", "!", "%", "_", "'"}:
             return None

@@ -250,6 +250,12 @@ class EvaluationSettings(Settings):
         None, description="validation problems on which the confidence threshold of `solve` is chosen; null: skip"
     )
     target_precision: float = Field(0.9, gt=0, le=1, description="share of right answers wanted above the threshold")
+    reported: tuple[str, ...] = Field(
+        (), description="benchmarks that will be reported: training problems are held against them as well"
+    )
+    overlap: Literal["block", "allow"] = Field(
+        "block", description="training problems that share 13 words in a row with a problem that is measured on"
+    )
 
 
 class RuntimeSettings(Settings):

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rstar_math.benchmarks.problem_sets import require_no_overlap
 from rstar_math.benchmarks.problems import ProblemSet, load_problems
-from rstar_math.config import AnsweringSettings, Recipe, RoundSettings, SearchSettings
+from rstar_math.config import AnsweringSettings, ProblemSource, Recipe, RoundSettings, SearchSettings
 from rstar_math.errors import ConfigError
 from rstar_math.evaluate import evaluate
 from rstar_math.metrics import confidence_threshold
@@ -361,6 +362,12 @@ def load_run_problems(recipe: Recipe) -> Problems:
         for p in other.problems if other else ():
             if p.question.strip() in trained:
                 raise ConfigError(f"problem {p.id} of {other.name if other else ''} is also a training problem")
+    if settings.overlap == "block":
+        reported = [load_problems(ProblemSource(source=name)) for name in settings.reported]
+        measured = [s for s in (problems.evaluation, problems.threshold) if s is not None]
+        # the pocket world asks in a few phrasings, so its questions share their words by construction
+        others = [s for s in [*measured, *reported] if not s.name.startswith("pocket/")]
+        require_no_overlap(problems.training.problems, others)
     return problems
 
 

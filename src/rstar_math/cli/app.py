@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from rstar_math.cli.problems import commands as problem_commands
 from rstar_math.errors import RStarError, UserError
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ train = typer.Typer(help="Train one model from files.", no_args_is_help=True, ri
 pocket = typer.Typer(help="The pocket scale.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(train, name="train")
 app.add_typer(pocket, name="pocket")
+app.add_typer(problem_commands, name="problems")
 
 Model = Annotated[
     str,

@@ -134,13 +134,20 @@ class Bootstrap:
         return cls(INSTRUCTIONS, tuple(read_examples(Path(name))))
 
     def text(self, prompt: str) -> str:
-        """The text that a base model continues in place of `prompt`."""
+        """The text that a base model continues in place of `prompt`; other texts than the search's stay as they are."""
+        if step_format.ASSISTANT_TURN not in prompt:
+            return prompt
         question, response = split(prompt)
         shown = [f"Question: {e.question}\n{e.response}" for e in self.examples]
         return "\n\n".join([self.instructions, *shown, f"Question: {question}\n{response}"])
 
     def messages(self, prompt: str) -> list[Message]:
-        """The messages that a chat model continues; the last one is the assistant's, and unfinished."""
+        """The messages that a chat model continues; the last one is the assistant's, and unfinished.
+
+        A text that is none of the search's prompts is one message of the user.
+        """
+        if step_format.ASSISTANT_TURN not in prompt:
+            return [Message("user", prompt)]
         question, response = split(prompt)
         messages = [Message("system", self.instructions)]
         for example in self.examples:

@@ -203,7 +203,9 @@ class HttpEngine:
             if self._settings.logprobs:
                 body["logprobs"] = True
             messages = self._messages(prompt)
-            if self._restate:
+            if messages[-1].role == "user":
+                pass  # no prompt of the search: nothing to go on from
+            elif self._restate:
                 self.counts.restated += 1
                 *messages, last = messages
                 messages[-1] = Message("user", messages[-1].content + _RESTATE.format(response=last.content))
@@ -215,6 +217,8 @@ class HttpEngine:
     def _messages(self, prompt: str) -> list[Message]:
         if self._bootstrap:
             return self._bootstrap.messages(prompt)
+        if step_format.ASSISTANT_TURN not in prompt:
+            return [Message("user", prompt)]
         question, response = split(prompt)
         opening = step_format.ASSISTANT_TURN.rpartition(": ")[2]
         return [Message("user", question), Message("assistant", opening + response)]

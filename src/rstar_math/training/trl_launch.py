@@ -25,6 +25,9 @@ from rstar_math.training import loop
 
 Result = TypeVar("Result")
 
+_LAUNCHED = "RSTAR_LAUNCHED"
+"""Set in the processes of a launch, so that none of them launches again."""
+
 
 class OtherProcess(Exception):
     """Raised in all processes of a launch but the first when the training is over: there is nothing left to do."""
@@ -55,7 +58,7 @@ def num_processes(settings: TrainingSettings) -> int:
 
 def must_launch(settings: TrainingSettings) -> bool:
     """Whether this process must start others; False inside a launch."""
-    return "LOCAL_RANK" not in os.environ and (
+    return not {"LOCAL_RANK", _LAUNCHED} & set(os.environ) and (
         num_processes(settings) > 1 or settings.trl.accelerate_config is not None
     )
 
@@ -73,9 +76,9 @@ def launch(function: Callable[..., Result], settings: TrainingSettings, *argumen
     with tempfile.TemporaryDirectory(prefix="rstar-launch-") as folder:
         job, result = Path(folder) / "job.pickle", Path(folder) / "result.pickle"
         job.write_bytes(pickle.dumps((function, arguments)))
-        command = [sys.executable, "-m", "accelerate.commands.launch", *_launch_options(settings)]
+        command = [sys.executable, "-m", *_launcher(settings)]
         command += ["-m", "rstar_math.training.trl_launch", str(job), str(result)]
-        status = subprocess.run(command, check=False).returncode
+        status = subprocess.run(command, check=False, env={**os.environ, _LAUNCHED: "1"}).returncode
         if not result.exists():
             raise ModelError(
                 f"`accelerate launch` ended with status {status} and no result; see its messages above. Try "
@@ -88,13 +91,17 @@ def launch(function: Callable[..., Result], settings: TrainingSettings, *argumen
     return made
 
 
-def _launch_options(settings: TrainingSettings) -> list[str]:
-    options = ["--num_processes", str(num_processes(settings))]
+def _launcher(settings: TrainingSettings) -> list[str]:
+    """The module that starts the processes, and its options."""
+    number = str(num_processes(settings))
     if settings.trl.accelerate_config is not None:
-        return ["--config_file", settings.trl.accelerate_config, *options]
-    options += ["--num_machines", "1", "--dynamo_backend", "no", "--mixed_precision", "no"]  # set by the trainer
-    if not torch.cuda.is_available():
-        return [*options, "--cpu"]
+        options = ["--config_file", settings.trl.accelerate_config]
+        options += ["--num_processes", number] if settings.trl.num_processes else []
+        return ["accelerate.commands.launch", *options]
+    if not torch.cuda.is_available():  # accelerate itself starts several CPU processes through MPI only
+        return ["torch.distributed.run", "--standalone", "--nproc_per_node", number]
+    options = ["accelerate.commands.launch", "--num_processes", number, "--num_machines", "1"]
+    options += ["--dynamo_backend", "no", "--mixed_precision", "no"]  # the trainer sets it
     if settings.trl.lora is not None:
         return [*options, "--multi_gpu"]
     wrap = ["--fsdp_auto_wrap_policy", "TRANSFORMER_BASED_WRAP", "--fsdp_state_dict_type", "FULL_STATE_DICT"]

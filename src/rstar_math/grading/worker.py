@@ -28,7 +28,7 @@ from rstar_math.grading.shortcut import shortcut
 from rstar_math.types import Verdict
 
 _START_TIMEOUT_S = 120.0
-_WALL_PER_CPU = 12.0
+_WALL_PER_CPU = 60.0
 """A worker that neither answers nor uses its CPU limit is killed at this multiple of it, in wall seconds."""
 
 Backend = Literal["rules", "math-verify"]
@@ -66,7 +66,7 @@ class GradingPool:
 
     Args:
       num_workers: worker processes, started when needed.
-      timeout_s: CPU seconds that one pair may take. The wall limit is 12 times that: a busy machine must not turn
+      timeout_s: CPU seconds that one pair may take. The wall limit is 60 times that: a busy machine must not turn
         an answer into a time-out.
       memory_mb: address space of one worker, in MB.
       cache_size: verdicts kept; the least recently used goes first.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -62,6 +64,18 @@ def open_grader() -> Grader:
     return GradingPool()
 
 
+@contextmanager
+def answer_comparison() -> Iterator[Callable[[str, str], bool]]:
+    """Whether two answers mean the same, for callers without an event loop; bounded as every grade is."""
+    from rstar_math.grading.worker import GradingPool
+
+    pool = GradingPool()
+    try:
+        yield lambda a, b: pool.grade_blocking(a, b).equal
+    finally:
+        pool.close()
+
+
 def open_workbench(
     policy: Policy, ppm: Path | None, runtime: RuntimeSettings, device: str | None = None, num_slots: int | None = None
 ) -> Workbench:
@@ -78,12 +92,8 @@ def open_workbench(
       ModelError: a folder is missing or unfit.
       SandboxError: steps cannot be executed safely on this machine.
     """
-    from rstar_math.engines.choosing import open_policy
-    from rstar_math.engines.loading import load_scorer
+    from rstar_math.engines.choosing import open_policy, open_scorer
 
-    device = device or runtime.device
     engine = open_policy(policy, runtime, device)
-    scorer = None
-    if ppm is not None:
-        scorer = load_scorer(ppm, device=device, dtype=runtime.dtype)
+    scorer = open_scorer(ppm, runtime, device) if ppm is not None else None
     return Workbench(engine, open_executor(runtime, num_slots), open_grader(), scorer)

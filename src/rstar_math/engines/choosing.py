@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rstar_math.config import PolicySettings, RuntimeSettings
-from rstar_math.engines.base import Engine
+from rstar_math.engines.base import Engine, Scorer
 from rstar_math.engines.bootstrap import Bootstrap, BootstrapEngine, knows_markers
 from rstar_math.errors import ModelError
 
@@ -30,6 +30,21 @@ def open_policy(policy: Path | PolicySettings, runtime: RuntimeSettings, device:
     return _open_local(policy, runtime, device or runtime.device)
 
 
+def open_scorer(ppm: Path, runtime: RuntimeSettings, device: str | None = None) -> Scorer:
+    """Opens a process preference model of this machine.
+
+    Raises:
+      ModelError: the folder is missing or unfit, or a needed package is not installed.
+    """
+    if runtime.engine == "vllm":
+        from rstar_math.engines.vllm_engine import VLLMScorer
+
+        return VLLMScorer.from_pretrained(ppm, dtype=runtime.dtype)
+    from rstar_math.engines.loading import load_scorer
+
+    return load_scorer(ppm, device=device or runtime.device, dtype=runtime.dtype)
+
+
 def _open_local(policy: PolicySettings, runtime: RuntimeSettings, device: str) -> Engine:
     from rstar_math.engines.loading import check_folder, load_engine
 
@@ -49,7 +64,7 @@ def _open_local(policy: PolicySettings, runtime: RuntimeSettings, device: str) -
     if runtime.engine == "vllm":
         from rstar_math.engines.vllm_engine import VLLMEngine
 
-        engine = VLLMEngine.from_pretrained(folder, dtype=runtime.dtype)
+        engine = VLLMEngine.from_pretrained(folder, dtype=runtime.dtype, memory_share=0.5)  # a PPM may stand beside it
     else:
         engine = load_engine(
             folder,

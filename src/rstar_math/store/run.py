@@ -11,6 +11,7 @@ A stage leaves its entry in the manifest last: it is there, so the stage is whol
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import time
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import yaml
+from pydantic import ValidationError
 
 from rstar_math.config import Recipe
 from rstar_math.errors import RunError
@@ -69,6 +71,9 @@ class Run:
             write_text(self._recipe_path, yaml.safe_dump(ours, sort_keys=False))
             return
         theirs = yaml.safe_load(self._recipe_path.read_text(encoding="utf-8"))
+        with contextlib.suppress(ValidationError):  # of another kind: the differences are named below
+            # keys that came into the schema since the run began have their defaults
+            theirs = Recipe.model_validate(theirs).model_dump(mode="json")
         different = [k for k in ours if k != "runtime" and ours[k] != theirs.get(k)]
         if different:
             raise RunError(

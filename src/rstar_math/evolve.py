@@ -41,7 +41,7 @@ from rstar_math.store.records import (
 from rstar_math.store.run import Manifest, Run
 from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
-from rstar_math.workbench import open_executor
+from rstar_math.workbench import answer_comparison, open_executor
 from rstar_math.workers import SearchJob, Task, WorkerPool
 
 
@@ -159,7 +159,9 @@ class RoundStages:
     def select(self) -> dict[str, Any]:
         """Keeps the best verified trajectories and the preference pairs (sections 3.3 and 3.4)."""
         rules = self.run.recipe.selection
-        chosen = select(read_trees(self.folder / "trees"), rules, open_executor(self.run.recipe.runtime))
+        with answer_comparison() as same:
+            chosen = select(read_trees(self.folder / "trees"), rules, open_executor(self.run.recipe.runtime), same)
+        write_json(self.folder / "suspect-references.json", [asdict(s) for s in chosen.suspects])
         held_out = select(read_trees(self.folder / "held-out"), rules, None)
         write_trajectories(self.folder / "trajectories.parquet", chosen.rows())
         write_pairs(self.folder / "pairs.parquet", chosen.pairs)
@@ -378,6 +380,7 @@ def _made(selected: Selected) -> dict[str, Any]:
         "num_trajectories": sum(len(rows) for rows in selected.trajectories.values()),
         "num_pairs": len(selected.pairs),
         "num_not_reproduced": selected.num_not_reproduced,
+        "num_suspect_references": len(selected.suspects),
     }
 
 

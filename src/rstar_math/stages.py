@@ -6,12 +6,13 @@ Every stage reads and writes files, and goes on where it was stopped.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rstar_math import selection
 from rstar_math.config import ExtraSearch, SelectionSettings
 from rstar_math.execution.base import Executor
+from rstar_math.grading.references import SuspectReference, suspect_references
 from rstar_math.progress import Progress
 from rstar_math.store.records import TreeStore
 from rstar_math.tree import Tree
@@ -75,6 +76,7 @@ class Selected:
       cost: of all trees.
       num_trees: trees read.
       num_not_reproduced: trajectories dropped because a fresh execution printed something else.
+      suspects: problems whose trajectories agree with one another against the reference, the clearest first.
     """
 
     trajectories: dict[str, list[Verified]] = field(default_factory=dict)
@@ -82,6 +84,7 @@ class Selected:
     cost: Cost = field(default_factory=Cost)
     num_trees: int = 0
     num_not_reproduced: int = 0
+    suspects: list[SuspectReference] = field(default_factory=list)
 
     @property
     def solved(self) -> set[str]:
@@ -93,7 +96,12 @@ class Selected:
             yield from self.trajectories[problem_id]
 
 
-def select(trees: Iterable[Tree], settings: SelectionSettings, executor: Executor | None) -> Selected:
+def select(
+    trees: Iterable[Tree],
+    settings: SelectionSettings,
+    executor: Executor | None,
+    same_answer: Callable[[str, str], bool] | None = None,
+) -> Selected:
     """Takes trajectories and preference pairs from trees (sections 3.3 and 3.4).
 
     Args:
@@ -101,13 +109,16 @@ def select(trees: Iterable[Tree], settings: SelectionSettings, executor: Executo
       settings: the rules.
       executor: runs what is kept once more from the start, past every cache; what then differs is dropped and counted.
         None keeps it unverified.
+      same_answer: whether two answers mean the same; with it, references that are probably wrong are looked for.
     """
     selected = Selected()
+    answered: dict[str, tuple[Problem, list[str | None]]] = {}
     candidates: dict[str, list[Verified]] = {}
     by_id: list[tuple[str, list[PreferencePair]]] = []
     for tree in trees:
         selected.num_trees += 1
         selected.cost.add(tree.cost)
+        answered.setdefault(tree.problem.id, (tree.problem, []))[1].extend(t.answer for t in tree.trajectories())
         by_id.append((tree.id, selection.preference_pairs(tree, settings)))
         kept = selection.top_trajectories(tree, settings.num_trajectories)
         if kept:
@@ -118,6 +129,8 @@ def select(trees: Iterable[Tree], settings: SelectionSettings, executor: Executo
         for row in sorted(candidates[problem_id], key=lambda r: (-r[1].mean_q, -min(r[1].q_values), r[2])):
             best.setdefault("".join(s.text for s in row[1].steps), row)  # several trees may find the same solution
         selected.trajectories[problem_id] = list(best.values())[: settings.num_trajectories]
+    if same_answer is not None:
+        selected.suspects = suspect_references(answered.values(), same_answer)
     if executor is not None:
         asyncio.run(_keep_reproduced(selected, executor))
     return selected

@@ -95,7 +95,7 @@ def select_command(
     from rstar_math.stages import select
     from rstar_math.store.files import write_json
     from rstar_math.store.records import write_pairs, write_trajectories
-    from rstar_math.workbench import open_executor
+    from rstar_math.workbench import answer_comparison, open_executor
 
     chosen_format = next((f for f in FORMATS if f == kind), None)
     if kind is not None and chosen_format is None:
@@ -107,7 +107,8 @@ def select_command(
         if not path.exists():
             raise DataError(f"no trees at {path}: there is no such file or folder")
     executor = open_executor(recipe.runtime) if verify else None
-    selected = select((t for path in trees for t in read_any_trees(path)), settings, executor)
+    with answer_comparison() as same:
+        selected = select((t for path in trees for t in read_any_trees(path)), settings, executor, same)
     write_trajectories(out / "trajectories.parquet", selected.rows())
     write_pairs(out / "pairs.parquet", selected.pairs)
     summary = {
@@ -116,8 +117,15 @@ def select_command(
         "num_trajectories": sum(map(len, selected.trajectories.values())),
         "num_pairs": len(selected.pairs),
         "num_not_reproduced": selected.num_not_reproduced,
+        "num_suspect_references": len(selected.suspects),
     }
     write_json(out / "summary.json", summary)
+    write_json(out / "suspect-references.json", [asdict(s) for s in selected.suspects])
+    for s in selected.suspects:
+        print(
+            f"probably a wrong reference: {s.problem}: {s.reference!r}, but {s.num_agreeing} of "
+            f"{s.num_trajectories} trajectories say {s.answer!r}"
+        )
     print(", ".join(f"{name.removeprefix('num_').replace('_', ' ')}: {n}" for name, n in summary.items()))
     print(f"{out / 'trajectories.parquet'}\n{out / 'pairs.parquet'}")
     if chosen_format is not None:

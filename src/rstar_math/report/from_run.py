@@ -15,7 +15,14 @@ from rstar_math.evolve import Problems, load_run_problems
 from rstar_math.metrics import precision_and_coverage
 from rstar_math.models import read_answering
 from rstar_math.report.growth import counts_by_part, counts_by_tier, growth, shares_by_part, shares_by_tier
-from rstar_math.report.schema import BaseNumbers, Confidence, ProblemSetUsed, Report, RoundNumbers
+from rstar_math.report.schema import (
+    BaseNumbers,
+    Confidence,
+    ProblemSetUsed,
+    Report,
+    RoundNumbers,
+    SuspectReferenceFound,
+)
 from rstar_math.store.files import read_json, read_jsonl
 from rstar_math.store.recipes import load_recipe
 from rstar_math.store.records import read_table
@@ -59,6 +66,7 @@ def report_of(folder: Path, command: str | None = None) -> Report:
         if rounds
         else None,
         confidence=_confidence(folder / f"round-{len(rounds)}", problems) if rounds else None,
+        suspect_references=_suspects(folder / f"round-{len(rounds)}"),
         num_training_problems=counts_by_tier(problems.training.problems),
         problem_sets={k: _used(v) for k, v in vars(problems).items() if v is not None},
         command=command,
@@ -167,6 +175,11 @@ def _search_cost(folder: Path, number: int) -> Cost:
     """The cost of a round's search; its seconds are those of the clock on the wall, not the sum over trees."""
     cost = Cost(**read_json(folder / f"round-{number}" / "search-cost.json"))
     return replace(cost, seconds=_stage_seconds(folder, number).get("search", cost.seconds))
+
+
+def _suspects(round_folder: Path) -> tuple[SuspectReferenceFound, ...]:
+    path = round_folder / "suspect-references.json"
+    return tuple(SuspectReferenceFound(**row) for row in read_json(path)) if path.exists() else ()
 
 
 def _stage_seconds(folder: Path, number: int) -> dict[str, float]:

@@ -95,6 +95,17 @@ class Confidence(Numbers):
     num_problems: Count = Field(description="problems of `measured_on`")
 
 
+class SuspectReferenceFound(Numbers):
+    """A training problem whose trajectories agree with one another against its reference: probably a wrong one."""
+
+    problem: str
+    reference: str
+    answer: str = Field(description="what the trajectories say instead")
+    num_agreeing: Count
+    num_supporting: Count = Field(description="trajectories that give the reference")
+    num_trajectories: Count
+
+
 class Report(Numbers):
     """A whole run. Rounds that are not finished yet are not in it."""
 
@@ -105,6 +116,7 @@ class Report(Numbers):
     rounds: tuple[RoundNumbers, ...]
     growth: Growth | None = None
     confidence: Confidence | None = None
+    suspect_references: tuple[SuspectReferenceFound, ...] = Field((), description="by the last round's trees")
     num_training_problems: dict[str, Count] | None = Field(None, description="by tier and over all")
     problem_sets: dict[str, ProblemSetUsed] = Field(default_factory=dict, description="by what they were used for")
     command: str | None = Field(None, description="the command that made the run")

@@ -32,7 +32,7 @@ def print_report(console: Console, report: Report) -> None:
         for table in report_tables(report):
             console.print(to_rich(table))
             console.print()
-    for line in [*confidence_lines(report), *dropped_lines(report)]:
+    for line in [*confidence_lines(report), *dropped_lines(report), *suspect_lines(report)]:
         console.print(line, markup=False, highlight=False)
 
 
@@ -233,3 +233,16 @@ def interval(value: Interval | None) -> str:
 
 def _shares(values: ByTier | Mapping[str, float] | None, tiers: Sequence[str]) -> list[str]:
     return [percent((values or {}).get(tier)) for tier in tiers]
+
+
+def suspect_lines(report: Report) -> list[str]:
+    """What a report says of references that are probably wrong; at most ten by name."""
+    suspects = report.suspect_references
+    if not suspects:
+        return []
+    named = [
+        f"{s.problem} ({s.reference}; {s.num_agreeing} of {s.num_trajectories} trajectories say {s.answer})"
+        for s in suspects[:10]
+    ]
+    more = f", and {len(suspects) - 10} more" if len(suspects) > 10 else ""
+    return [f"References that are probably wrong, or firm misconceptions of the policy: {'; '.join(named)}{more}."]

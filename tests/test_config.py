@@ -181,3 +181,57 @@ def test_every_setting_says_what_it_is() -> None:
         assert settings.__doc__
         for name, field in settings.model_fields.items():
             assert field.description, f"{settings.__name__}.{name}"
+
+
+def test_a_recipe_extends_another(tmp_path: Path) -> None:
+    parent = copy.deepcopy(PLAIN)
+    (tmp_path / "parent.yaml").write_text(yaml.safe_dump(parent))
+    child = {
+        "extends": "parent.yaml",
+        "name": "child",
+        "evaluation": {"problems": {"num_problems": 7}},
+        "rounds": {"sft": {"learning_rate": 5e-6}, "search": {"num_candidates": 3}},
+    }
+    (tmp_path / "child.yaml").write_text(yaml.safe_dump(child))
+    (tmp_path / "grandchild.yaml").write_text(
+        yaml.safe_dump({"extends": "child.yaml", "rounds": [{**ROUND, "policy": "base"}]})
+    )
+    recipe = load_recipe(str(tmp_path / "child.yaml"))
+    assert recipe.name == "child"
+    assert recipe.evaluation.problems.source == "pocket/test"  # merged key by key
+    assert recipe.evaluation.problems.num_problems == 7
+    assert [r.sft.learning_rate for r in recipe.rounds] == [5e-6] * 3  # a mapping goes into every item of a list
+    assert [r.search.num_candidates for r in recipe.rounds] == [3] * 3
+    assert [r.policy for r in recipe.rounds] == ["base", "previous", "previous"]
+    assert recipe.rounds[2].extra[0].num_rollouts == 16
+    shorter = load_recipe(str(tmp_path / "grandchild.yaml"))
+    assert len(shorter.rounds) == 1  # a list replaces a list
+    assert shorter.name == "child"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("extends: other.yaml\n", r"no recipe 'other.yaml'"),
+        ("extends: [paper]\n", r"extends is \['paper'\]; it must be the name or path"),
+        ("extends: me.yaml\n", r"in a circle: me extends me"),
+        ("extends: paper\nrounds: {sft: {learning_rat: 1}}\n", r"rounds\[0\]\.sft\.learning_rat is not a known key"),
+    ],
+)
+def test_a_recipe_that_cannot_extend_says_why(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "me.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_recipe(str(tmp_path / "me.yaml"))
+
+
+def test_the_real_recipes_are_the_papers_but_for_the_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    paper, qwen, phi = (load_recipe(name) for name in ("paper", "qwen2.5-math-7b", "phi3-mini"))
+    for recipe in (qwen, phi):
+        for ours, theirs in zip(recipe.rounds, paper.rounds, strict=True):
+            assert ours.search == theirs.search
+            assert (ours.sft.num_epochs, ours.sft.batch_size, ours.ppm.batch_size) == (2, 128, 512)
+            assert ours.sft.backend == ours.ppm.backend == "trl"
+    assert {(r.sft.learning_rate, r.sft.schedule) for r in qwen.rounds} == {(7e-6, "linear")}
+    assert {(r.sft.learning_rate, r.sft.schedule) for r in phi.rounds} == {(5e-6, "cosine")}
+    assert load_recipe("qwen2.5-math-1.5b").base_model == "Qwen/Qwen2.5-Math-1.5B"
+    assert load_recipe("recipes/qwen2-math-7b.yaml").base_model == "Qwen/Qwen2-Math-7B"

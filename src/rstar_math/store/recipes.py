@@ -23,21 +23,58 @@ def shipped_recipes() -> list[str]:
 def load_recipe(name_or_path: str) -> Recipe:
     """Reads a recipe: a YAML file, or the name of one inside the package (`pocket`, `smoke`, `paper`).
 
+    A recipe with the key `extends` changes another one, named likewise (a path is relative to the recipe's own folder).
+    Mappings are merged key by key; lists are replaced whole, but a mapping where the other recipe has a list is merged
+    into each of its items (`rounds: {sft: {learning_rate: 5.0e-6}}` changes all rounds).
+
     Raises:
-      ConfigError: no such recipe, not YAML, an unknown key (the nearest known one is named) or a value not allowed.
+      ConfigError: no such recipe, not YAML, an unknown key (the nearest known one is named), a value not allowed, or
+        recipes that extend each other in a circle.
     """
+    return check(Recipe, _read(name_or_path, ()), str(_path_of(name_or_path, None)))
+
+
+def _path_of(name_or_path: str, beside: Path | None) -> Path:
     path = Path(name_or_path)
+    if beside is not None and (beside / path).is_file():
+        return beside / path
     if not path.is_file() and str(path.parent) in (".", "recipes"):  # a mistyped path is no name
-        path = _SHIPPED / f"{path.stem}.yaml"
+        # names may hold dots: only .yaml is an ending
+        path = _SHIPPED / f"{path.name.removesuffix('.yaml')}.yaml"
     if not path.is_file():
         raise ConfigError(f"no recipe {name_or_path!r}: it is neither a file nor one of {', '.join(shipped_recipes())}")
+    return path
+
+
+def _read(name_or_path: str, children: tuple[Path, ...]) -> dict[str, Any]:
+    """The mapping of a recipe, merged into that of the recipe that it extends."""
+    path = _path_of(name_or_path, children[-1].parent if children else None)
+    if path.resolve() in children:
+        circle = " extends ".join(p.stem for p in (*children, path))
+        raise ConfigError(f"recipes extend each other in a circle: {circle}")
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"recipe {path} cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"recipe {path} must be a mapping of keys to values, got {type(value).__name__}")
-    return check(Recipe, value, str(path))
+    if "extends" not in value:
+        return value
+    parent = value.pop("extends")
+    if not isinstance(parent, str):
+        raise ConfigError(f"recipe {path}: extends is {parent!r}; it must be the name or path of a recipe")
+    merged = _merged(_read(parent, (*children, path.resolve())), value)
+    assert isinstance(merged, dict)
+    return merged
+
+
+def _merged(under: Any, over: Any) -> Any:
+    """`over` laid on `under`; see `load_recipe`."""
+    if isinstance(over, dict) and isinstance(under, list):
+        return [_merged(item, over) for item in under]
+    if not isinstance(over, dict) or not isinstance(under, dict):
+        return over
+    return under | {key: _merged(under[key], value) if key in under else value for key, value in over.items()}
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)

@@ -162,7 +162,8 @@ class RoundStages:
         with answer_comparison() as same:
             chosen = select(read_trees(self.folder / "trees"), rules, open_executor(self.run.recipe.runtime), same)
         write_json(self.folder / "suspect-references.json", [asdict(s) for s in chosen.suspects])
-        held_out = select(read_trees(self.folder / "held-out"), rules, None)
+        unfiltered = rules.model_copy(update={"min_q_margin": 0.0, "min_edit_distance": 0})  # measures every pair
+        held_out = select(read_trees(self.folder / "held-out"), unfiltered, None)
         write_trajectories(self.folder / "trajectories.parquet", chosen.rows())
         write_pairs(self.folder / "pairs.parquet", chosen.pairs)
         write_pairs(self.folder / "held-out-pairs.parquet", held_out.pairs)

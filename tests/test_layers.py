@@ -22,7 +22,19 @@ LAYERS: dict[int, tuple[str, ...]] = {
         *("engines", "execution", "grading", "training", "benchmarks", "store", "pocket", "models", "progress"),
         "interchange",
     ),
-    5: ("evolve", "evaluate", "reproduce", "report", "cluster", "model", "stages", "workbench", "workers", "doctor"),
+    5: (
+        "evolve",
+        "evaluate",
+        "reproduce",
+        "report",
+        "cluster",
+        "model",
+        "stages",
+        "workbench",
+        "workers",
+        "doctor",
+        "synthesis",
+    ),
     6: ("cli", "serve"),
 }
 """Which module stands where: by the longest name that fits. A new one is put into its layer here."""

@@ -67,6 +67,10 @@ def evolve(recipe: Recipe, folder: Path, progress: Progress) -> None:
     for settings in recipe.rounds:
         if settings.policy not in ("base", "previous"):
             find_model(settings.policy)
+    if recipe.runtime.deterministic:
+        import torch
+
+        torch.set_num_threads(1)  # sums of several threads differ in their last digits from run to run
     with Run(folder, recipe) as run, WorkerPool(recipe.runtime) as pool:
         evaluate_base(run, pool, base, problems, progress)
         for number, settings in enumerate(recipe.rounds, start=1):

@@ -61,9 +61,7 @@ def test_malformed_rows_are_named(tmp_path: Path, row: Any, message: str) -> Non
 def test_files_without_problems(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no problems"):
         read_problems(_write(tmp_path))
-    with pytest.raises(
-        DataError, match=r"no problems at .*: it is neither a file nor one of pocket/train"
-    ):
+    with pytest.raises(DataError, match=r"no problems at .*: it is neither a file nor one of pocket/train"):
         load_problems(ProblemSource(source="nowhere.jsonl"))
     with pytest.raises(DataError, match="cannot read"):
         load_problems(ProblemSource(source=str(tmp_path)))

@@ -43,6 +43,10 @@ FromRound = Annotated[int | None, typer.Option("--round", help="Round of that re
 Out = Annotated[Path, typer.Option(help="Folder to write to.")]
 
 
+_STOPPED = 130
+"""Exit code after Ctrl-C: 128 + SIGINT."""
+
+
 def main() -> None:
     """Runs the command line; errors that a person can mend are shown without a traceback."""
     try:
@@ -51,8 +55,10 @@ def main() -> None:
         _fail(str(error), 2)
     except RStarError as error:
         _fail(f"{type(error).__name__}: {error}", 1)
-    except KeyboardInterrupt:
-        _fail("stopped; nothing that was finished is lost. Run the same command again to go on.", 130)
+    except (KeyboardInterrupt, SystemExit) as stopped:
+        if isinstance(stopped, SystemExit) and stopped.code != _STOPPED:  # typer makes Ctrl-C an exit with this code
+            raise
+        _fail("stopped; nothing that was finished is lost. Run the same command again to go on.", _STOPPED)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             where = f" while writing {error.filename}" if error.filename else ""

@@ -29,7 +29,7 @@ from rstar_math.stages import (
     select,
     sft_rows,
 )
-from rstar_math.store.files import folder_fingerprint, write_json
+from rstar_math.store.files import write_json
 from rstar_math.store.records import (
     TreeStore,
     read_pairs,
@@ -197,7 +197,6 @@ class RoundStages:
             "num_trajectories": report.num_examples,
             "num_too_long": report.num_too_long,
             "num_steps": report.num_steps,
-            "fingerprint": folder_fingerprint(self.folder / "policy"),
         }
 
     def train_ppm(self) -> dict[str, Any]:
@@ -227,8 +226,7 @@ class RoundStages:
             "pair_accuracy": pair_accuracy(self.folder / "ppm", measuring) if measuring else None,
             "pair_accuracy_by_length": pair_length_accuracy(measuring),
             "num_measuring_pairs": len(measuring),
-            "calibration_error": calibration.expected_calibration_error if calibration else None,
-            "fingerprint": folder_fingerprint(self.folder / "ppm"),
+            "calibration_error": round(calibration.expected_calibration_error, 6) if calibration else None,
         }
 
     def evaluate(self) -> dict[str, Any]:

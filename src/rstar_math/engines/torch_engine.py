@@ -193,7 +193,10 @@ class TorchEngine:
         more_rows = -num_rows % self._pad_rows
 
         def per_row(values: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(np.pad(values[first_row:], (0, more_rows), mode="edge")).to(self._device)
+            values = values[first_row:]
+            if more_rows:
+                values = np.concatenate((values, np.repeat(values[-1:], more_rows)))
+            return torch.from_numpy(values).to(self._device)
 
         drawn, drawn_logprobs = next_tokens(
             torch.nn.functional.pad(logits, (0, 0, 0, more_rows)) if more_rows else logits,
@@ -203,8 +206,8 @@ class TorchEngine:
         )
         tokens = drawn[:num_rows].cpu().numpy()
         finished = first_row + rows.record(tokens, drawn_logprobs[:num_rows].double().cpu().numpy(), first_row)
-        late = [row for row in self._rows_with_text_stops(first_row) if row not in set(finished.tolist())]
-        finished = np.concatenate((finished, np.array(late, dtype=finished.dtype)))
+        if rows.any_text_stops:
+            finished = np.union1d(finished, self._rows_with_text_stops(first_row))
         if not len(finished):
             return
         for row in finished.tolist():
@@ -212,21 +215,21 @@ class TorchEngine:
             tokens_of_row, logprob = rows.tokens_of(row)
             opened.finish(index, tokens_of_row, logprob)
             self._answer_if_done(opened)
-        kept = np.setdiff1d(np.arange(len(rows)), finished)
+        kept = np.delete(np.arange(len(rows)), finished)
         rows.keep(kept)
         self._decoder.keep(kept)
 
-    def _rows_with_text_stops(self, first_row: int) -> list[int]:
+    def _rows_with_text_stops(self, first_row: int) -> np.ndarray:
         """Rows whose text now holds a stop marker that is no single token: only these need to be decoded each step."""
         found = []
-        for row in range(first_row, len(self._rows)) if self._rows.any_text_stops else ():
+        for row in range(first_row, len(self._rows)):
             opened, _ = self._rows.owner[row]
             if opened.stops.as_text:
                 tokens, _ = self._rows.tokens_of(row)
                 tail = self.codec.decode_continuations(opened.prompt_ids[-1], [tokens[-opened.stops.tail_tokens :]])[0]
                 if any(marker in tail for marker in opened.stops.as_text):
                     found.append(row)
-        return found
+        return np.array(found, dtype=np.int64)
 
     def _answer_if_done(self, opened: _Open) -> bool:
         if opened.num_left:

@@ -206,6 +206,22 @@ class ProblemSource(Settings):
     seed: int = Field(0, description="of the order in which a pocket split is drawn")
 
 
+class SynthesisSettings(Settings):
+    """How problems are made, and when one is trusted."""
+
+    num_problems: int = Field(100, ge=1, description="problems to propose")
+    num_seeds_shown: int = Field(4, ge=1, description="seed problems in each prompt")
+    temperature: float = Field(1.0, ge=0, description="of the proposals")
+    max_tokens: int = Field(400, ge=1, description="most tokens of a proposal")
+    num_solutions: int = Field(10, ge=2, description="independent solutions of a proposal (paper: 10)")
+    min_agreeing: int = Field(3, ge=2, description="solutions with the majority's answer, at least (paper: 3)")
+    min_share: float = Field(
+        0.5, gt=0, le=1, description="share of the finished solutions that agree with it, at least (paper: half)"
+    )
+    solution_temperature: float = Field(1.0, gt=0, description="of the solutions")
+    max_solution_tokens: int = Field(2048, ge=1, description="most tokens of a solution")
+
+
 class ExtraSearch(Settings):
     """Another try at the problems that a round has not solved yet."""
 

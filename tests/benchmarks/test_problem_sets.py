@@ -14,14 +14,14 @@ from rstar_math import steps
 from rstar_math.benchmarks import hub, problem_sets
 from rstar_math.benchmarks.problems import ProblemSet, load_problems
 from rstar_math.cli.app import app
-from rstar_math.config import ProblemSource
+from rstar_math.config import ProblemSource, SynthesisSettings
 from rstar_math.engines.base import Generation
 from rstar_math.errors import DataError
 from rstar_math.evolve import load_run_problems
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.store.recipes import load_recipe
-from rstar_math.synthesis import SynthesisSettings, make_problems, proposal_prompt
+from rstar_math.synthesis import make_problems, proposal_prompt
 from rstar_math.types import Completion, Problem, SamplingParams
 from rstar_math.workbench import Workbench
 

@@ -81,10 +81,10 @@ def make(
     from rstar_math.benchmarks.problem_sets import problem_row
     from rstar_math.benchmarks.problems import load_problems
     from rstar_math.cli.settings import changed
-    from rstar_math.config import ProblemSource, RuntimeSettings
+    from rstar_math.config import ProblemSource, RuntimeSettings, SynthesisSettings
     from rstar_math.models import find_model
     from rstar_math.store.files import write_text
-    from rstar_math.synthesis import MadeProblems, SynthesisSettings, make_problems
+    from rstar_math.synthesis import MadeProblems, make_problems
     from rstar_math.workbench import open_workbench
 
     chosen = changed(SynthesisSettings(num_problems=num), settings or [])

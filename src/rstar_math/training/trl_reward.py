@@ -214,7 +214,7 @@ def _trainer(
     progress: loop.Progress | None,
 ) -> Any:
     from datasets import Dataset
-    from transformers import TrainerCallback
+    from transformers import PrinterCallback, TrainerCallback
     from trl import RewardConfig, RewardTrainer
 
     pad_token_id = int(tokenizer.pad_token_id)
@@ -269,6 +269,7 @@ def _trainer(
         data_collator=lambda rows: _collate([_Problem(**row) for row in rows], pad_token_id),
         peft_config=trl_launch.adapters(settings.trl.lora, "SEQ_CLS", False, "score"),
     )
+    trainer.remove_callback(PrinterCallback)  # `progress` hears of every step
     trainer.add_callback(HeldOut())
     return trainer
 

@@ -111,6 +111,7 @@ def _trainer(
     new_tokens: bool,
     progress: loop.Progress | None,
 ) -> Any:
+    from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
     class Trainer(_Measured, SFTTrainer):
@@ -122,13 +123,17 @@ def _trainer(
 
     arguments = trl_launch.training_arguments(settings, len(dataset), seed, checkpoints)
     arguments |= {"max_length": settings.max_length, "packing": settings.trl.packing}
-    return Trainer(
+    if not settings.trl.packing:  # nothing is left to prepare
+        arguments["dataset_kwargs"] = {"skip_prepare_dataset": True}
+    trainer = Trainer(
         model=model,
         args=SFTConfig(**arguments, pad_to_multiple_of=loop.WIDTH_STEP, shuffle_dataset=False),
         train_dataset=dataset,
         processing_class=tokenizer,
         peft_config=trl_launch.adapters(settings.trl.lora, "CAUSAL_LM", new_tokens, "lm_head"),
     )
+    trainer.remove_callback(PrinterCallback)  # `progress` hears of every step
+    return trainer
 
 
 class _Measured:

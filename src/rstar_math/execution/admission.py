@@ -1,30 +1,37 @@
-"""Which process a program may run in, judged by its text alone."""
+"""Which zygote a program needs, judged by its text alone."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 PROFILES = ("light", "numpy", "sympy", "all")
 """Zygotes by what they have loaded, each more than the one before."""
 
-_WORD = re.compile(r"\w+")
-_NUMPY = frozenset({"numpy", "mpmath"})
-_OTHER = re.compile(r"^[ \t]*(?:import|from)[ \t]+(.+)", re.MULTILINE)
+_MAX_KNOWN = 50_000
+_known: dict[str, int] = {}
 
 
-def profile_of(steps: Sequence[str]) -> str:
-    """Which zygote a program needs."""
-    return max((_profile_of_step(code) for code in steps), key=PROFILES.index, default="light")
+def profile_of(steps: Sequence[str], packages: Sequence[str] = ()) -> str:
+    """Which zygote a program needs; `packages`: names beyond numpy, mpmath, sympy and scipy that only "all" has.
+
+    A name anywhere in the text counts, so this can only err towards the zygote that has more loaded.
+    """
+    highest = 0
+    for code in steps:
+        number = _known.get(code)
+        if number is None:
+            number = _profile_number(code, packages)
+            if len(_known) >= _MAX_KNOWN:
+                _known.clear()
+            _known[code] = number
+        if number > highest:
+            highest = number
+    return PROFILES[highest]
 
 
-@lru_cache(maxsize=8192)
-def _profile_of_step(code: str) -> str:
-    # words, not imports: this can only err towards the zygote that has more loaded
-    words = set(_WORD.findall(code))
-    if "scipy" in words:
-        return "all"
-    if "sympy" in words:
-        return "sympy"
-    return "numpy" if words & _NUMPY else "light"
+def _profile_number(code: str, packages: Sequence[str]) -> int:
+    if "scipy" in code or any(name in code for name in packages):
+        return 3
+    if "sympy" in code:
+        return 2
+    return 1 if "numpy" in code or "mpmath" in code else 0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import decimal
 import json.encoder
 import mmap
 import os
@@ -27,13 +26,12 @@ globals()["__builtins__"] = dict(vars(builtins))
 _quoted = json.encoder.encode_basestring_ascii
 _exit = os._exit
 
-HEADER = struct.Struct("<QdQd")
-"""Start of the shared buffer: bytes in it so far; CPU clock at the start of the running step; its index or number;
-monotonic clock at its start."""
+HEADER = struct.Struct("<QdQdQ")
+"""Start of the shared buffer: bytes in it so far; CPU clock at the start of the running step; its index, in a warm
+worker its number, there 0 where none runs; monotonic clock at its start; in a warm worker, how many programs ran before
+it since the seal was last found intact."""
 
 HEADER_BYTES = 64
-UNVERIFIED_AT = 40
-"""Where a warm worker says, in the header, how many programs ran in it since its seal was last found intact."""
 
 MAX_ERROR_CHARS = 2000
 MAX_RECORD_CHARS = 4096
@@ -73,9 +71,13 @@ class OutputBuffer:
 
     def begin(self, number: int, at: int) -> None:
         """Starts step `number`, whose output begins at byte `at`."""
+        self.begin_at(at)
+        HEADER.pack_into(self._shared, 0, at, time.process_time(), number, time.monotonic(), 0)
+
+    def begin_at(self, at: int) -> None:
+        """What is written from now on begins at byte `at`, and may be as long as one step's output."""
         self._start = self._end = at
         self._limit = at + self._step_bytes
-        HEADER.pack_into(self._shared, 0, at, time.process_time(), number, time.monotonic())
 
     def write(self, text: str) -> int:
         """Appends `text`; where it does not fit, the step ends."""
@@ -166,14 +168,6 @@ def seed_random() -> None:
         sys.modules["numpy.random"].seed(SEED)
     if "sympy.core.random" in sys.modules:
         sys.modules["sympy.core.random"].rng.seed(SEED)
-
-
-def reset_contexts() -> None:
-    """Default precision of decimal and mpmath."""
-    decimal.setcontext(decimal.Context(prec=28, rounding=decimal.ROUND_HALF_EVEN))
-    mpmath = sys.modules.get("mpmath")
-    if mpmath is not None and mpmath.mp.prec != 53:
-        mpmath.mp.prec = 53
 
 
 Records = list[tuple[str, str | None]]

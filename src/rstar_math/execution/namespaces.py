@@ -12,6 +12,7 @@ import collections
 import datetime
 import decimal
 import fractions
+import operator
 import re
 import sys
 import types
@@ -35,6 +36,21 @@ _SHARED: set[type] = {
 
 _IMMUTABLE_LIBRARY_ROOTS: list[type] = []
 _NOT_SHARED_MODULES = ("sympy.combinatorics", "sympy.stats", "sympy.vector", "sympy.physics")
+
+
+_FLAT_DICTS = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict)
+
+
+class Plan:
+    """Which names of a namespace must be copied, and how; all others are shared."""
+
+    __slots__ = ("deep", "flat", "functions")
+
+    def __init__(self) -> None:
+        self.flat: list[str] = []
+        """By their own `copy`: what they hold cannot change."""
+        self.functions: list[str] = []
+        self.deep: list[str] = []
 
 
 class Copier:
@@ -70,38 +86,69 @@ class Copier:
         if sympy is not None:
             self._copiers[sympy.Matrix] = self._plain_copy
         self._elements = 0
+        self._aliased = False
 
-    def plan(self, namespace: dict[str, Any]) -> list[str] | None:
-        """The names whose values must be copied, all others being shareable; None where there is no copy."""
-        values = namespace.values()
-        ids = [*map(id, values)]
-        if frozenset(ids) <= self._library_objects:
-            return []
-        names = [name for name, number in zip(namespace, ids, strict=True) if number not in self._library_objects]
-        to_copy = []
+    def plan(self, namespace: dict[str, Any]) -> Plan | None:
+        """How to copy `namespace`; None where there is no copy. It holds as long as nothing in it changes."""
+        shared = self._shared
+        if len(namespace) > 100:  # after `from sympy import *`, say
+            library = self._library_objects
+            ids = [*map(id, namespace.values())]
+            names = [name for name, number in zip(namespace, ids, strict=True) if number not in library]
+        else:
+            names = [name for name, value in namespace.items() if type(value) not in shared]
+        plan = Plan()
         self._elements = 0
+        self._aliased = False
         memo: dict[int, Any] = {}
         trial: dict[str, Any] = {}
         try:
             for name in names:
                 value = namespace[name]
-                if type(value) in self._shared:
+                if type(value) in shared:
                     continue
-                if self._copy(value, memo, namespace, trial) is not value:
-                    to_copy.append(name)
+                copied = self._copy(value, memo, namespace, trial)
+                if copied is value:
+                    continue
+                if type(value) is types.FunctionType:
+                    plan.functions.append(name)
+                elif self._is_flat(value, copied):
+                    plan.flat.append(name)
+                else:
+                    plan.deep.append(name)
         except (NotCopyableError, RecursionError):
             return None
-        return to_copy
+        if self._aliased:
+            # two ways lead to one object, and must do so in the copy
+            plan.deep += plan.flat + plan.functions
+            plan.flat, plan.functions = [], []
+        return plan
 
-    def copy(self, namespace: dict[str, Any], plan: list[str]) -> dict[str, Any]:
+    def copy(self, namespace: dict[str, Any], plan: Plan) -> dict[str, Any]:
         """A copy of `namespace`, for which `plan` was made."""
         new = dict(namespace)
-        if plan:
+        for name in plan.flat:
+            new[name] = namespace[name].copy()
+        for name in plan.functions:
+            old = namespace[name]
+            new[name] = types.FunctionType(old.__code__, new, old.__name__, old.__defaults__)
+        if plan.deep:
             memo: dict[int, Any] = {}
             self._elements = 0
-            for name in plan:
+            for name in plan.deep:
                 new[name] = self._copy(namespace[name], memo, namespace, new)
         return new
+
+    def _is_flat(self, value: Any, copied: Any) -> bool:
+        """Whether only `value` itself must be copied, and what it holds may be shared."""
+        kind = type(value)
+        if kind is list:
+            return all(map(operator.is_, value, copied))
+        if kind in _FLAT_DICTS:
+            return all(map(operator.is_, value.values(), copied.values()))
+        if kind is self._ndarray:
+            return bool(value.flags.c_contiguous)
+        return kind in (set, collections.deque, bytearray)
 
     def _copy(self, value: Any, memo: dict[int, Any], old: dict[str, Any], new: dict[str, Any]) -> Any:
         kind = type(value)
@@ -109,6 +156,7 @@ class Copier:
             return value
         known = memo.get(id(value))
         if known is not None:
+            self._aliased = True
             return known
         copier = self._copiers.get(kind)
         if copier is None:
@@ -204,8 +252,12 @@ class Copier:
         return value.copy()
 
     def _array(self, value: Any, memo: dict[int, Any], new: dict[str, Any]) -> Any:
-        # an array that views another one would no longer do so
-        if value.base is not None or value.dtype.hasobject or not value.flags.owndata or not value.flags.writeable:
+        base = value.base
+        # a view of another array that can be reached must go on viewing it; numpy's functions also return views of
+        # arrays that nothing else holds (here: the view, the variable, the argument), which then do as well as owners
+        if base is not None and (type(base) is not self._ndarray or sys.getrefcount(base) > 3):
+            raise NotCopyableError
+        if value.dtype.hasobject or not value.flags.writeable:
             raise NotCopyableError
         self._count(value.size)
         return value.copy(order="K")

@@ -87,13 +87,9 @@ class Child:
         self.channel: socket.socket
         self.closed = False
 
-    def header(self) -> tuple[int, float, int, float]:
-        """What the child wrote at the start of its buffer: (bytes, CPU clock, index, monotonic clock) of its step."""
+    def header(self) -> tuple[int, float, int, float, int]:
+        """What the child wrote at the start of its buffer (`harness.HEADER`)."""
         return HEADER.unpack(os.pread(self.buffer_fd, HEADER.size, 0))
-
-    def read_header(self, start: int, num_bytes: int) -> bytes:
-        """Bytes of the header itself."""
-        return os.pread(self.buffer_fd, num_bytes, start)
 
     def read_buffer(self, start: int, num_bytes: int) -> bytes:
         """Bytes of what it printed or recorded."""
@@ -406,7 +402,7 @@ async def _ready(loop: asyncio.AbstractEventLoop, zygote: Zygote, settings: Exec
 def _config(profile: str, settings: ExecutionSettings, disabled: Sequence[str]) -> dict[str, Any]:
     folders = [_package_folder(name) for name in settings.packages]
     standard = sysconfig.get_path("stdlib")
-    extra = [name for name in settings.packages if name not in ("numpy", "mpmath", "sympy", "scipy")]
+    extra = extra_packages(settings)
     return {
         "profile": profile,
         "parent": os.getpid(),
@@ -418,6 +414,11 @@ def _config(profile: str, settings: ExecutionSettings, disabled: Sequence[str]) 
         # what the buffers take comes on top of what programs may use
         "memory_bytes": (settings.memory_mb << 20) + 8 * settings.output_bytes + (64 << 20),
     }
+
+
+def extra_packages(settings: ExecutionSettings) -> list[str]:
+    """Packages beyond those that zygotes know; they are loaded in the zygote "all"."""
+    return [name for name in settings.packages if name not in ("numpy", "mpmath", "sympy", "scipy")]
 
 
 def _package_folder(name: str) -> str:

@@ -70,6 +70,7 @@ _STORE_NAMES = frozenset({dis.opmap["STORE_NAME"], dis.opmap["STORE_GLOBAL"]})
 _IMPORT_STAR = dis.opmap.get("IMPORT_STAR", -1)  # until 3.11
 _INTRINSIC, _INTRINSIC_IMPORT_STAR = dis.opmap.get("CALL_INTRINSIC_1", -1), 2  # since 3.12
 _LOAD_GLOBALS = frozenset({_LOAD_NAME, _LOAD_GLOBAL})
+_LOOKED_AT = _LOAD_ATTRIBUTE | {_EXTENDED, _IMPORT_NAME, _IMPORT_FROM}
 _ATTRIBUTE_SHIFT = 1 if sys.version_info >= (3, 12) else 0
 _GLOBAL_SHIFT = 1  # since 3.11
 
@@ -80,7 +81,7 @@ SAFE_BUILTINS = frozenset(
         *("abs", "all", "any", "ascii", "bin", "bool", "bytearray", "bytes", "callable", "chr", "complex", "dict"),
         *("divmod", "enumerate", "filter", "float", "format", "frozenset", "hash", "hex", "int", "isinstance", "iter"),
         *("issubclass", "len", "list", "map", "max", "min", "next", "oct", "ord", "pow", "print", "range", "repr"),
-        *("reversed", "round", "set", "slice", "sorted", "str", "sum", "tuple", "zip"),
+        *("object", "reversed", "round", "set", "slice", "sorted", "str", "sum", "tuple", "zip"),
         *("Ellipsis", "False", "None", "NotImplemented", "True", "__debug__"),
         *(n for n, v in vars(builtins).items() if isinstance(v, type) and issubclass(v, BaseException)),
     }
@@ -98,7 +99,20 @@ _NUMPY = frozenset(
         *("ceil", "clip", "column_stack", "concatenate", "conj", "convolve", "copy", "corrcoef", "cos", "cosh"),
         *("count_nonzero", "cov", "cross", "cumprod", "cumsum", "deg2rad", "degrees", "delete", "det", "diag"),
         *("diagonal", "diff", "digitize", "divide", "divmod", "dot", "e", "eig", "eigvals", "einsum", "empty"),
-        *("equal", "euler_gamma", "exp", "exp2", "expand_dims", "expm1", "extract", "eye", "fabs", "flip", "fliplr"),
+        *(
+            "equal",
+            "euler_gamma",
+            "exp",
+            "exp2",
+            "expand_dims",
+            "expm1",
+            "extract",
+            "eye",
+            "fabs",
+            "flatnonzero",
+            "flip",
+            "fliplr",
+        ),
         *("flipud", "float64", "float32", "floor", "floor_divide", "fmod", "full", "gcd", "geomspace", "gradient"),
         *("greater", "greater_equal", "histogram", "hstack", "hypot", "identity", "imag", "in1d", "indices", "inf"),
         *("inner", "insert", "int32", "int64", "interp", "intersect1d", "inv", "isclose", "isfinite", "isin", "isinf"),
@@ -330,31 +344,42 @@ def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | Non
       expression: for text that a library evaluates: the names it may use; all others are then refused.
     """
     for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
+        kind = type(constant)
+        if kind is str:
+            # str.format reaches attributes by text
+            if "__" in constant and constant not in _DUNDERS and constant != "__main__":
+                return "text with a double underscore"
+        elif kind is types.CodeType:
             reason = refusal(constant, lists, expression)
             if reason is not None:
                 return reason
-        elif isinstance(constant, str) and "__" in constant and constant not in _DUNDERS and constant != "__main__":
-            return "text with a double underscore"  # str.format reaches attributes by text
-    names = code.co_names
     bytecode = code.co_code
     operations = frozenset(bytecode[::2])
     if not operations <= _ADMITTED:
-        unknown = min(operations - _ADMITTED)
-        return f"instruction {dis.opname[unknown]}"
+        return f"instruction {dis.opname[min(operations - _ADMITTED)]}"
+    names = code.co_names
+    for name in (*names, *code.co_varnames, *code.co_cellvars):
+        if name[:2] == "__" and name not in _DUNDERS:
+            return f"name {name}"
+    if not (operations & _LOOKED_AT or expression is not None or not _UNSAFE_BUILTINS.isdisjoint(names)):
+        return None
+    looked_at = _LOOKED_AT if expression is None and _UNSAFE_BUILTINS.isdisjoint(names) else _LOOKED_AT | _LOAD_GLOBALS
     extended = 0
     module = ""
     attributes = lists.attributes
-    for position in range(0, len(bytecode), 2):
-        operation = bytecode[position]
-        argument = bytecode[position + 1] | extended
+    arguments = iter(bytecode)
+    for operation, argument in zip(arguments, arguments, strict=True):
+        if operation not in looked_at:
+            extended = 0
+            continue
+        argument |= extended
         extended = 0
-        if operation == _EXTENDED:
-            extended = argument << 8
-        elif operation in _LOAD_ATTRIBUTE:
+        if operation in _LOAD_ATTRIBUTE:
             name = names[argument >> _ATTRIBUTE_SHIFT]
             if name not in attributes:
                 return f"attribute {name}"
+        elif operation == _EXTENDED:
+            extended = argument << 8
         elif operation in _LOAD_GLOBALS:
             name = names[argument >> _GLOBAL_SHIFT if operation == _LOAD_GLOBAL else argument]
             if name in _UNSAFE_BUILTINS and name not in _DUNDERS:
@@ -369,9 +394,6 @@ def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | Non
             name = names[argument]
             if name not in lists.modules.get(module, ()) and name not in module.split(".")[1:]:
                 return f"{name} of {module}"
-    for name in (*names, *code.co_varnames, *code.co_cellvars):
-        if name[:2] == "__" and name not in _DUNDERS:
-            return f"name {name}"
     return None
 
 
@@ -406,8 +428,9 @@ class Uses:
                 self._add(constant)
 
 
-def stray_name(uses: list[Uses], lists: Lists) -> str | None:
-    """A name that a program, step by step, would find otherwise outside a warm worker; None where there is none."""
+def stray_name(steps: list[types.CodeType], lists: Lists) -> str | None:
+    """A name that a program of these steps would find otherwise outside a warm worker; None where there is none."""
+    uses = [Uses(code) for code in steps]
     stars = set().union(*(step.stars for step in uses))
     if not stars:
         return None

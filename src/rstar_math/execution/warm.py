@@ -6,23 +6,27 @@ import json
 import math
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from rstar_math.execution.harness import UNVERIFIED_AT
 from rstar_math.execution.processes import Child, Zygote
+from rstar_math.execution.requests import Request
 from rstar_math.types import Execution, ExecutionStatus
 
 if TYPE_CHECKING:
-    from rstar_math.execution.sandbox import Request, SandboxExecutor
+    from rstar_math.execution.sandbox import SandboxExecutor
 
 QUEUE_DEPTH = 64
 """Programs that wait inside one worker."""
 
 MAX_FRAME_BYTES = 1 << 28
+FIRST_WORD_S = 60.0
+"""A worker that has not begun after this long is not going to."""
+
 SILENCE_S = 10.0
 """How long a worker may be silent, beyond the wall limit, while programs wait in it."""
 
 _STATUSES = frozenset({"ok", "error", "output_limit"})
+_NOT_DONE = frozenset({"refused", "deferred", "tainted"})
 
 
 class WarmWorker:
@@ -39,6 +43,7 @@ class WarmWorker:
         self._sending = bytearray()
         self._received = bytearray()
         self._heard_at = time.monotonic()
+        self._barren = True
 
     # ---------------------------------------------------------------- to the worker
 
@@ -54,9 +59,14 @@ class WarmWorker:
         if not self._outbox or self.over:
             return
         executor = self.executor
-        forced = executor._admit_everything
-        mode = executor.settings.output
-        message = json.dumps([(number, request.steps, mode, forced) for number, request in self._outbox]).encode()
+        groups: list[tuple[tuple[str, ...], list[tuple[int, str]]]] = []
+        prefix: tuple[str, ...] | None = None
+        for number, request in self._outbox:
+            if request.prefix is not prefix and request.prefix != prefix:
+                prefix = request.prefix
+                groups.append((prefix, []))
+            groups[-1][1].append((number, request.steps[-1]))
+        message = json.dumps([executor.settings.output, executor.admit_everything, groups]).encode()
         self._outbox.clear()
         idle = not self._sending
         self._sending += len(message).to_bytes(4, "big") + message
@@ -109,36 +119,28 @@ class WarmWorker:
                 return
             if self.over:
                 return
-        self.executor._pump_soon()
+        if self.executor.has_waiting:
+            self.executor.pump_soon()
 
-    def _take(self, number: int, kind: str, rest: list[object]) -> None:
+    def _take(self, number: int, kind: str, rest: list[Any]) -> None:
         executor = self.executor
-        if kind != "done":
-            request = self.queue.pop(number)
-            reason = str(rest[0])
-            if kind == "refused":
-                executor._not_admitted(request, reason)
-            elif kind == "deferred":
-                executor._deferred(request, reason)
-            elif kind == "tainted":
-                executor._tainted(request, reason)
-            else:
-                raise ValueError(kind)
+        if kind in _NOT_DONE:
+            executor.run_forked(self.queue.pop(number), kind, str(rest[0]))
             return
-        status, error, seconds, output, replayed_s, kept = rest
+        error, seconds, output, replayed_s, kept = rest
         if not (
-            status in _STATUSES
-            and (isinstance(error, str) if status != "ok" else error is None)
-            and isinstance(seconds, float)
-            and math.isfinite(seconds)
-            and isinstance(replayed_s, float)
-            and isinstance(output, str)
-            and isinstance(kept, bool)
+            kind in _STATUSES
+            and (type(error) is str if kind != "ok" else error is None)
+            and type(seconds) is float
+            and 0.0 <= seconds < math.inf
+            and type(replayed_s) is float
+            and type(output) is str
+            and type(kept) is bool
         ):
             raise ValueError(rest)
-        request = self.queue.pop(number)
-        execution = Execution(status, output, error, max(0.0, seconds))  # type: ignore[arg-type]
-        executor._warm_done(self, request, execution, replayed_s, kept)
+        self._barren = False
+        execution = Execution(cast(ExecutionStatus, kind), output, error, seconds)
+        executor.warm_done(self, self.queue.pop(number), execution, replayed_s, kept)
 
     # ---------------------------------------------------------------- its end
 
@@ -149,10 +151,10 @@ class WarmWorker:
         child = self.child
         limits = self.executor.settings
         if child.pid == 0 or child.has_ended():
-            if now - child.asked_at > 60.0 or child.pid:
+            if now - child.asked_at > FIRST_WORD_S or child.pid:
                 self.lost()
             return
-        _, began_cpu, number, began = child.header()
+        _, began_cpu, number, began, _ = child.header()
         request = self.queue.get(number)
         if request is None or not 0.0 < began <= now:
             if now - self._heard_at > limits.wall_s + SILENCE_S:
@@ -170,20 +172,20 @@ class WarmWorker:
     def _end_at_limit(self, number: int, status: ExecutionStatus, error: str, seconds: float) -> None:
         child = self.child
         request = self.queue.pop(number)
-        length = min(child.header()[0], self.executor.settings.output_bytes)
+        printed, _, _, _, unverified = child.header()
+        length = min(printed, self.executor.settings.output_bytes)
         output = child.read_buffer(0, length).decode("utf-8", "ignore")
-        unverified = int.from_bytes(child.read_header(UNVERIFIED_AT, 8), "little")
         self.close()
         executor = self.executor
         if unverified or status == "wall_limit":
             # a program before it might have brought this about: alone, in a process of its own, it cannot
             request.warm = False
-            executor._again([request])
+            executor.again([request, *self.queue.values()])
         else:
             executor.counts.warm += 1
-            request.executions.append(Execution(status, output, error, seconds))
-            executor._complete(request)
-        executor._again(list(self.queue.values()))
+            executor.again([*self.queue.values()])
+            request.executions.append(Execution(status, output, error, max(0.0, seconds)))
+            executor.complete(request)
         self.queue.clear()
 
     def lost(self) -> None:
@@ -191,18 +193,19 @@ class WarmWorker:
         executor = self.executor
         running = self.child.header()[2] if self.child.pid else 0
         self.close()
+        executor.worker_lost(self._barren)
         if not self.zygote.alive():
-            executor._forker_lost(self.zygote)
+            executor.forker_lost(self.zygote)
         for number, request in self.queue.items():
-            request.lost_warm += 1
-            if number == running or request.lost_warm > 1:
+            request.starts += 1
+            if number == running or request.starts > 1:
                 request.warm = False
                 executor.counts.lost += 1
-        executor._again(list(self.queue.values()))
+        executor.again([*self.queue.values()])
         self.queue.clear()
 
     def close(self) -> None:
         """Kills it."""
         self.over = True
-        self.executor._forget_worker(self)
+        self.executor.forget_worker(self)
         self.child.close()

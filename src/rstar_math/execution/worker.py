@@ -7,12 +7,11 @@ is out of the ordinary is left to a fork of its own.
 
 Messages over a stream, each a length of 4 bytes and JSON:
 
-    to the worker        [[number, [step, ...], mode, forced], ...]      run the last step after the others
-    to the supervisor    [[number, kind, ...], ...]
-                         "done", status, error, seconds, output, replayed_s, kept
-                         "refused", reason      the static check does not admit it; nothing has run
-                         "deferred", reason     admitted, but it needs a process of its own
-                         "tainted", reason      it, or one that ran since the last check, has changed this process
+    to the worker        [mode, forced, [[[prefix step, ...], [[number, step], ...]], ...]]
+    to the supervisor    [[number, status, error, seconds, output, replayed_s, kept], ...]    it has run
+                         [number, "refused", reason]      the static check does not admit it; nothing has run
+                         [number, "deferred", reason]     admitted, but it needs a process of its own
+                         [number, "tainted", reason]      it, or one beside it, has changed this process
 """
 
 from __future__ import annotations
@@ -43,15 +42,18 @@ else:
 globals()["__builtins__"] = dict(vars(builtins))
 
 CHECK_AFTER_S = 0.02
-"""CPU seconds of programs after which the seal is looked at although more programs wait."""
+"""Seconds of programs after which the seal is looked at although more programs wait."""
 
 MAX_COMPILED = 4096
 MAX_STATES = 256
 NOTE_STATE_S = 0.004
 """Prefixes dearer than this are looked at right away for whether their namespace can be copied."""
 
-_DEPTH_OF_RUN = 2
-"""Frames between `Worker.serve` and the program's: `_run` and `_execute`."""
+CLOCK_S = 0.001
+"""Programs that took less than this on the wall clock are not worth reading the CPU clock for."""
+
+_DEPTH_OF_RUN = 3
+"""Frames between `Worker.serve` and the program's: `_run_group`, `_run` and `_execute`."""
 
 _quoted = json.encoder.encode_basestring_ascii
 
@@ -61,7 +63,7 @@ class _Prepared:
 
     def __init__(self) -> None:
         self.lists = staticcheck.Lists()
-        self.seal = integrity.Seal()
+        self.seal = integrity.Seal([*self.lists.modules, "copyreg", "warnings", "io", "codecs"])
         mutable = (list, dict, set, bytearray)
         self.library = [
             value
@@ -84,25 +86,27 @@ def prepare() -> None:
 class _Compiled:
     """A step's code: compiled and admitted, or why not."""
 
-    __slots__ = ("code", "error", "refusal", "uses", "uses_random")
+    __slots__ = ("code", "error", "has_star", "refusal", "uses_random")
 
-    def __init__(self, code: types.CodeType | None, refusal: str | None, error: str | None, uses_random: bool) -> None:
+    def __init__(self, step: str, code: types.CodeType | None, refusal: str | None, error: str | None) -> None:
         self.code = code
-        self.uses: staticcheck.Uses | None = None if code is None else staticcheck.Uses(code)
         self.refusal = refusal
         self.error = error
-        self.uses_random = uses_random
+        self.uses_random = "rand" in step or "shuffle" in step or "sample" in step
+        self.has_star = "import" in step and "*" in step
 
 
 class _State:
-    """The namespace that a prefix left, and how to copy it."""
+    """The namespace that some steps left, and how to copy it."""
 
-    __slots__ = ("namespace", "plan", "planned", "random")
+    __slots__ = ("has_star", "namespace", "plan", "planned", "random", "uses_random")
 
-    def __init__(self, namespace: dict[str, Any], random: Any) -> None:
+    def __init__(self, namespace: dict[str, Any], random: dict[str, Any], uses_random: bool, has_star: bool) -> None:
         self.namespace = namespace
         self.random = random
-        self.plan: list[str] | None = None
+        self.uses_random = uses_random
+        self.has_star = has_star
+        self.plan: namespaces.Plan | None = None
         self.planned = False
 
 
@@ -123,11 +127,13 @@ class Worker:
         # kept alive, so that their ids are never those of other objects
         self._library = [*_prepared.library, self._builtins]
         self._copier = namespaces.Copier(frozenset(map(id, self._library)))
-        self._compiled: OrderedDict[tuple[str, str], _Compiled] = OrderedDict()
+        self._compiled: OrderedDict[str, _Compiled] = OrderedDict()
         self._states: OrderedDict[tuple[str, ...], _State] = OrderedDict()
         self._results: list[str] = []
         self._unverified: list[int] = []
         self._verified_at = 0.0
+        self._cpu = 0.0
+        """The process's CPU clock when it was last read."""
         self._received = bytearray()
         self._generators = _random_generators()
 
@@ -142,18 +148,17 @@ class Worker:
         self._guard_sympy()
         self._guard.install()
         self._seal.start()
-        self._verified_at = time.process_time()
+        self._verify()
         poll = select.poll()
         poll.register(self._channel, select.POLLIN)
         while True:
-            if not self._results or poll.poll(0):
-                self._receive()
+            self._receive()
             while (frame := self._next_frame()) is not None:
-                for number, steps, mode, forced in json.loads(frame):
-                    self._run(number, tuple(steps), mode, forced)
-                    if time.process_time() - self._verified_at > CHECK_AFTER_S:
-                        self._verify()
-            if not poll.poll(0):
+                mode, forced, groups = json.loads(frame)  # the same mode every time
+                for prefix, programs in groups:
+                    self._run_group(tuple(prefix), programs, mode, forced)
+                if self._results and (self._received or poll.poll(0)):
+                    continue  # more waits: the seal is looked at once for all, or when it is time to
                 self._verify()
 
     def _receive(self) -> None:
@@ -180,9 +185,9 @@ class Worker:
             self._send([f'[{number},"tainted",{reason}]' for number in self._unverified])
             os._exit(0)
         self._unverified.clear()
-        self._verified_at = time.process_time()
-        at = harness.UNVERIFIED_AT
-        self._shared[at : at + 8] = bytes(8)
+        self._verified_at = time.perf_counter()
+        self._cpu = time.process_time()
+        harness.HEADER.pack_into(self._shared, 0, 0, 0.0, 0, 0.0, 0)  # no program runs
         if self._results:
             self._send(self._results)
             self._results.clear()
@@ -193,55 +198,82 @@ class Worker:
         message = f"[{','.join(results)}]".encode()
         self._channel.sendall(len(message).to_bytes(4, "big") + message)
 
-    # ---------------------------------------------------------------- one program
+    # ---------------------------------------------------------------- programs
 
-    def _run(self, number: int, steps: tuple[str, ...], mode: str, forced: bool) -> None:
-        compiled = [self._compile(step, mode) for step in steps]
-        for step in compiled:
-            if step.refusal is not None and not (forced and step.code is not None):
-                self._results.append(f'[{number},"refused",{_quoted(step.refusal)}]')
-                return
-        stray = staticcheck.stray_name([step.uses for step in compiled if step.uses is not None], self._lists)
-        if stray is not None and not forced:
-            self._results.append(f'[{number},"refused",{_quoted(f"name {stray}")}]')
+    def _run_group(self, prefix: tuple[str, ...], programs: list[tuple[int, str]], mode: str, forced: bool) -> None:
+        """Runs the candidates after one prefix."""
+        for number, step in programs:
+            self._run(number, prefix, step, mode, forced)
+            if time.perf_counter() - self._verified_at > CHECK_AFTER_S:
+                self._verify()
+
+    def _run(self, number: int, prefix: tuple[str, ...], step: str, mode: str, forced: bool) -> None:
+        last = self._compile(step, mode)
+        state = self._states.get(prefix) if prefix else None
+        if state is not None and not state.planned:
+            state.plan, state.planned = self._copier.plan(state.namespace), True
+        if state is None or state.plan is None:
+            state = None
+            before = [self._compile(earlier, mode) for earlier in prefix]
+            has_star = last.has_star or any(earlier.has_star for earlier in before)
+            uses_random = last.uses_random or any(earlier.uses_random for earlier in before)
+        else:
+            before = []
+            has_star = last.has_star or state.has_star
+            uses_random = last.uses_random or state.uses_random
+        refusal = next((earlier.refusal for earlier in before if earlier.refusal is not None), last.refusal)
+        if refusal is None and has_star:
+            every = [*(self._compile(earlier, mode) for earlier in prefix), last]
+            refusal = staticcheck.stray_name([step.code for step in every if step.code is not None], self._lists)
+        if refusal is not None and not (forced and last.code is not None):
+            self._results.append(f'[{number},"refused",{_quoted(refusal)}]')
             return
-        last = compiled[-1]
         if last.code is None:
-            self._results.append(f'[{number},"done","error",{_quoted(last.error or "")},0.0,"",0.0,false]')
+            self._results.append(f'[{number},"error",{_quoted(last.error or "")},0.0,"",0.0,false]')
             return
         self._unverified.append(number)
-        at = harness.UNVERIFIED_AT
-        self._shared[at : at + 8] = (len(self._unverified) - 1).to_bytes(8, "little")
-        started = time.process_time()
-        uses_random = any(step.uses_random for step in compiled)
-        namespace = self._namespace(number, steps[:-1], compiled[:-1], uses_random)
-        began = time.process_time()
+        started = time.perf_counter()
+        if state is not None:
+            self._states.move_to_end(prefix)
+            namespace: dict[str, Any] | None = self._copier.copy(state.namespace, cast(namespaces.Plan, state.plan))
+            self._restore_random(state.random, uses_random)
+        else:
+            namespace = self._replayed(number, prefix, before, uses_random)
         if namespace is None:
             self._results.append(f'[{number},"deferred",{_quoted(self._guard.reason or "the prefix failed")}]')
-            self._idle()
             return
-        self._output.begin(number, 0)
-        self._printed_too_much = False
+        began = time.perf_counter()
+        self._begin(number)
         status, error, reason = self._execute(last.code, namespace)
-        seconds = time.process_time() - began
-        replayed_s = began - started
+        ended = time.perf_counter()
         if reason is not None:
             self._results.append(f'[{number},"deferred",{_quoted(reason)}]')
-            self._idle()
             return
+        seconds, replayed_s = ended - began, began - started
+        if ended - started > CLOCK_S:
+            seconds, replayed_s = self._cpu_share(seconds, replayed_s)
         kept = False
         if status == "ok":
-            kept = self._keep(steps, namespace, uses_random, note=replayed_s + seconds > NOTE_STATE_S)
-        output = _quoted(self._output.printed())
-        text = "null" if error is None else _quoted(error)
+            kept = self._keep((*prefix, step), namespace, uses_random, has_star, replayed_s + seconds > NOTE_STATE_S)
+        error_text = "null" if error is None else _quoted(error)
         self._results.append(
-            f'[{number},"done","{status}",{text},{seconds!r},{output},{replayed_s!r},{"true" if kept else "false"}]'
+            f'[{number},"{status}",{error_text},{seconds!r},{_quoted(self._output.printed())},{replayed_s!r},'
+            f"{'true' if kept else 'false'}]"
         )
-        self._idle()
 
-    def _idle(self) -> None:
-        """Tells the supervisor that no program runs."""
-        harness.HEADER.pack_into(self._shared, 0, 0, 0.0, 0, 0.0)
+    def _begin(self, number: int) -> None:
+        """Tells the supervisor which program runs from now on."""
+        self._printed_too_much = False
+        self._output.begin_at(0)
+        before = len(self._unverified) - 1
+        harness.HEADER.pack_into(self._shared, 0, 0, self._cpu, number, time.monotonic(), before)
+
+    def _cpu_share(self, seconds: float, replayed_s: float) -> tuple[float, float]:
+        """CPU seconds of a program and of the replay before it, from their share of the wall clock."""
+        now = time.process_time()
+        share = min(1.0, (now - self._cpu) / (seconds + replayed_s))
+        self._cpu = now
+        return seconds * share, replayed_s * share
 
     def _execute(self, code: types.CodeType, namespace: dict[str, Any]) -> tuple[str, str | None, str | None]:
         """Runs `code`; returns (status, error, why a fork of its own must decide)."""
@@ -260,7 +292,6 @@ class Worker:
                 status, error = "error", harness.describe(raised)
         finally:
             guard.disarm()
-        harness.reset_contexts()
         if self._printed_too_much:
             status, error = "output_limit", "OutputLimit: the step printed more than its limit"
         return status, error, guard.reason
@@ -270,22 +301,20 @@ class Worker:
         raise harness.OutputLimit
 
     def _compile(self, step: str, mode: str) -> _Compiled:
-        known = self._compiled.get((step, mode))
+        known = self._compiled.get(step)
         if known is not None:
-            self._compiled.move_to_end((step, mode))
             return known
-        uses_random = "rand" in step or "shuffle" in step or "sample" in step
         try:
             code = harness.compile_step(step, mode)
         except (SyntaxError, ValueError) as error:
-            entry = _Compiled(None, None, harness.describe(error), uses_random)
+            entry = _Compiled(step, None, None, harness.describe(error))
         except (MemoryError, RecursionError) as error:
-            entry = _Compiled(None, f"not compiled: {type(error).__name__}", None, uses_random)
+            entry = _Compiled(step, None, f"not compiled: {type(error).__name__}", None)
         else:
-            entry = _Compiled(code, staticcheck.refusal(code, self._lists), None, uses_random)
-        self._compiled[(step, mode)] = entry
+            entry = _Compiled(step, code, staticcheck.refusal(code, self._lists), None)
+        self._compiled[step] = entry
         if len(self._compiled) > MAX_COMPILED:
-            self._compiled.popitem(last=False)
+            self._compiled.popitem(last=False)  # the oldest: steps are asked for while their tree grows
         return entry
 
     # ---------------------------------------------------------------- namespaces
@@ -300,46 +329,49 @@ class Worker:
             "__builtins__": self._builtins,
         }
 
-    def _namespace(
+    def _replayed(
         self, number: int, prefix: tuple[str, ...], compiled: list[_Compiled], uses_random: bool
     ) -> dict[str, Any] | None:
-        """A namespace as `prefix` leaves it: a copy of one that is there, or by running the prefix."""
-        for length in range(len(prefix), 0, -1):
+        """A namespace as `prefix` leaves it, by running it on top of the longest part of it that is kept."""
+        namespace = self._fresh_namespace()
+        done = 0
+        for length in range(len(prefix) - 1, 0, -1):
             state = self._states.get(prefix[:length])
             if state is None:
                 continue
             if not state.planned:
                 state.plan, state.planned = self._copier.plan(state.namespace), True
-            if state.plan is None:
-                continue
-            self._states.move_to_end(prefix[:length])
-            namespace = self._copier.copy(state.namespace, state.plan)
-            self._restore_random(state.random, uses_random)
-            done = length
-            break
+            if state.plan is not None:
+                self._states.move_to_end(prefix[:length])
+                namespace = self._copier.copy(state.namespace, state.plan)
+                self._restore_random(state.random, uses_random)
+                done = length
+                break
         else:
-            namespace, done = self._fresh_namespace(), 0
             self._restore_random({}, uses_random)
         for i in range(done, len(prefix)):
             code = compiled[i].code
-            assert code is not None
-            self._output.begin(number, 0)
+            if code is None:
+                return None
+            self._begin(number)
             status, _, reason = self._execute(code, namespace)
             if status != "ok" or reason is not None:
                 return None
         return namespace
 
-    def _keep(self, steps: tuple[str, ...], namespace: dict[str, Any], uses_random: bool, note: bool) -> bool:
-        """Keeps what `steps` left, for the steps that come after; returns whether it is certain to be of use."""
-        state = _State(namespace, self._random_states(uses_random))
-        if note:
+    def _keep(
+        self, steps: tuple[str, ...], namespace: dict[str, Any], uses_random: bool, has_star: bool, dear: bool
+    ) -> bool:
+        """Keeps what `steps` left, for the steps that come after; returns whether that is certain to be of use."""
+        state = _State(namespace, self._random_states(uses_random), uses_random, has_star)
+        if dear:
             state.plan, state.planned = self._copier.plan(namespace), True
             if state.plan is None:
                 return False
         self._states[steps] = state
         if len(self._states) > MAX_STATES:
             self._states.popitem(last=False)
-        return note
+        return dear
 
     def _random_states(self, uses_random: bool) -> dict[str, Any]:
         """The state of every random generator that the program may have used."""

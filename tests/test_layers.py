@@ -15,7 +15,7 @@ import rstar_math
 
 LAYERS: dict[int, tuple[str, ...]] = {
     0: ("types", "errors"),
-    1: ("tree", "steps", "selection", "answering", "metrics", "config"),
+    1: ("tree", "steps", "selection", "scored_texts", "answering", "metrics", "config"),
     2: ("policy", "engines.base", "execution.base", "grading.base"),
     3: ("search",),
     4: (

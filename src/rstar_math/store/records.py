@@ -1,4 +1,4 @@
-"""Trees, trajectories and pairs as files: Parquet parts for trees, Parquet tables for what is selected from them.
+"""Trees and what is selected from them as files: Parquet parts for trees, Parquet tables for the rest.
 
 A `TreeStore` takes trees as they are finished. Each is journalled at once and survives a kill; full parts are written
 as Parquet. Formats carry a version; docs/formats.md shows a real row of each.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rstar_math.errors import DataError
+from rstar_math.scored_texts import ScoredText
 from rstar_math.store.files import read_journal, remove_leftovers, replacing
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Cost, Execution, PreferencePair, Problem, Step, Trajectory
@@ -207,6 +208,21 @@ def read_pairs(path: Path) -> list[PreferencePair]:
         return [PreferencePair(**row) for row in read_table(path)]
     except TypeError as error:
         raise DataError(f"{path} holds no preference pairs ({error})") from error
+
+
+def write_scored_texts(path: Path, rows: Iterable[ScoredText]) -> None:
+    """Writes texts with targets as Parquet, or as JSON Lines where the name ends in .jsonl."""
+    from rstar_math.store.schemas import scored_text_schema
+
+    write_table(path, [asdict(row) for row in rows], scored_text_schema())
+
+
+def read_scored_texts(path: Path) -> list[ScoredText]:
+    """Reads what `write_scored_texts` wrote."""
+    try:
+        return [ScoredText(**row) for row in read_table(path)]
+    except TypeError as error:
+        raise DataError(f"{path} holds no texts with targets ({error})") from error
 
 
 def write_trajectories(path: Path, rows: Iterable[tuple[Problem, Trajectory, str]]) -> None:

@@ -6,6 +6,7 @@ import types
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
+from rstar_math.scored_texts import ScoredText
 from rstar_math.tree import Node
 from rstar_math.types import Cost, Execution, PreferencePair, Problem, Trajectory
 
@@ -68,6 +69,13 @@ def pair_schema() -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema(arrow_fields(PreferencePair))
+
+
+def scored_text_schema() -> pa.Schema:
+    """One row per text with a target."""
+    import pyarrow as pa
+
+    return pa.schema(arrow_fields(ScoredText))
 
 
 def trajectory_schema() -> pa.Schema:

@@ -1,4 +1,7 @@
-"""`ppm.json`, the file beside a reward model's weights: scale, calibration and probe texts. Needs no torch."""
+"""`ppm.json`, the file beside a reward model's weights: kind, scale, calibration and probe texts. Needs no torch.
+
+PPM, PQM and ORM are the same to whoever loads them: a folder with this file, a logit for a text, a score in (-1, 1).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal, cast, get_args
 
 from rstar_math.errors import ModelError
 
@@ -14,6 +18,10 @@ FORMAT = 1
 
 PROBE_TOLERANCE = 1e-3
 """A loaded model whose probe logits (float32) are off by more than this is not the model that was saved."""
+
+
+Kind = Literal["ppm", "pqm", "orm"]
+"""What a reward model was trained to say: which step is better, the Q of a step, whether a solution is right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +56,16 @@ class PPMFile:
       scale: score = tanh(logit / scale).
       probes: checked at every load: a head that fails to load is otherwise random without an error.
       calibration: None before `calibrate`.
-      pair_accuracy: share of held-out pairs ranked right, in [0, 1]; None where none were held out.
+      pair_accuracy: share of held-out pairs ranked right, in [0, 1]; None where none were held out. Preference pairs
+        for a PPM; two texts of one problem with different targets for the others, averaged over problems.
+      kind: what it was trained to say; in files that do not say so: ppm.
     """
 
     scale: float
     probes: tuple[Probe, ...]
     calibration: Calibration | None = None
     pair_accuracy: float | None = None
+    kind: Kind = "ppm"
 
 
 def write_ppm_file(folder: Path, content: PPMFile) -> None:
@@ -85,6 +96,9 @@ def read_ppm_file(folder: Path) -> PPMFile:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None
         raise ModelError(f"{path} has format {found!r}; this version reads format {FORMAT}")
+    kind = content.get("kind", "ppm")
+    if kind not in get_args(Kind):
+        raise ModelError(f"{path} has kind {kind!r}; this version knows {', '.join(get_args(Kind))}")
     try:
         calibration = content["calibration"]
         return PPMFile(
@@ -92,6 +106,7 @@ def read_ppm_file(folder: Path) -> PPMFile:
             probes=tuple(Probe(probe["text"], float(probe["logit"])) for probe in content["probes"]),
             calibration=None if calibration is None else Calibration(**calibration),
             pair_accuracy=content["pair_accuracy"],
+            kind=cast(Kind, kind),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is incomplete or damaged: {error!r}") from error

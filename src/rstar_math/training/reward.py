@@ -246,21 +246,25 @@ def example_logits(
     tokenizer: PreTrainedTokenizerBase,
     examples: Sequence[RewardExample],
     packed: bool | None = None,
+    max_length: int | None = None,
 ) -> np.ndarray:
     """Raw logits `[len(examples), K]` in float32; prefixes are shared where the model allows it (`packed` overrides).
 
+    With `max_length`, examples with a longer text get nan, as they are dropped in training.
+
     Raises:
-      DataError: a text is longer than the model's context.
+      DataError: a text is longer than the model's context, or all are longer than `max_length`.
     """
     context = _context_length(model)
+    limit = context if max_length is None else min(max_length, context)
     if packed is None:
-        packed = takes_packed_rows(model, context)
-    prepared = _prepare(tokenizer, examples, context, packed)
-    if prepared.num_too_long:
-        raise DataError(f"{prepared.num_too_long} texts are longer than the reward model's context of {context} tokens")
+        packed = takes_packed_rows(model, limit)
+    prepared = _prepare(tokenizer, examples, limit, packed)
+    if prepared.num_too_long and (max_length is None or not prepared.units):
+        raise DataError(f"{prepared.num_too_long} texts are longer than the reward model's context of {limit} tokens")
     logits, _, _ = _all_logits(model, prepared.units, packed, pad_token_id_of(tokenizer))
     order = np.concatenate([unit.examples for unit in prepared.units])
-    result = np.empty(logits.shape, np.float64)
+    result = np.full((len(examples), logits.shape[1]), np.nan)
     result[order] = logits.double().cpu().numpy()
     return result
 

@@ -109,7 +109,7 @@ def _train(
             f"no example is left of {len(examples)} to train a reward model on ({num_long} have a text longer than "
             f"max_length = {settings.max_length} tokens)"
         )
-    name = f"{loss.__module__}.{getattr(loss, '__qualname__', '')}"
+    name = f"{loss.__module__}.{getattr(loss, '__qualname__', repr(loss))}"
     checkpoints = trl_launch.checkpoint_folder(policy.parent / "reward", settings, seed, name, len(train))
     trl_launch.prepare_environment(settings)
     device = loop.default_device()

@@ -68,7 +68,7 @@ def test_what_is_written_is_read_again(kind: Format, trees: list[Tree], tmp_path
 def test_rows_have_the_columns_that_others_read(trees: list[Tree]) -> None:
     tree = next(t for t in trees if t.solved)
     trajectory = top_trajectories(tree)[0]
-    pair = next(p for t in trees for p in preference_pairs(t, SelectionSettings()) if p.kind == "answer")
+    pair = next(p for t in trees for p in preference_pairs([t], SelectionSettings()) if p.kind == "answer")
     row = sft_row("rstar", tree.problem.question, trajectory.steps)
     assert list(row) == ["query", "response"]
     assert row["response"].startswith("<code>\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,14 @@ from hypothesis import strategies as st
 from rstar_math import steps
 from rstar_math.config import SearchSettings, SelectionSettings
 from rstar_math.engines.fake import FakePolicy
-from rstar_math.selection import answer_pairs, edit_distance, preference_pairs, step_pairs, top_trajectories
+from rstar_math.selection import (
+    AnswerPairs,
+    answer_pairs,
+    edit_distance,
+    preference_pairs,
+    step_pairs,
+    top_trajectories,
+)
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Execution, PreferencePair, Problem, Step
 from tests.growing import completion_of, grow_fake, grow_script, label_of
@@ -17,9 +26,9 @@ from tests.growing import completion_of, grow_fake, grow_script, label_of
 PAPER = SelectionSettings()
 
 
-def build(shape: dict[str, tuple[int, float]], correct: dict[str, bool | None]) -> Tree:
+def build(shape: dict[str, tuple[int, float]], correct: dict[str, bool | None], seed: int = 5) -> Tree:
     """A tree put together by hand: path -> (N, value sum), and the answers that rollouts ended at with their grade."""
-    tree = Tree.start(Problem("p", "Q?", "7"), "mcts", 5)
+    tree = Tree.start(Problem("p", "Q?", "7"), "mcts", seed)
     nodes: dict[str, Node] = {"": tree.root}
     for path, (visits, total) in shape.items():
         parent, _, name = path.rpartition("/")
@@ -178,7 +187,7 @@ def test_failed_unvisited_and_answer_steps_are_in_no_step_pair() -> None:
     tree = grow_script(script, {"num_rollouts": 20, "num_candidates": 4, "max_consecutive_errors": 1})
     assert any(label_of(t.steps[0].text) == "a!" for t in tree.trajectories())
     assert named(step_pairs(tree, PAPER)) == [("b.", "c.")]
-    assert all("!" not in label_of(p.chosen) + label_of(p.rejected) for p in answer_pairs(tree, PAPER))
+    assert all("!" not in label_of(p.chosen) + label_of(p.rejected) for p in answer_pairs([tree], PAPER))
 
 
 def test_dead_ends_lead_to_no_answer() -> None:
@@ -238,7 +247,7 @@ def test_num_per_side() -> None:
 
 def test_whole_trajectories_by_mean_q() -> None:
     tree = build(SIX, GRADES)
-    pairs = answer_pairs(tree, PAPER)
+    pairs = answer_pairs([tree], PAPER)
     # mean Q: a. 0.875, b. 0.75, c. 0.625; d. -0.625, e. -1, f. -0.75
     assert named(pairs) == [("a.", "e."), ("a.", "f."), ("b.", "e."), ("b.", "f.")]
     assert [(p.chosen_q, p.rejected_q) for p in pairs] == [(0.875, -1), (0.875, -0.75), (0.75, -1), (0.75, -0.75)]
@@ -248,18 +257,89 @@ def test_whole_trajectories_by_mean_q() -> None:
         assert len(steps.parse(pair.chosen)) == len(steps.parse(pair.rejected)) == 2
         assert pair.chosen.endswith("\\boxed{7}.<end_of_answer>")
         assert pair.rejected.endswith("\\boxed{8}.<end_of_answer>")
-    assert preference_pairs(tree, PAPER) == [*step_pairs(tree, PAPER), *pairs]
+    assert preference_pairs([tree], PAPER) == [*step_pairs(tree, PAPER), *pairs]
+
+
+FIRST = {"a.": (2, 1.0), "a./=7": (1, 1.0), "b.": (2, -1.0), "b./=8": (1, -1.0)}  # mean Q: a. 0.75, b. -0.75
+SECOND = {"c.": (1, 1.0), "c./=7": (1, 1.0), "d.": (2, -2.0), "d./=8": (1, -1.0)}  # c. 1, d. -1
+THIRD = {"a.": (1, 1.0), "a./=7": (1, 1.0), "e.": (4, 1.0), "e./=8": (1, 0.0)}  # a. 1, e. 0.125
+
+
+def grades(shape: dict[str, tuple[int, float]]) -> dict[str, bool | None]:
+    return {path: path.endswith("7") for path in shape if "/" in path}
+
+
+def test_whole_trajectories_are_paired_over_all_trees_of_a_problem() -> None:
+    trees = [build(shape, grades(shape), seed) for seed, shape in enumerate((FIRST, SECOND))]
+    pairs = answer_pairs(trees, PAPER)
+    assert named(pairs) == [("c.", "d."), ("c.", "b."), ("a.", "d."), ("a.", "b.")]
+    assert [(p.tree, p.rejected_tree) for p in pairs] == [
+        ("p@1", None),
+        ("p@1", "p@0"),
+        ("p@0", "p@1"),
+        ("p@0", None),
+    ]
+    assert {(p.weight, p.num_chosen, p.num_rejected) for p in pairs} == {(0.25, 2, 2)}
+    # the pairs of single trees would be twice one by one
+    assert [len(answer_pairs([tree], PAPER)) for tree in trees] == [1, 1]
+    steps_of_both = [*step_pairs(trees[0], PAPER), *step_pairs(trees[1], PAPER)]
+    assert preference_pairs(trees, PAPER) == [*steps_of_both, *pairs]
+
+
+def test_a_solution_that_two_trees_found_is_one_side() -> None:
+    trees = [build(shape, grades(shape), seed) for seed, shape in enumerate((FIRST, SECOND, THIRD))]
+    pairs = answer_pairs(trees, PAPER)
+    # a. of the third tree (mean Q 1) stands for a. of the first (0.75); e. is not among the two lowest
+    assert named(pairs) == [("a.", "d."), ("a.", "b."), ("c.", "d."), ("c.", "b.")]
+    assert [(p.chosen_q, p.tree) for p in pairs] == [(1.0, "p@2"), (1.0, "p@2"), (1.0, "p@1"), (1.0, "p@1")]
+    assert answer_pairs(trees[::-1], PAPER) == pairs  # in any order
+
+
+def test_what_cannot_be_in_a_pair_is_not_kept() -> None:
+    collected = AnswerPairs(SelectionSettings(fill_one_sided=True))
+    for seed in range(3):
+        shape = {"z.": (1, -1.0), "z./=8": (1, -1.0)}
+        for i in range(10):
+            name = f"{'abc'[seed]}{i}."
+            shape |= {name: (100, float(10 * i + seed)), f"{name}/=7": (1, 1.0)}
+        collected.add(build(shape, grades(shape), seed))
+    assert named(collected.pairs()) == [("c9.", "z."), ("b9.", "z."), ("a9.", "z."), ("c8.", "z.")]
+    assert len(collected._good) == 4
+    other = Tree.start(Problem("q", "Q?", "7"), "mcts", 0)
+    with pytest.raises(ValueError, match="a tree of problem q was added to those of p"):
+        collected.add(other)
+
+
+def test_pairs_carry_the_log_probability_of_both_sides() -> None:
+    tree = build(SIX, GRADES)
+    for node in tree.nodes[1:]:
+        node.num_tokens, node.logprob = 10 * node.index, -0.5 * node.index
+    first = step_pairs(tree, PAPER)[0]  # a. (node 1) over e. (node 9)
+    assert (first.chosen_logprob, first.chosen_num_tokens) == (-0.5, 10)
+    assert (first.rejected_logprob, first.rejected_num_tokens) == (-4.5, 90)
+    first = answer_pairs([tree], PAPER)[0]  # nodes 1 and 2 over 9 and 10
+    assert (first.chosen_logprob, first.chosen_num_tokens) == (-1.5, 30)
+    assert (first.rejected_logprob, first.rejected_num_tokens) == (-9.5, 190)
+
+
+def test_an_engine_without_log_probabilities_leaves_none() -> None:
+    tree = build(SIX, GRADES)
+    for node in tree.nodes[1:]:
+        node.num_tokens = 10
+    for pair in preference_pairs([tree], PAPER):
+        assert (pair.chosen_logprob, pair.rejected_logprob) == (None, None)
+        assert (pair.chosen_num_tokens, pair.rejected_num_tokens) == (None, None)
 
 
 def test_an_answer_without_a_box_is_a_wrong_one() -> None:
     tree = grow_script({"": ["a."], "a.": ["=7", "="]}, {"num_rollouts": 9, "num_candidates": 2})
-    (pair,) = answer_pairs(tree, PAPER)
+    (pair,) = answer_pairs([tree], PAPER)
     assert pair.rejected.endswith("It is unclear.<end_of_answer>")
 
 
 def test_ungraded_answers_are_in_no_pair() -> None:
     tree = build(SIX, dict.fromkeys(GRADES))
-    assert preference_pairs(tree, PAPER) == []
+    assert preference_pairs([tree], PAPER) == []
     assert top_trajectories(tree) == []
 
 
@@ -281,7 +361,7 @@ def test_ungraded_answers_are_in_no_pair() -> None:
 def test_any_pair(seed: int, use_ppm: bool, errors: int, rules: SelectionSettings) -> None:
     search = SearchSettings(num_rollouts=12, num_candidates=5, use_ppm=use_ppm, max_consecutive_errors=errors)
     tree = grow_fake("mcts", search, FakePolicy(error_rate=0.3, slip_rate=0.4), seed=seed)
-    pairs = preference_pairs(tree, rules)
+    pairs = preference_pairs([tree], rules)
     groups: dict[tuple[str, int], list[PreferencePair]] = {}
     for pair in pairs:
         groups.setdefault((pair.kind, pair.node), []).append(pair)
@@ -308,7 +388,7 @@ def test_any_pair(seed: int, use_ppm: bool, errors: int, rules: SelectionSetting
 
 def test_the_property_sees_pairs() -> None:
     search = SearchSettings(num_rollouts=12, num_candidates=5, use_ppm=False)
-    kinds = [p.kind for seed in range(10) for p in preference_pairs(grow_fake("mcts", search, seed=seed), PAPER)]
+    kinds = [p.kind for seed in range(10) for p in preference_pairs([grow_fake("mcts", search, seed=seed)], PAPER)]
     assert kinds.count("step") > 10
     assert kinds.count("answer") > 10
 
@@ -319,3 +399,26 @@ def test_the_property_sees_pairs() -> None:
 )
 def test_edit_distance(a: str, b: str, distance: int) -> None:
     assert edit_distance(a, b) == edit_distance(b, a) == distance
+    for limit in range(5):
+        assert edit_distance(a, b, at_most=limit) == min(distance, limit)
+
+
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(st.text("ab ", max_size=14), st.text("ab ", max_size=14), st.integers(0, 8))
+def test_a_bounded_edit_distance_is_the_whole_one_up_to_its_bound(a: str, b: str, limit: int) -> None:
+    table = [[max(i, j) for j in range(len(b) + 1)] for i in range(len(a) + 1)]
+    for i in range(1, len(a) + 1):
+        for j in range(1, len(b) + 1):
+            replaced = table[i - 1][j - 1] + (a[i - 1] != b[j - 1])
+            table[i][j] = min(table[i - 1][j] + 1, table[i][j - 1] + 1, replaced)
+    assert edit_distance(a, b) == table[-1][-1]
+    assert edit_distance(a, b, at_most=limit) == min(table[-1][-1], limit)
+
+
+def test_a_bounded_edit_distance_of_long_texts_is_soon_told() -> None:
+    one, other = "".join(map(str, range(2000))), "".join(map(str, range(2000, 0, -1)))
+    changed = one[:2000] + "x" + one[2001:4000] + "yz" + one[4000:]
+    began = time.process_time()
+    assert edit_distance(one, other, at_most=20) == 20
+    assert edit_distance(one, changed, at_most=20) == 3
+    assert time.process_time() - began < 2  # the whole tables have 50 million cells, some 20 seconds each

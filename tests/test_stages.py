@@ -6,11 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from rstar_math.config import SelectionSettings
 from rstar_math.execution.fake import FakeExecutor
-from rstar_math.stages import outcome_examples, pair_length_accuracy, select, sft_rows
+from rstar_math.stages import outcome_examples, pair_length_accuracy, pair_logprob_accuracy, select, sft_rows
 from rstar_math.store.records import TreeStore
 from rstar_math.tree import Tree
 from rstar_math.types import Execution, PreferencePair, Problem, Step
@@ -75,6 +78,24 @@ def test_trees_of_one_problem_share_its_trajectories() -> None:
     assert len(set(texts)) == 2
 
 
+def test_trees_of_one_problem_share_its_answer_pairs() -> None:
+    trees = [answered(EASY, 0, ["2", "3"]), answered(HARD, 0, ["1024", "7"]), answered(EASY, 1, ["2", "4", "2"])]
+    pairs = select(trees, SelectionSettings(), None).pairs
+    assert pairs == select(trees[::-1], SelectionSettings(), None).pairs  # in any order of the trees
+    answers = [p for p in pairs if p.kind == "answer"]
+    # easy: two right of three (the first of both trees is the same solution), two wrong of two
+    assert [(p.problem, p.weight) for p in answers] == [("easy", 0.25)] * 4 + [("hard", 1.0)]
+    assert {(p.tree, p.rejected_tree) for p in answers[:4]} == {
+        ("easy@0", None),
+        ("easy@0", "easy@1"),
+        ("easy@1", None),
+        ("easy@1", "easy@0"),
+    }
+    kinds = [(p.kind, p.tree if p.kind == "step" else p.problem) for p in pairs]
+    steps_of = [("step", "easy@0"), ("step", "easy@1"), ("step", "easy@1")]
+    assert kinds == [*steps_of, *[("answer", "easy")] * 4, ("step", "hard@0"), ("answer", "hard")]
+
+
 class Forgetful(FakeExecutor):
     """Prints something else in a fresh process for the first program, and the same as before for the others."""
 
@@ -111,3 +132,20 @@ def test_the_rule_that_the_shorter_step_is_better() -> None:
 
     assert pair_length_accuracy([pair("a", "bb"), pair("aa", "b"), pair("a", "b"), pair("", "b")]) == 0.625
     assert pair_length_accuracy([]) is None
+
+
+def test_the_rule_that_the_more_probable_side_is_better() -> None:
+    def pair(chosen: tuple[float, int] | None, rejected: tuple[float, int] | None) -> PreferencePair:
+        (a, b), (c, d) = chosen or (None, None), rejected or (None, None)
+        plain = PreferencePair("p", "", "a", "b", 1.0, -1.0, 1.0, "step", "p@0", 0, 1, 1)
+        return replace(plain, chosen_logprob=a, chosen_num_tokens=b, rejected_logprob=c, rejected_num_tokens=d)
+
+    # the longer side is less probable as a whole, and more probable token by token
+    long_and_sure, short, same = pair((-4.0, 40), (-2.0, 4)), pair((-1.0, 2), (-2.0, 8)), pair((-1.0, 2), (-1.0, 2))
+    assert pair_logprob_accuracy([long_and_sure], per_token=False) == 0.0
+    assert pair_logprob_accuracy([long_and_sure], per_token=True) == 1.0
+    pairs = [long_and_sure, short, same, pair(None, None), pair((-1.0, 2), None)]  # the last two carry too little
+    assert pair_logprob_accuracy(pairs, per_token=False) == pytest.approx(1.5 / 3)
+    assert pair_logprob_accuracy(pairs, per_token=True) == pytest.approx(1.5 / 3)
+    assert pair_logprob_accuracy([pair(None, None)], per_token=False) is None
+    assert pair_logprob_accuracy([], per_token=True) is None

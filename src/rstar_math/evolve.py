@@ -25,6 +25,7 @@ from rstar_math.stages import (
     by_problem,
     outcome_examples,
     pair_length_accuracy,
+    pair_logprob_accuracy,
     search_problems,
     select,
     sft_rows,
@@ -225,6 +226,8 @@ class RoundStages:
             "num_steps": report.num_steps,
             "pair_accuracy": pair_accuracy(self.folder / "ppm", measuring) if measuring else None,
             "pair_accuracy_by_length": pair_length_accuracy(measuring),
+            "pair_accuracy_by_logprob": pair_logprob_accuracy(measuring, per_token=False),
+            "pair_accuracy_by_logprob_per_token": pair_logprob_accuracy(measuring, per_token=True),
             "num_measuring_pairs": len(measuring),
             "calibration_error": round(calibration.expected_calibration_error, 6) if calibration else None,
         }

@@ -1,8 +1,8 @@
-"""What a tree is good for in training: trajectories for SFT, preference pairs for the PPM (sections 3.3 and 3.4)."""
+"""What trees are good for in training: trajectories for SFT, preference pairs for the PPM (sections 3.3 and 3.4)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,9 +29,14 @@ def all_executed(trajectory: Trajectory) -> bool:
     return all(step.execution is None or step.execution.ok for step in trajectory.steps)
 
 
-def preference_pairs(tree: Tree, settings: SelectionSettings) -> list[PreferencePair]:
-    """The preference pairs of one tree: among the children of each node, and among whole trajectories."""
-    return [*step_pairs(tree, settings), *answer_pairs(tree, settings)]
+def preference_pairs(trees: Sequence[Tree], settings: SelectionSettings) -> list[PreferencePair]:
+    """The preference pairs of one problem: among the children of each node, and among its whole trajectories.
+
+    Args:
+      trees: all trees of the problem.
+      settings: the rules.
+    """
+    return [*(pair for tree in trees for pair in step_pairs(tree, settings)), *answer_pairs(trees, settings)]
 
 
 def step_pairs(tree: Tree, settings: SelectionSettings) -> list[PreferencePair]:
@@ -44,27 +49,99 @@ def step_pairs(tree: Tree, settings: SelectionSettings) -> list[PreferencePair]:
     pairs: list[PreferencePair] = []
     for node in tree.nodes:
         visited = [c for c in tree.children(node) if c.index in outcome and c.terminal is None and _executed(c)]
-        good = [_Side(c.q_value, _text(c)) for c in visited if outcome[c.index].correct]
-        bad = [_Side(c.q_value, _text(c)) for c in visited if outcome[c.index].wrong and not outcome[c.index].correct]
-        pairs += _pairs(tree, node, "step", good, bad, settings)
+        good = [_step_side(tree, c) for c in visited if outcome[c.index].correct]
+        bad = [_step_side(tree, c) for c in visited if outcome[c.index].wrong and not outcome[c.index].correct]
+        pairs += _pairs(tree.problem.id, tree.prefix(node), "step", node.index, good, bad, settings)
     return pairs
 
 
-def answer_pairs(tree: Tree, settings: SelectionSettings) -> list[PreferencePair]:
-    """Pairs of whole trajectories: two correct with the highest, two wrong with the lowest mean Q (section 3.3).
+def answer_pairs(trees: Sequence[Tree], settings: SelectionSettings) -> list[PreferencePair]:
+    """Pairs of whole trajectories of one problem: see `AnswerPairs`.
 
-    A trajectory with a failed step (`max_consecutive_errors`) is never part of a pair.
+    Args:
+      trees: all trees of the problem.
+      settings: the rules.
     """
-    found = [t for t in tree.trajectories() if t.correct is not None and all_executed(t)]
-    good = [_Side(t.mean_q, step_format.render(t.steps)) for t in found if t.correct]
-    bad = [_Side(t.mean_q, step_format.render(t.steps)) for t in found if not t.correct]
-    return _pairs(tree, tree.root, "answer", good, bad, settings)
+    collected = AnswerPairs(settings)
+    for tree in trees:
+        collected.add(tree)
+    return collected.pairs()
+
+
+class AnswerPairs:
+    """Pairs of whole trajectories of one problem: two correct with the highest, two wrong with the lowest mean Q.
+
+    The paper relaxes the shared prefix for the answer step: the two sides share the question only (section 3.3), so
+    they may come from different trees. Trees are added one by one, and nothing is kept but what can still be in a pair.
+    A trajectory with a failed step (`max_consecutive_errors`) is never part of one; a solution that several trees
+    found counts once.
+    """
+
+    def __init__(self, settings: SelectionSettings) -> None:
+        self._settings = settings
+        self._problem = self._prefix = ""
+        self._good: list[_Side] = []
+        self._bad: list[_Side] = []
+
+    def add(self, tree: Tree) -> None:
+        """Takes the finished trajectories of another tree of the problem.
+
+        Raises:
+          ValueError: the tree is of another problem than those before it.
+        """
+        if self._problem not in ("", tree.problem.id):
+            raise ValueError(f"a tree of problem {tree.problem.id} was added to those of {self._problem}")
+        self._problem, self._prefix = tree.problem.id, tree.prefix(tree.root)
+        found = [t for t in tree.trajectories() if t.correct is not None and all_executed(t)]
+        most = 2 * self._settings.num_per_side  # as many as `fill_one_sided` can ask for
+        self._good = _distinct(_highest([*self._good, *(_answer_side(tree, t) for t in found if t.correct)]))[:most]
+        self._bad = _distinct(_lowest([*self._bad, *(_answer_side(tree, t) for t in found if not t.correct)]))[:most]
+
+    def pairs(self) -> list[PreferencePair]:
+        """The pairs of the trees so far."""
+        return _pairs(self._problem, self._prefix, "answer", 0, self._good, self._bad, self._settings)
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
+    """One side of a pair: a step with its Q, or a whole trajectory with its mean Q."""
+
     q: float
     text: str
+    tree: str
+    logprob: float | None
+    num_tokens: int | None
+
+
+def _step_side(tree: Tree, node: Node) -> _Side:
+    text = node.step.text + node.step.observation if node.step else ""
+    return _Side(node.q_value, text, tree.id, *_probability(node.logprob, node.num_tokens))
+
+
+def _answer_side(tree: Tree, trajectory: Trajectory) -> _Side:
+    text = step_format.render(trajectory.steps)
+    num_tokens = sum(tree.nodes[i].num_tokens for i in trajectory.node_path)
+    return _Side(trajectory.mean_q, text, tree.id, *_probability(trajectory.logprob, num_tokens))
+
+
+def _probability(logprob: float, num_tokens: int) -> tuple[float | None, int | None]:
+    """A log-probability and the tokens it is the sum of; None where the engine gave none (it records 0)."""
+    return (logprob, num_tokens) if logprob != 0.0 and num_tokens > 0 else (None, None)
+
+
+def _highest(sides: Iterable[_Side]) -> list[_Side]:
+    return sorted(sides, key=lambda s: (-s.q, s.text, s.tree))
+
+
+def _lowest(sides: Iterable[_Side]) -> list[_Side]:
+    return sorted(sides, key=lambda s: (s.q, s.text, s.tree))
+
+
+def _distinct(sides: Iterable[_Side]) -> list[_Side]:
+    first: dict[str, _Side] = {}
+    for side in sides:
+        first.setdefault(side.text, side)
+    return list(first.values())
 
 
 @dataclass(slots=True)
@@ -90,38 +167,34 @@ def _executed(node: Node) -> bool:
     return node.step is not None and (node.step.execution is None or node.step.execution.ok)
 
 
-def _text(node: Node) -> str:
-    return node.step.text + node.step.observation if node.step else ""
-
-
 def _pairs(
-    tree: Tree,
-    node: Node,
+    problem: str,
+    prefix: str,
     kind: Literal["step", "answer"],
+    node: int,
     good: Iterable[_Side],
     bad: Iterable[_Side],
     settings: SelectionSettings,
 ) -> list[PreferencePair]:
-    good = sorted(good, key=lambda s: (-s.q, s.text))
-    bad = sorted(bad, key=lambda s: (s.q, s.text))
+    good, bad = _highest(good), _lowest(bad)
     most = settings.num_per_side
     num_good = num_bad = most
     if settings.fill_one_sided:  # released code: 1 x 4 or 4 x 1 where a side has a single candidate
         num_bad = 2 * most if len(good) == 1 else most
         num_good = 2 * most if len(bad) == 1 else most
     good, bad = good[:num_good], bad[:num_bad]
+    least = settings.min_edit_distance
     kept = [
         (g, b)
         for g in good
         for b in bad
         if g.q > b.q
         and g.q - b.q >= settings.min_q_margin
-        and (settings.min_edit_distance == 0 or edit_distance(g.text, b.text) >= settings.min_edit_distance)
+        and (least == 0 or edit_distance(g.text, b.text, at_most=least) >= least)
     ]
-    prefix = tree.prefix(node)
     return [
         PreferencePair(
-            problem=tree.problem.id,
+            problem=problem,
             prefix=prefix,
             chosen=g.text,
             rejected=b.text,
@@ -129,21 +202,57 @@ def _pairs(
             rejected_q=b.q,
             weight=1.0 / len(kept),
             kind=kind,
-            tree=tree.id,
-            node=node.index,
+            tree=g.tree,
+            node=node,
             num_chosen=len({g.text for g, _ in kept}),
             num_rejected=len({b.text for _, b in kept}),
+            rejected_tree=None if b.tree == g.tree else b.tree,
+            chosen_logprob=g.logprob,
+            rejected_logprob=b.logprob,
+            chosen_num_tokens=g.num_tokens,
+            rejected_num_tokens=b.num_tokens,
         )
         for g, b in kept
     ]
 
 
-def edit_distance(a: str, b: str) -> int:
-    """Levenshtein distance in characters."""
-    previous = list(range(len(b) + 1))
+def edit_distance(a: str, b: str, at_most: int | None = None) -> int:
+    """Levenshtein distance in characters.
+
+    Args:
+      a: one text.
+      b: the other.
+      at_most: a distance of this or more is not told apart: it is what comes back. The time is then proportional to
+        `at_most` times the shorter text at the worst, and texts that differ early are told sooner.
+    """
+    a, b = _without_common_ends(a, b)
+    if len(a) > len(b):
+        a, b = b, a
+    limit = len(b) if at_most is None else min(at_most, len(b))
+    if len(b) - len(a) >= limit:
+        return limit
+    # only cells nearer than `limit` to the diagonal can hold less than `limit`
+    previous = {j: j for j in range(limit)}
     for i, x in enumerate(a, start=1):
-        current = [i]
-        for j, y in enumerate(b, start=1):
-            current.append(min(previous[j] + 1, current[-1] + 1, previous[j - 1] + (x != y)))
+        current: dict[int, int] = {}
+        for j in range(max(0, i - limit + 1), min(len(b), i + limit - 1) + 1):
+            cheapest = min(previous.get(j, limit), current.get(j - 1, limit)) + 1
+            if j > 0:
+                cheapest = min(cheapest, previous.get(j - 1, limit) + (x != b[j - 1]))
+            current[j] = cheapest
+        if min(current.values()) >= limit:
+            return limit
         previous = current
-    return previous[-1]
+    return min(previous.get(len(b), limit), limit)
+
+
+def _without_common_ends(a: str, b: str) -> tuple[str, str]:
+    """Two texts without what both begin with and what both end with: their distance is the same."""
+    start = 0
+    while start < min(len(a), len(b)) and a[start] == b[start]:
+        start += 1
+    a, b = a[start:], b[start:]
+    end = 0
+    while end < min(len(a), len(b)) and a[-1 - end] == b[-1 - end]:
+        end += 1
+    return (a[:-end], b[:-end]) if end else (a, b)

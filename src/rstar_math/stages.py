@@ -105,7 +105,7 @@ def select(
     """Takes trajectories and preference pairs from trees (sections 3.3 and 3.4).
 
     Args:
-      trees: in any order; several trees of one problem share its `num_trajectories`.
+      trees: in any order; several trees of one problem share its `num_trajectories` and its answer pairs.
       settings: the rules.
       executor: runs what is kept once more from the start, past every cache; what then differs is dropped and counted.
         None keeps it unverified.
@@ -114,16 +114,22 @@ def select(
     selected = Selected()
     answered: dict[str, tuple[Problem, list[str | None]]] = {}
     candidates: dict[str, list[Verified]] = {}
-    by_id: list[tuple[str, list[PreferencePair]]] = []
+    step_pairs: dict[str, list[PreferencePair]] = {}
+    answer_pairs: dict[str, selection.AnswerPairs] = {}
+    last_tree: dict[str, str] = {}
     for tree in trees:
         selected.num_trees += 1
         selected.cost.add(tree.cost)
         answered.setdefault(tree.problem.id, (tree.problem, []))[1].extend(t.answer for t in tree.trajectories())
-        by_id.append((tree.id, selection.preference_pairs(tree, settings)))
+        step_pairs.setdefault(tree.id, []).extend(selection.step_pairs(tree, settings))
+        answer_pairs.setdefault(tree.problem.id, selection.AnswerPairs(settings)).add(tree)
+        last_tree[tree.problem.id] = max(tree.id, last_tree.get(tree.problem.id, ""))
         kept = selection.top_trajectories(tree, settings.num_trajectories)
         if kept:
             candidates.setdefault(tree.problem.id, []).extend((tree.problem, t, tree.id) for t in kept)
-    selected.pairs = [p for _, pairs in sorted(by_id, key=lambda x: x[0]) for p in pairs]
+    for problem_id, tree_id in last_tree.items():  # a problem's answer pairs stand behind its step pairs
+        step_pairs[tree_id] += answer_pairs[problem_id].pairs()
+    selected.pairs = [p for _, pairs in sorted(step_pairs.items()) for p in pairs]
     for problem_id in sorted(candidates):
         best: dict[str, Verified] = {}
         for row in sorted(candidates[problem_id], key=lambda r: (-r[1].mean_q, -min(r[1].q_values), r[2])):
@@ -205,7 +211,29 @@ def by_problem(rows: Iterable[Verified]) -> dict[str, list[Verified]]:
 
 def pair_length_accuracy(pairs: Sequence[PreferencePair]) -> float | None:
     """Pair accuracy of the rule "the shorter step is better": what a PPM must beat; ties count half."""
-    if not pairs:
-        return None
-    points = [(len(p.chosen) < len(p.rejected)) + 0.5 * (len(p.chosen) == len(p.rejected)) for p in pairs]
-    return sum(points) / len(points)
+    return _rule_accuracy([len(p.rejected) - len(p.chosen) for p in pairs])
+
+
+def pair_logprob_accuracy(pairs: Sequence[PreferencePair], per_token: bool) -> float | None:
+    """Pair accuracy of the rule "what the policy finds more probable is better"; ties count half.
+
+    Args:
+      pairs: those that carry no log-probabilities are left out.
+      per_token: compare means over the tokens instead of sums, which favour short steps.
+
+    Returns:
+      A share in [0, 1]; None where no pair carries log-probabilities.
+    """
+    margins = []
+    for p in pairs:
+        if p.chosen_logprob is None or p.rejected_logprob is None:
+            continue
+        if not per_token:
+            margins.append(p.chosen_logprob - p.rejected_logprob)
+        elif p.chosen_num_tokens and p.rejected_num_tokens:
+            margins.append(p.chosen_logprob / p.chosen_num_tokens - p.rejected_logprob / p.rejected_num_tokens)
+    return _rule_accuracy(margins)
+
+
+def _rule_accuracy(margins: Sequence[float]) -> float | None:
+    return sum((m > 0) + 0.5 * (m == 0) for m in margins) / len(margins) if margins else None

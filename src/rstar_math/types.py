@@ -207,9 +207,13 @@ class PreferencePair:
       chosen_q, rejected_q: Q values of a step, or mean Q of a whole trajectory, in [-1, 1].
       weight: 1 / (n_pos * n_neg) of the node that the pair comes from.
       kind: "step" for candidates of one node, "answer" for whole trajectories of one problem.
-      tree: id of the tree (`Tree.id`).
+      tree: id of the tree (`Tree.id`), for "answer" of the chosen side's.
       node: index of the node whose children are compared; 0 (the root) for "answer".
       num_chosen, num_rejected: n_pos and n_neg of that node.
+      rejected_tree: id of the rejected side's tree where it is another one (kind "answer" only); else None.
+      chosen_logprob, rejected_logprob: log-probability (natural log, temperature 1) of the side under the policy that
+        proposed it; None where it was not recorded.
+      chosen_num_tokens, rejected_num_tokens: tokens that these are the sums over; None likewise.
     """
 
     problem: str
@@ -224,6 +228,11 @@ class PreferencePair:
     node: int
     num_chosen: int
     num_rejected: int
+    rejected_tree: str | None = None
+    chosen_logprob: float | None = None
+    rejected_logprob: float | None = None
+    chosen_num_tokens: int | None = None
+    rejected_num_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

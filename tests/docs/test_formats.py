@@ -65,7 +65,7 @@ def test_trajectory_and_pair_come_from_the_tree(tmp_path: Path) -> None:
     (trajectory,) = top_trajectories(tree)
     write_trajectories(tmp_path / "trajectories.jsonl", [(tree.problem, trajectory, tree.id)])
     assert json.loads((tmp_path / "trajectories.jsonl").read_text()) == ROWS["trajectory"]
-    pairs = preference_pairs(tree, SelectionSettings())
+    pairs = preference_pairs([tree], SelectionSettings())
     write_pairs(tmp_path / "pairs.jsonl", pairs)
     assert json.loads((tmp_path / "pairs.jsonl").read_text().splitlines()[0]) == ROWS["pair"]
 

@@ -89,7 +89,7 @@ def test_trees_survive_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["pairs.parquet", "pairs.jsonl"])
 def test_pairs_survive_their_file(tmp_path: Path, name: str) -> None:
     trees = [grow_fake("mcts", SearchSettings(num_rollouts=12, use_ppm=False), problem_id=str(i)) for i in range(8)]
-    pairs = [p for tree in trees for p in preference_pairs(tree, SelectionSettings())]
+    pairs = [p for tree in trees for p in preference_pairs([tree], SelectionSettings())]
     assert {p.kind for p in pairs} == {"step", "answer"}
     pairs.append(replace(pairs[0], prefix=ODD))
     write_pairs(tmp_path / name, pairs)
@@ -146,7 +146,7 @@ def test_trees_of_a_later_format_are_refused() -> None:
 
 def test_a_full_disk_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
-    pairs = preference_pairs(grown(3), SelectionSettings())
+    pairs = preference_pairs([grown(3)], SelectionSettings())
     path = tmp_path / "pairs.parquet"
     write_pairs(path, pairs)
 

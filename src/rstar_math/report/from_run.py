@@ -143,14 +143,18 @@ def _round(
         system_tokens_per_problem=_mean(system, "tokens_generated"),
         system_tokens_scored_per_problem=_mean(system, "tokens_scored"),
         num_control_problems=num_control,
-        ppm_pair_baselines=None
-        if ppm["pair_accuracy_by_length"] is None
-        else {"length": ppm["pair_accuracy_by_length"]},
+        ppm_pair_baselines=_pair_baselines(ppm),
         num_ppm_pairs_held_out=ppm["num_measuring_pairs"],
         ppm_calibration_error=ppm["calibration_error"],
         stage_seconds=_stage_seconds(folder, number),
         dropped={name: count for name, count in dropped.items() if count},
     )
+
+
+def _pair_baselines(made: dict[str, Any]) -> dict[str, float] | None:
+    """Pair accuracy of simple rules, as far as the run measured them."""
+    found = {name: made.get(f"pair_accuracy_by_{name}") for name in ("length", "logprob", "logprob_per_token")}
+    return {name: share for name, share in found.items() if share is not None} or None
 
 
 def _confidence(round_folder: Path, problems: Problems) -> Confidence | None:

@@ -69,7 +69,9 @@ class RoundNumbers(Numbers):
     system_tokens_per_problem: float | None = Field(None, ge=0, description="generated, discarded candidates included")
     system_tokens_scored_per_problem: float | None = Field(None, ge=0, description="read by the PPM")
     num_control_problems: Count | None = Field(None, description="training problems that `control` was measured on")
-    ppm_pair_baselines: ByTier | None = Field(None, description='pair accuracy of {"length", "logprob"} instead')
+    ppm_pair_baselines: ByTier | None = Field(
+        None, description='pair accuracy of simple rules: {"length", "logprob", "logprob_per_token"}'
+    )
     num_ppm_pairs_held_out: Count | None = Field(None, description="pairs that the pair accuracy was measured on")
     ppm_calibration_error: Share | None = Field(None, description="expected calibration error of evaluate_step")
     stage_seconds: dict[str, float] = Field(default_factory=dict, description="wall seconds of each stage")

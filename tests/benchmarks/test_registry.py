@@ -131,8 +131,18 @@ def test_results_stand_beside_the_papers_figures() -> None:
     ]  # fmt: skip
     assert accuracy.rows[0] == ("MATH-500", "2 of 500", "50.0", "50.0", "58.8", "78.4", "89.4", "90.0")
     assert accuracy.rows[1] == ("GSM8K", "1 of 1319", "100.0", "-", "-", "-", "-", "-")
-    assert tokens.rows[1] == ("GSM8K", "1 of 1319", "150", "-", "3,299")
+    assert [c.group for c in tokens.columns[2:6]] == ["per problem"] * 2 + ["per finished trajectory"] * 2
+    assert tokens.rows[1] == ("GSM8K", "1 of 1319", "300", "-", "150", "-", "3,299")
     assert benchmark_tables(summarise([result("pocket/test", 0, "greedy", True)])) == []
+
+
+def test_the_papers_figures_for_math_stand_beside_both_sets_of_it() -> None:
+    paper = BENCHMARKS["math"].paper
+    assert paper == BENCHMARKS["math500"].paper
+    assert (paper.base, paper.policy, paper.system, paper.system_64) == (58.8, 78.4, 89.4, 90.0)
+    table, _ = benchmark_tables(summarise([result("math", 0, "greedy", True)]))
+    assert table.rows[0][-4:] == ("58.8", "78.4", "89.4", "90.0")
+    assert "MATH-500" in table.note
 
 
 def test_an_empty_answer_is_no_reference(tmp_path: Path) -> None:

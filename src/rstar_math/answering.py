@@ -10,16 +10,23 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rstar_math.config import AggregateName, SelectorName
+from rstar_math.config import AggregateName, SelectorName, WeightName
 from rstar_math.types import Trajectory
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen trajectory, and the share in [0, 1] of all weight that its class of equivalent answers has."""
+    """The chosen trajectory.
+
+    Attributes:
+      index: its position.
+      share: the share in [0, 1] of all votes that its class of equivalent answers has.
+      lead: how probable it is that its answer would stay ahead if the vote went on, in [0, 1].
+    """
 
     index: int
     share: float
+    lead: float
 
 
 def aggregate(scores: Sequence[float], how: AggregateName) -> float:
@@ -38,17 +45,38 @@ def aggregate(scores: Sequence[float], how: AggregateName) -> float:
     return math.prod(values)
 
 
+def value(trajectory: Trajectory, weight: WeightName, how: AggregateName) -> float | None:
+    """What a trajectory is worth, in [0, 1]; None where that is not known.
+
+    Args:
+      trajectory: a finished solution.
+      weight: `score`: its steps' scores, put together; `logprob`: the policy's probability of a token of it (geometric
+        mean), the baseline that needs no training.
+      how: the aggregate of step scores.
+    """
+    if weight == "logprob":
+        return math.exp(trajectory.logprob / trajectory.num_tokens) if trajectory.num_tokens else None
+    return aggregate(trajectory.ppm_scores, how) if trajectory.ppm_scores else None
+
+
 def choose(
-    trajectories: Sequence[Trajectory], classes: Sequence[int], selector: SelectorName, how: AggregateName
+    trajectories: Sequence[Trajectory],
+    classes: Sequence[int],
+    selector: SelectorName,
+    how: AggregateName,
+    weight: WeightName = "score",
+    num_voters: int | None = None,
 ) -> Choice | None:
     """Chooses among trajectories that have an answer.
 
     Args:
       trajectories: finished trajectories; those whose answer is None are never chosen.
       classes: `[len(trajectories)]` label of each answer's class of equivalent answers.
-      selector: `best` takes the highest aggregate score, `vote` the class with the largest sum of scores, `majority`
-        the largest class. Without PPM scores, `best` and `vote` fall back to `majority`.
+      selector: `best` takes the highest value, `vote` the class with the largest sum of values, `majority` the largest
+        class. Where values are missing, `best` and `vote` fall back to `majority`.
       how: the aggregate of step scores.
+      weight: what a trajectory's value is.
+      num_voters: only so many trajectories with the highest value vote; None: all.
 
     Returns:
       The choice, or None where no trajectory has an answer. Ties go to the earlier trajectory.
@@ -56,15 +84,41 @@ def choose(
     indices = [i for i, t in enumerate(trajectories) if t.answer is not None]
     if not indices:
         return None
-    scored = all(trajectories[i].ppm_scores for i in indices)
-    weight = {i: aggregate(trajectories[i].ppm_scores, how) if scored else 1.0 for i in indices}
+    known = {i: v for i in indices if (v := value(trajectories[i], weight, how)) is not None}
+    valued = len(known) == len(indices)
+    worth = known if valued else dict.fromkeys(indices, 1.0)
+    if num_voters is not None:
+        indices = sorted(sorted(indices, key=lambda i: (-worth[i], i))[:num_voters])
     votes: dict[int, float] = defaultdict(float)
     for i in indices:
-        votes[classes[i]] += 1.0 if selector == "majority" else weight[i]
-    if selector == "best" and scored:
-        index = max(indices, key=lambda i: (weight[i], -i))
+        votes[classes[i]] += 1.0 if selector == "majority" else worth[i]
+    if selector == "best" and valued:
+        index = max(indices, key=lambda i: (worth[i], -i))
     else:
         winner = max(votes, key=lambda c: (votes[c], -min(i for i in indices if classes[i] == c)))
-        index = max((i for i in indices if classes[i] == winner), key=lambda i: (weight[i], -i))
+        index = max((i for i in indices if classes[i] == winner), key=lambda i: (worth[i], -i))
     total = sum(votes.values())
-    return Choice(index, votes[classes[index]] / total if total > 0 else 0.0)
+    others = [v for c, v in votes.items() if c != classes[index]]
+    return Choice(
+        index,
+        share=votes[classes[index]] / total if total > 0 else 0.0,
+        lead=lead_probability(votes[classes[index]], max(others, default=0.0)),
+    )
+
+
+def lead_probability(leader: float, runner_up: float, num_points: int = 256) -> float:
+    """How probable it is that the leading answer would stay ahead of the runner-up if the vote went on for ever.
+
+    The probability that p > 1/2 under Beta(leader + 1, runner_up + 1), the belief about the leader's share of the two
+    after so many votes (adaptive consistency, Aggarwal et al. 2023). Votes may be fractions.
+    """
+
+    def density(p: float) -> float:
+        return math.exp(leader * math.log(p) + runner_up * math.log1p(-p))
+
+    def integral(low: float, high: float) -> float:
+        width = (high - low) / num_points  # midpoints: the density may be steep at the ends
+        return width * sum(density(low + (k + 0.5) * width) for k in range(num_points))
+
+    above, below = integral(0.5, 1.0), integral(0.0, 0.5)
+    return above / (above + below)

@@ -20,6 +20,7 @@ class Settings(BaseModel):
 
 AggregateName = Literal["last", "mean", "min", "product"]
 SelectorName = Literal["best", "vote", "majority"]
+WeightName = Literal["score", "logprob"]
 
 
 class SearchSettings(Settings):
@@ -57,6 +58,10 @@ class SearchSettings(Settings):
     answer_siblings: Literal["keep", "drop"] = Field(
         "keep", description="drop: once a candidate is an answer its siblings go and one answer stays (released code)"
     )
+    num_parallel: int = Field(
+        1, ge=1, description="descents of one tree at the same time, kept apart by virtual losses; 1 as in the paper"
+    )
+    beam_width: int = Field(4, ge=1, description="prefixes that step beam search keeps; divides num_candidates")
     max_consecutive_errors: int = Field(
         0, ge=0, description="failed steps in a row that may be continued; 0 as in the paper, 1 or more as released"
     )
@@ -68,15 +73,45 @@ class SearchSettings(Settings):
     )
 
 
+class BudgetSettings(Settings):
+    """What one answer may cost; the first limit that is reached ends the search, and the best so far is the answer."""
+
+    rollouts: int | None = Field(None, ge=1, description="rollouts, or samples, in all; null: no limit")
+    tokens: int | None = Field(
+        None, ge=1, description="tokens generated, discarded candidates included; null: no limit"
+    )
+    seconds: float | None = Field(None, gt=0, description="wall seconds; null: no limit")
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return self.rollouts is not None or self.tokens is not None or self.seconds is not None
+
+
 class AnsweringSettings(Settings):
     """How a problem is answered: one or more searches, then a choice (section 4; METHOD.md section 6)."""
 
     search: SearchSettings = Field(
         default_factory=lambda: SearchSettings(num_candidates=32, terminal_value="ppm"), description="each search"
     )
-    num_trees: int = Field(1, ge=1, description="fresh trees with seeds of their own")
+    num_trees: int = Field(
+        1, ge=1, description="fresh trees with seeds of their own; under a budget as many as it allows, one by one"
+    )
+    budget: BudgetSettings = Field(default_factory=BudgetSettings, description="limits of one answer")
+    settled: float | None = Field(
+        None,
+        gt=0.5,
+        lt=1,
+        description="no further tree once the leading answer is ahead with this probability; null: never",
+    )
     selector: SelectorName = Field("best", description="best score (paper), score-weighted vote, or majority")
+    weight: WeightName = Field(
+        "score", description="what a trajectory is worth: the scores of the reward model, or the policy's probability"
+    )
     aggregate: AggregateName = Field("last", description="value of a trajectory from its steps' scores (paper: last)")
+    num_voters: int | None = Field(
+        None, ge=1, description="only so many trajectories with the highest value vote; null: all"
+    )
 
 
 class SelectionSettings(Settings):

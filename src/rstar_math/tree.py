@@ -138,6 +138,7 @@ class Tree:
             correct=node.correct,
             ppm_scores=scores if len(scores) == len(path) else (),
             logprob=sum(n.logprob for n in path),
+            num_tokens=sum(n.num_tokens for n in path),
         )
 
     def answer_nodes(self) -> list[Node]:

@@ -162,8 +162,8 @@ def test_answers_without_a_box_are_kept_but_never_chosen() -> None:
 
 
 def test_a_strategy_that_is_not_known() -> None:
-    with pytest.raises(ConfigError, match="strategy 'beam' is not known; choose from greedy, sample, mcts"):
-        _answer(SCRIPT, SCORES, AnsweringSettings(), strategy="beam")
+    with pytest.raises(ConfigError, match="strategy 'dfs' is not known; choose from greedy, sample, beam"):
+        _answer(SCRIPT, SCORES, AnsweringSettings(), strategy="dfs")
 
 
 def test_equivalence_classes() -> None:

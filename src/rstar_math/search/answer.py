@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from rstar_math.answering import aggregate, choose
-from rstar_math.config import AggregateName, AnsweringSettings
+from rstar_math.answering import choose, value
+from rstar_math.config import AnsweringSettings
+from rstar_math.search.budget import Budget
 from rstar_math.search.environment import Environment
 from rstar_math.search.strategies import strategy
 from rstar_math.tree import Tree
@@ -25,27 +26,44 @@ async def answer(
 ) -> tuple[Solution, list[Tree]]:
     """Answers a problem without looking at its reference, which is taken away before the search begins.
 
+    Trees grow side by side; one after the other where a budget, or a settled vote, may end it after each of them.
+
     Returns:
-      The solution, and the trees it was chosen from.
+      The best solution so far, and the trees it was chosen from.
     """
     blind = replace(problem, answer=None)
     grow = strategy(strategy_name)
-    num_trees = 1 if strategy_name == "greedy" else settings.num_trees  # greedy decoding again says the same again
+    budget = Budget(settings.budget)
     voting = make_environment(blind, seed)
-    environments = [make_environment(blind, seed * _TREE_SEEDS + k) for k in range(num_trees)]
-    trees = list(await asyncio.gather(*(grow(env, settings.search) for env in environments)))
-    found = [t for tree in trees for t in _voters(tree)]
-    classes = await equivalence_classes([t.answer for t in found], voting.grade)
+    most_trees = settings.num_trees if not budget.limited else None
+    if strategy_name == "greedy":
+        most_trees = 1  # greedy decoding again says the same again
+    one_by_one = budget.limited or settings.settled is not None
+    trees, found, choice = list[Tree](), list[Trajectory](), None
+    while True:
+        first = len(trees)
+        environments = [
+            make_environment(blind, seed * _TREE_SEEDS + first + k) for k in range(1 if one_by_one else most_trees or 1)
+        ]
+        for env in environments:
+            env.budget = budget
+        trees += await asyncio.gather(*(grow(env, settings.search) for env in environments))
+        found += [t for tree in trees[first:] for t in _voters(tree)]
+        classes = await equivalence_classes([t.answer for t in found], voting.grade)
+        choice = choose(found, classes, settings.selector, settings.aggregate, settings.weight, settings.num_voters)
+        is_settled = settings.settled is not None and choice is not None and choice.lead >= settings.settled
+        wasted = trees[-1].cost.tokens_generated == 0  # the context is full, or nothing fits: no tree will do better
+        if is_settled or budget.spent or trees[-1].stopped == "budget" or wasted or len(trees) == most_trees:
+            break
     cost = Cost()
     for part in (*(tree.cost for tree in trees), voting.finish()):
         cost.add(part)
-    cost.seconds = voting.cost.seconds  # the trees grow side by side: the clock on the wall, not the sum
-    choice = choose(found, classes, settings.selector, settings.aggregate)
+    cost.seconds = voting.cost.seconds  # the clock on the wall, not the sum of trees that grew side by side
     if choice is None:
         return Solution(answer=None, reasoning_trace=(), trajectory=None, candidates=tuple(found), cost=cost), trees
     chosen = found[choice.index]
     others = [t for i, t in enumerate(found) if i != choice.index]
-    others.sort(key=lambda t: _value(t, settings.aggregate), reverse=True)
+    others.sort(key=lambda t: _shown_value(t, settings), reverse=True)
     solution = Solution(
         answer=chosen.answer,
         reasoning_trace=chosen.steps,
@@ -64,11 +82,11 @@ def _voters(tree: Tree) -> list[Trajectory]:
     return tree.trajectories()
 
 
-def _value(trajectory: Trajectory, how: AggregateName) -> float:
+def _shown_value(trajectory: Trajectory, settings: AnsweringSettings) -> float:
     """What candidates are shown in the order of: as they were chosen, those without an answer last."""
     if trajectory.answer is None:
         return -1.0
-    return aggregate(trajectory.ppm_scores, how) if trajectory.ppm_scores else 0.0
+    return value(trajectory, settings.weight, settings.aggregate) or 0.0
 
 
 async def equivalence_classes(

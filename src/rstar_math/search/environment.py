@@ -5,9 +5,12 @@ A strategy knows nothing of batches: many searches run at once, and the engines 
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TypeVar
 
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
@@ -15,7 +18,11 @@ from rstar_math.engines.base import Engine, Score, Scorer
 from rstar_math.errors import ConfigError, ContextLengthError
 from rstar_math.execution.base import Executor
 from rstar_math.grading.base import Grader
+from rstar_math.search.budget import Budget, BudgetSpent
+from rstar_math.tree import Tree
 from rstar_math.types import Completion, Cost, Execution, Problem, SamplingParams, Verdict
+
+T = TypeVar("T")
 
 
 class Environment:
@@ -26,6 +33,7 @@ class Environment:
       seed: seed of the search.
       rng: the search's own generator, seeded from (seed, problem id) and from nothing that runs beside it.
       cost: what the search has cost so far, exact in every field.
+      budget: what it may cost; without limits unless somebody sets another.
     """
 
     def __init__(
@@ -41,6 +49,7 @@ class Environment:
         self.seed = seed
         self.rng = random.Random(f"{seed}/{problem.id}")
         self.cost = Cost()
+        self.budget = Budget()
         self._engine, self._executor, self._grader, self._scorer = engine, executor, grader, scorer
         self._started = time.monotonic()
 
@@ -59,6 +68,14 @@ class Environment:
             raise ConfigError(f"problem {self.problem.id} has no reference answer; search it with terminal_value: ppm")
         return self.problem.answer
 
+    @contextmanager
+    def within_budget(self, tree: Tree) -> Iterator[None]:
+        """Ends the block where the budget is spent, and says so in `tree.stopped`."""
+        try:
+            yield
+        except BudgetSpent:
+            tree.stopped = "budget"
+
     async def propose(
         self,
         prefix: str,
@@ -66,28 +83,61 @@ class Environment:
         settings: SearchSettings,
         stop: Sequence[str] = step_format.STOPS,
         max_tokens: int | None = None,
+        *,
+        finishing: bool = False,
     ) -> Sequence[Completion]:
         """Asks the policy for candidates of the next step (or, with other stops, for longer continuations).
 
+        Args:
+          prefix: the text to go on from.
+          num_candidates: candidates wanted; fewer come where the budget ends.
+          settings: of the search.
+          stop: markers that end a candidate.
+          max_tokens: most tokens of a candidate; None: those of a step.
+          finishing: the program is finished and only its answer is missing: one candidate is drawn at any budget.
+
         Returns:
           The candidates; none where the prefix leaves no room in the policy's context.
+
+        Raises:
+          BudgetSpent: not a single candidate fits into what is left.
         """
-        params = SamplingParams(
-            n=num_candidates,
-            temperature=settings.temperature,
-            top_p=settings.top_p,
-            max_tokens=max_tokens or settings.max_step_tokens,
-            stop=tuple(stop),
-            seed=self.rng.getrandbits(62),
-        )
-        try:
-            generation = await self._engine.generate(prefix, params)
-        except ContextLengthError:
-            return ()
-        self.cost.model_calls += 1
-        self.cost.tokens_prompt += generation.num_prompt_tokens
-        self.cost.tokens_generated += sum(c.num_tokens for c in generation.completions)
-        return generation.completions
+        max_tokens = max_tokens or settings.max_step_tokens
+        kind = "/".join(stop)
+        drawn: list[Completion] = []
+        while len(drawn) < num_candidates:
+            # one request, or two where a first candidate has to tell how long they are
+            at_least = 1 if finishing and not drawn else 0
+            granted = self.budget.reserve(num_candidates - len(drawn), max_tokens, kind, at_least=at_least)
+            if granted.num_candidates == 0:
+                break
+            params = SamplingParams(
+                n=granted.num_candidates,
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                max_tokens=max_tokens,
+                stop=tuple(stop),
+                seed=self.rng.getrandbits(62),
+            )
+            completions: Sequence[Completion] = ()
+            try:
+                async with _until(self.budget):
+                    generation = await self._engine.generate(prefix, params)
+                completions = generation.completions
+            except ContextLengthError:
+                return ()
+            finally:
+                num_tokens = sum(c.num_tokens for c in completions)
+                self.budget.pay(granted, len(completions), num_tokens)
+            self.cost.model_calls += 1
+            self.cost.tokens_prompt += generation.num_prompt_tokens
+            self.cost.tokens_generated += num_tokens
+            drawn += completions
+            if not granted.is_probe or not completions:
+                break
+        if not drawn:
+            raise BudgetSpent
+        return drawn
 
     async def execute(self, prefix: Sequence[str], code: str) -> Execution:
         """Runs a step's code after the code of the steps before it."""
@@ -101,7 +151,8 @@ class Environment:
         if self._scorer is None:
             raise ConfigError("this search needs a reward model (use_ppm or terminal_value: ppm), and none was given")
         try:
-            scores = await self._scorer.score(texts)
+            async with _until(self.budget):
+                scores = await self._scorer.score(texts)
         except ContextLengthError:
             if len(texts) == 1:
                 return [None]
@@ -126,3 +177,22 @@ class Environment:
         """The total cost, with the wall seconds since the search began."""
         self.cost.seconds = time.monotonic() - self._started
         return self.cost
+
+
+@asynccontextmanager
+async def _until(budget: Budget) -> AsyncIterator[None]:
+    """Gives up what is awaited in the block when the budget's time has run out."""
+    try:
+        async with asyncio.timeout(budget.seconds_left):
+            yield
+    except TimeoutError:
+        raise BudgetSpent from None
+
+
+async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
+    """Waits for everything, then raises the first error if there is one: no part of a search outlives the search."""
+    results = await asyncio.gather(*work, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return [r for r in results if not isinstance(r, BaseException)]

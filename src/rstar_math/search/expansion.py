@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
-from rstar_math.search.environment import Environment
+from rstar_math.search.environment import Environment, all_of
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Completion, Execution, Step
 
 _NEAR_ONE = 1.0 - 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """What the policy proposed, executed; `rejected` says why it cannot be continued (None if it can)."""
+
+    completions: list[Completion]
+    step: Step
+    rejected: str | None
 
 
 async def expand(env: Environment, tree: Tree, node: Node, settings: SearchSettings) -> None:
@@ -21,46 +31,66 @@ async def expand(env: Environment, tree: Tree, node: Node, settings: SearchSetti
     malformed stays in the tree with the reason, and is never continued. With a PPM, the others get its score as their
     first value, with N = 1, which is not backed up. A prefix that fills the policy's context has no candidates.
     """
-    history = tree.steps(node)
-    code_closed = any(step_format.END_OF_CODE in step.text for step in history)
-    prefix = tree.prefix(node)
-    num_candidates = settings.num_candidates
-    if code_closed and settings.num_answer_candidates is not None:
-        num_candidates = settings.num_answer_candidates
-    completions = await env.propose(prefix, num_candidates, settings)
+    await expand_all(env, tree, [node], settings)
 
+
+async def expand_all(env: Environment, tree: Tree, nodes: Sequence[Node], settings: SearchSettings) -> None:
+    """Expands several nodes at once; children stand in the tree in the order of `nodes`, whoever answers first."""
+    drawn = await all_of(_draw(env, tree, node, settings) for node in nodes)
+    for node, candidates in zip(nodes, drawn, strict=True):
+        _add(tree, node, candidates, settings)
+    if settings.use_ppm or settings.terminal_value == "ppm":
+        await all_of(_score(env, tree, node, settings) for node in nodes if tree.children(node))
+    for node in nodes:
+        if not tree.children(node):
+            node.terminal = "dead_end"
+
+
+async def _draw(env: Environment, tree: Tree, node: Node, settings: SearchSettings) -> list[_Candidate]:
+    history = tree.steps(node)
+    completions = await env.propose(
+        tree.prefix(node), _num_candidates(history, settings), settings, finishing=_code_is_closed(history)
+    )
     merged: dict[str, list[Completion]] = {}
     for completion in completions:
         merged.setdefault(completion.text + (completion.stop or ""), []).append(completion)
-    outcomes = await asyncio.gather(
-        *(_try_step(env, history, text, same[0].stop, code_closed) for text, same in merged.items())
+    outcomes = await all_of(
+        _try_step(env, history, text, same[0].stop, _code_is_closed(history)) for text, same in merged.items()
     )
+    return [_Candidate(same, *outcome) for same, outcome in zip(merged.values(), outcomes, strict=True)]
 
-    for same, (step, rejected) in zip(merged.values(), outcomes, strict=True):
+
+def _code_is_closed(history: Sequence[Step]) -> bool:
+    return any(step_format.END_OF_CODE in step.text for step in history)
+
+
+def _num_candidates(history: Sequence[Step], settings: SearchSettings) -> int:
+    if settings.num_answer_candidates is not None and _code_is_closed(history):
+        return settings.num_answer_candidates
+    return settings.num_candidates
+
+
+def _add(tree: Tree, node: Node, candidates: Sequence[_Candidate], settings: SearchSettings) -> None:
+    for candidate in candidates:
+        first, step = candidate.completions[0], candidate.step
         child = tree.add(node, step)
-        child.num_proposed = len(same)
-        child.num_tokens = same[0].num_tokens
-        child.logprob = same[0].logprob
-        child.rejected = rejected
-        if rejected and step.execution and _errors_in_a_row(tree, child) <= settings.max_consecutive_errors:
+        child.num_proposed = len(candidate.completions)
+        child.num_tokens = first.num_tokens
+        child.logprob = first.logprob
+        child.rejected = candidate.rejected
+        if child.rejected and step.execution and _errors_in_a_row(tree, child) <= settings.max_consecutive_errors:
             child.rejected = None  # differs from the paper: as in the released code, only where the key asks for it
-        if rejected is None and step.text.endswith(step_format.END_OF_ANSWER):
+        if candidate.rejected is None and step.text.endswith(step_format.END_OF_ANSWER):
             child.terminal = "answer"
         elif child.rejected is None and child.depth >= settings.max_depth:
             child.terminal = "depth_limit"
     node.expanded = True
-
     children = tree.children(node)
     answers = [c for c in children if c.terminal == "answer"]
     if answers and settings.answer_siblings == "drop":
         for child in children:
             if child is not answers[0]:
                 child.rejected = "dropped beside an answer"
-        children = answers[:1]
-    if children and (settings.use_ppm or settings.terminal_value == "ppm"):
-        await _score(env, prefix, children, num_candidates, settings)
-    if not tree.children(node):
-        node.terminal = "dead_end"
 
 
 async def _try_step(
@@ -87,9 +117,10 @@ def printed(history: list[Step], last: Execution) -> str:
     return "".join(s.execution.output for s in history if s.execution) + last.output
 
 
-async def _score(
-    env: Environment, prefix: str, children: list[Node], num_candidates: int, settings: SearchSettings
-) -> None:
+async def _score(env: Environment, tree: Tree, node: Node, settings: SearchSettings) -> None:
+    children = tree.children(node)
+    num_drawn = sum(tree.nodes[i].num_proposed for i in node.children)
+    prefix = tree.prefix(node)
     texts = [prefix + c.step.text + c.step.observation for c in children if c.step]
     for child, score in zip(children, await env.score(texts), strict=True):
         if score is None:
@@ -98,7 +129,7 @@ async def _score(
         child.ppm_score = score.value
         if settings.use_ppm:
             child.visit_count = 1
-            child.value_sum = with_prior(score.value, child.num_proposed / num_candidates, settings.prior_weight)
+            child.value_sum = with_prior(score.value, child.num_proposed / num_drawn, settings.prior_weight)
 
 
 def with_prior(score: float, share: float, weight: float) -> float:

@@ -5,13 +5,13 @@ The policy writes until its code is closed, the program runs, and the policy rea
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
-from rstar_math.search.environment import Environment
+from rstar_math.search.budget import BudgetSpent
+from rstar_math.search.environment import Environment, all_of
 from rstar_math.search.expansion import printed
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Completion, Step
@@ -31,28 +31,30 @@ async def sample(env: Environment, settings: SearchSettings, strategy: str = "sa
     Answers are graded where the problem has a reference and `terminal_value` asks for it; no values are backed up.
     """
     tree = Tree.start(env.problem, strategy, env.seed)
-    prompt = tree.prefix(tree.root)
-    samples = await env.propose(prompt, settings.num_rollouts, settings, _WHOLE, settings.max_solution_tokens)
-    tree.root.expanded = True
-    # Equal samples at temperature > 0 each count in a vote, so nothing is merged here. Nodes are added, and seeds
-    # drawn, in the order of the samples, whatever the order in which their programs end.
-    programs = await asyncio.gather(*(_run(env, completion) for completion in samples))
-    ends = [_add_program(tree, *run) for run in zip(samples, programs, strict=True)]
-    closed = [end for end in ends if end.terminal is None]
-    replies = await asyncio.gather(*(env.propose(tree.prefix(end), 1, settings) for end in closed))
-    answers = {end.index: _add_reply(tree, end, reply) for end, reply in zip(closed, replies, strict=True)}
-    ends = [answers.get(end.index, end) for end in ends]
-    tree.rollouts = [end.index for end in ends]
-
-    answered = [end for end in ends if end.terminal == "answer"]
-    if settings.terminal_value == "reference" and env.problem.answer is not None:
-        await _grade(env, answered)
-    if settings.use_ppm and env.has_scorer:
-        await _score_steps(env, tree, answered)
-    tree.root.visit_count = len(ends)
-    if not ends:
-        tree.root.terminal = "dead_end"
     tree.stopped = "rollouts"
+    with env.within_budget(tree):
+        prompt = tree.prefix(tree.root)
+        num_samples = env.budget.begin_rollouts(settings.num_rollouts)
+        samples = await env.propose(prompt, num_samples, settings, _WHOLE, settings.max_solution_tokens)
+        tree.root.expanded = True
+        # Equal samples at temperature > 0 each count in a vote, so nothing is merged here. Nodes are added, and seeds
+        # drawn, in the order of the samples, whatever the order in which their programs end.
+        programs = await all_of(_run(env, completion) for completion in samples)
+        ends = [_add_program(tree, *run) for run in zip(samples, programs, strict=True)]
+        closed = [end for end in ends if end.terminal is None]
+        replies = await all_of(_reply(env, tree.prefix(end), settings) for end in closed)
+        answers = {end.index: _add_reply(tree, end, reply) for end, reply in zip(closed, replies, strict=True)}
+        ends = [answers.get(end.index, end) for end in ends]
+        tree.rollouts = [end.index for end in ends]
+
+        answered = [end for end in ends if end.terminal == "answer"]
+        if settings.terminal_value == "reference" and env.problem.answer is not None:
+            await _grade(env, answered)
+        if settings.use_ppm and env.has_scorer:
+            await _score_steps(env, tree, answered)
+    tree.root.visit_count = len(tree.rollouts)
+    if tree.root.expanded and not tree.rollouts and tree.stopped != "budget":
+        tree.root.terminal = "dead_end"
     tree.cost = env.finish()
     return tree
 
@@ -98,6 +100,14 @@ def _add_program(tree: Tree, completion: Completion, program: list[_Ran]) -> Nod
     return node
 
 
+async def _reply(env: Environment, prefix: str, settings: SearchSettings) -> Sequence[Completion]:
+    """The policy's answer to a finished program; none where the time runs out before."""
+    try:
+        return await env.propose(prefix, 1, settings, finishing=True)
+    except BudgetSpent:
+        return ()
+
+
 def _add_reply(tree: Tree, node: Node, replies: Sequence[Completion]) -> Node:
     """Adds the policy's answer to a closed program; returns the node where the solution ends."""
     if not replies:
@@ -116,7 +126,7 @@ async def _grade(env: Environment, answered: list[Node]) -> None:
     by_text: dict[str | None, list[Node]] = {}
     for node in answered:
         by_text.setdefault(node.step.answer if node.step else None, []).append(node)
-    verdicts = await asyncio.gather(*(env.is_correct(text) for text in by_text))
+    verdicts = await all_of(env.is_correct(text) for text in by_text)
     for nodes, correct in zip(by_text.values(), verdicts, strict=True):
         for node in nodes:
             node.correct = correct

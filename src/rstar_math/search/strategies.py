@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import inspect
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import cast
 
 from rstar_math.config import SearchSettings
 from rstar_math.errors import ConfigError
+from rstar_math.search.beam import beam, diverse_beam
 from rstar_math.search.environment import Environment
 from rstar_math.search.mcts import mcts
 from rstar_math.search.sampling import greedy, sample
@@ -16,16 +22,48 @@ Strategy = Callable[[Environment, SearchSettings], Awaitable[Tree]]
 STRATEGIES: dict[str, Strategy] = {
     "greedy": greedy,
     "sample": sample,
+    "beam": beam,
+    "diverse_beam": diverse_beam,
     "mcts": mcts,
 }
 
 
 def strategy(name: str) -> Strategy:
-    """The strategy of that name.
+    """The strategy of that name, or the function of a file: `my_file.py:my_strategy`.
 
     Raises:
-      ConfigError: there is none; the message lists those that there are.
+      ConfigError: there is none, or the file cannot be run; the message lists the strategies that there are.
     """
-    if name not in STRATEGIES:
-        raise ConfigError(f"strategy {name!r} is not known; choose from {', '.join(STRATEGIES)}")
-    return STRATEGIES[name]
+    if name in STRATEGIES:
+        return STRATEGIES[name]
+    path, colon, function = name.rpartition(":")
+    if colon and path.endswith(".py"):
+        return _from_file(Path(path), function)
+    raise ConfigError(
+        f"strategy {name!r} is not known; choose from {', '.join(STRATEGIES)}, or name a function of your own as "
+        "my_file.py:my_strategy"
+    )
+
+
+@functools.cache
+def _from_file(path: Path, function: str) -> Strategy:
+    if not path.is_file():
+        raise ConfigError(f"strategy {path}:{function}: there is no file {path}")
+    spec = importlib.util.spec_from_file_location(f"rstar_math_strategy_{path.stem}", path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file raises
+        raise ConfigError(
+            f"strategy {path}:{function}: the file cannot be run: {type(error).__name__}: {error}"
+        ) from error
+    found = getattr(module, function, None)
+    if not inspect.iscoroutinefunction(found):
+        names = [n for n, f in vars(module).items() if inspect.iscoroutinefunction(f) and f.__module__ == spec.name]
+        raise ConfigError(
+            f"strategy {path}:{function}: {function!r} is not an async function (Environment, SearchSettings) -> Tree "
+            f"of the file, which has {', '.join(names) or 'none'}"
+        )
+    return cast(Strategy, found)

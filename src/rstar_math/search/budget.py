@@ -1,0 +1,125 @@
+"""What one answer may cost: rollouts, generated tokens, wall seconds; shared by all searches of the answer.
+
+A search is told that nothing is left by `BudgetSpent`, which only `Environment.within_budget` catches: what was
+finished before stands.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from rstar_math.config import BudgetSettings
+
+
+class BudgetSpent(Exception):
+    """Nothing is left of a limit: the search stops where it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Candidates that were granted.
+
+    Attributes:
+      num_candidates: how many.
+      kind: their kind.
+      num_tokens: tokens set aside for them.
+      is_probe: nothing is known of their length yet; ask for the others once this one has been paid.
+    """
+
+    num_candidates: int
+    kind: str
+    num_tokens: float
+    is_probe: bool = False
+
+
+class Budget:
+    """A running account against the limits of `BudgetSettings`; without limits everything is granted.
+
+    Limits are not passed knowingly. A request for candidates is cut to what fits by the mean length of earlier
+    candidates of its kind; where none is known yet, one is drawn first. So generated tokens pass their limit by the
+    deviation of one request's candidates from that mean, and by the answer step of a solution whose code is finished.
+
+    Attributes:
+      limits: what may be spent.
+      num_rollouts: rollouts begun.
+      num_tokens: tokens generated.
+    """
+
+    def __init__(self, limits: BudgetSettings | None = None) -> None:
+        self.limits = limits or BudgetSettings()
+        self.num_rollouts = 0
+        self.num_tokens = 0
+        self._drawn: dict[str, tuple[int, int]] = {}
+        self._reserved = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return self.limits.limited
+
+    @property
+    def spent(self) -> bool:
+        """Whether a limit has been reached."""
+        rollouts, tokens = self.limits.rollouts, self.limits.tokens
+        return (
+            (rollouts is not None and self.num_rollouts >= rollouts)
+            or (tokens is not None and self.num_tokens >= tokens)
+            or self.seconds_left == 0
+        )
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Wall seconds that are left; None without such a limit."""
+        if self.limits.seconds is None:
+            return None
+        return max(0.0, self._started + self.limits.seconds - time.monotonic())
+
+    def begin_rollouts(self, wanted: int) -> int:
+        """Takes up to `wanted` rollouts from the account.
+
+        Raises:
+          BudgetSpent: there is none left, or another limit has been reached.
+        """
+        if self.spent:
+            raise BudgetSpent
+        limit = self.limits.rollouts
+        granted = wanted if limit is None else min(wanted, limit - self.num_rollouts)
+        self.num_rollouts += granted
+        return granted
+
+    def reserve(self, num_candidates: int, max_tokens: int, kind: str, *, at_least: int = 0) -> Reservation:
+        """Sets tokens aside for the candidates that fit into what is left, until `pay` books what they took.
+
+        Args:
+          num_candidates: candidates wanted.
+          max_tokens: most tokens of each.
+          kind: candidates of one kind are of similar length.
+          at_least: candidates that are granted whatever is left.
+
+        Returns:
+          How many candidates are granted, between `at_least` and `num_candidates`.
+
+        Raises:
+          BudgetSpent: no time is left.
+        """
+        if self.seconds_left == 0:
+            raise BudgetSpent
+        if self.limits.tokens is None:
+            return Reservation(num_candidates, kind, 0.0)
+        left = max(0.0, self.limits.tokens - self.num_tokens - self._reserved)
+        drawn, tokens = self._drawn.get(kind, (0, 0))
+        is_probe = drawn == 0 and num_candidates * max_tokens > left
+        mean = max(tokens / drawn, 1.0) if drawn else float(max_tokens)
+        fitting = min(1, int(left)) if is_probe else min(num_candidates, int(left / mean))
+        fitting = max(fitting, at_least)
+        self._reserved += fitting * mean
+        return Reservation(fitting, kind, fitting * mean, is_probe)
+
+    def pay(self, reservation: Reservation, num_candidates: int, num_tokens: int) -> None:
+        """Books what was drawn on a reservation, with its tokens in all; nothing drawn: gives the reservation back."""
+        self._reserved -= reservation.num_tokens
+        self.num_tokens += num_tokens
+        drawn, tokens = self._drawn.get(reservation.kind, (0, 0))
+        self._drawn[reservation.kind] = drawn + num_candidates, tokens + num_tokens

@@ -174,6 +174,7 @@ class Trajectory:
       correct: equivalent to the reference; None where there is no reference.
       ppm_scores: PPM scores of these nodes in (-1, 1); empty where no PPM was used.
       logprob: sum of the policy's log-probabilities over the steps.
+      num_tokens: tokens that the policy generated for the steps; 0 where unknown.
     """
 
     problem: str
@@ -184,6 +185,7 @@ class Trajectory:
     correct: bool | None
     ppm_scores: tuple[float, ...] = ()
     logprob: float = 0.0
+    num_tokens: int = 0
 
     @property
     def mean_q(self) -> float:

@@ -213,7 +213,8 @@ def test_a_recipe_extends_another(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("extends: other.yaml\n", r"no recipe 'other.yaml'"),
-        ("extends: [paper]\n", r"extends is \['paper'\]; it must be the name or path"),
+        ("extends: {paper: 1}\n", r"extends is \{'paper': 1\}; it must be the name or path"),
+        ("extends: [paper, 3]\n", r"extends is \['paper', 3\]; it must be the name or path"),
         ("extends: me.yaml\n", r"in a circle: me extends me"),
         ("extends: paper\nrounds: {sft: {learning_rat: 1}}\n", r"rounds\[0\]\.sft\.learning_rat is not a known key"),
     ],

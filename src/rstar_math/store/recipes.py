@@ -1,8 +1,14 @@
-"""Reading recipes: YAML with the schema of `rstar_math.config`; errors name the key, the value and the choice."""
+"""Reading recipes: YAML with the schema of `rstar_math.config`; errors name file, key, value and choice.
+
+A recipe may extend others, so that a few lines on top of a whole recipe are a recipe. What cannot be run by itself is a
+fragment: `official-rules` changes how any recipe searches and selects (`extends: [pocket, official-rules]`).
+"""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -13,68 +19,151 @@ from rstar_math.config import Recipe, Settings
 from rstar_math.errors import ConfigError
 
 _SHIPPED = Path(__file__).parent.parent / "recipes"
+_FRAGMENT = "-rules"
+
+Location = tuple[str | int, ...]
+"""Where a value stands: the keys and list positions from the top."""
+
+
+@dataclass(frozen=True)
+class ReadRecipe:
+    """A recipe and where its values come from.
+
+    Attributes:
+      recipe: the checked recipe.
+      files: the recipe's own file, then those that it extends, each before what it extends itself.
+      sources: for every value that some file gives, lists and mappings included, the file that has the last word.
+    """
+
+    recipe: Recipe
+    files: tuple[Path, ...]
+    sources: dict[Location, Path]
 
 
 def shipped_recipes() -> list[str]:
-    """Names of the recipes inside the package."""
-    return sorted(p.stem for p in _SHIPPED.glob("*.yaml"))
+    """Names of the whole recipes inside the package."""
+    return sorted(name for name in _shipped() if not name.endswith(_FRAGMENT))
+
+
+def shipped_fragments() -> list[str]:
+    """Names of the fragments inside the package: to extend together with a whole recipe."""
+    return sorted(name for name in _shipped() if name.endswith(_FRAGMENT))
+
+
+def _shipped() -> list[str]:
+    return [p.stem for p in _SHIPPED.glob("*.yaml")]
 
 
 def load_recipe(name_or_path: str) -> Recipe:
-    """Reads a recipe: a YAML file, or the name of one inside the package (`pocket`, `smoke`, `paper`).
+    """Reads a recipe: a YAML file, or the name of one inside the package (`pocket`, `smoke`, `paper`, `official`).
 
-    A recipe with the key `extends` changes another one, named likewise (a path is relative to the recipe's own folder).
-    Mappings are merged key by key; lists are replaced whole, but a mapping where the other recipe has a list is merged
-    into each of its items (`rounds: {sft: {learning_rate: 5.0e-6}}` changes all rounds).
+    A recipe with the key `extends` changes another one, or several, named likewise (a path is relative to the recipe's
+    own folder); of several the later change the earlier. Mappings are merged key by key. Lists are replaced whole, but
+    a mapping and a list meet item by item, whichever comes first: `rounds: {sft: {learning_rate: 5.0e-6}}` on top of a
+    recipe changes all its rounds, and below one is what all its rounds start from.
 
     Raises:
-      ConfigError: no such recipe, not YAML, an unknown key (the nearest known one is named), a value not allowed, or
-        recipes that extend each other in a circle.
+      ConfigError: no such recipe, not YAML, an unknown key (the nearest known one is named), a value not allowed, a
+        fragment alone, or recipes that extend each other in a circle. Names the file that the mistake stands in.
     """
-    return check(Recipe, _read(name_or_path, ()), str(_path_of(name_or_path, None)))
+    return read_recipe(name_or_path).recipe
 
 
-def _path_of(name_or_path: str, beside: Path | None) -> Path:
+def read_recipe(name_or_path: str) -> ReadRecipe:
+    """Reads a recipe as `load_recipe` does, and says where each value comes from.
+
+    Raises:
+      ConfigError: as `load_recipe`.
+    """
+    path = _path_of(name_or_path, None)
+    files: list[Path] = []
+    merged = _read(path, (), files)
+    sources = {location: value.source for location, value in _walk(merged)}
+    values = merged.plain()
+    if isinstance(values.get("rounds"), dict):
+        raise ConfigError(
+            f"{path} is a fragment: its `rounds` change the rounds of another recipe. Extend it together with a whole "
+            f"one: `extends: [pocket, {path.stem if path.parent == _SHIPPED else path.name}]`"
+        )
+    return ReadRecipe(_checked(Recipe, values, str(path), sources), tuple(files), sources)
+
+
+def _path_of(name_or_path: str, child: Path | None) -> Path:
     path = Path(name_or_path)
-    if beside is not None and (beside / path).is_file():
-        return beside / path
+    if child is not None and (child.parent / path).is_file():
+        return child.parent / path
     if not path.is_file() and str(path.parent) in (".", "recipes"):  # a mistyped path is no name
         # names may hold dots: only .yaml is an ending
         path = _SHIPPED / f"{path.name.removesuffix('.yaml')}.yaml"
     if not path.is_file():
-        raise ConfigError(f"no recipe {name_or_path!r}: it is neither a file nor one of {', '.join(shipped_recipes())}")
+        known = ", ".join([*shipped_recipes(), *(shipped_fragments() if child else [])])
+        raised_by = f" (extended by {child})" if child else ""
+        raise ConfigError(f"no recipe {name_or_path!r}{raised_by}: it is neither a file nor one of {known}")
     return path
 
 
-def _read(name_or_path: str, children: tuple[Path, ...]) -> dict[str, Any]:
-    """The mapping of a recipe, merged into that of the recipe that it extends."""
-    path = _path_of(name_or_path, children[-1].parent if children else None)
+@dataclass(frozen=True)
+class _Value:
+    """A value with the file that it comes from; mappings and lists hold such values again."""
+
+    value: Any
+    source: Path
+
+    @classmethod
+    def of(cls, value: Any, source: Path) -> _Value:
+        if isinstance(value, dict):
+            value = {key: cls.of(v, source) for key, v in value.items()}
+        elif isinstance(value, list):
+            value = [cls.of(v, source) for v in value]
+        return cls(value, source)
+
+    def plain(self) -> Any:
+        if isinstance(self.value, dict):
+            return {key: v.plain() for key, v in self.value.items()}
+        return [v.plain() for v in self.value] if isinstance(self.value, list) else self.value
+
+
+def _walk(at: _Value, location: Location = ()) -> Iterator[tuple[Location, _Value]]:
+    yield location, at
+    if isinstance(at.value, dict | list):
+        for key, value in at.value.items() if isinstance(at.value, dict) else enumerate(at.value):
+            yield from _walk(value, (*location, key))
+
+
+def _read(path: Path, children: tuple[Path, ...], files: list[Path]) -> _Value:
+    """The mapping of a recipe, merged into those of the recipes that it extends; `files` grows by all that is read."""
     if path.resolve() in children:
         circle = " extends ".join(p.stem for p in (*children, path))
         raise ConfigError(f"recipes extend each other in a circle: {circle}")
+    if path not in files:
+        files.append(path)
     try:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"recipe {path} cannot be read: {error}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"recipe {path} must be a mapping of keys to values, got {type(value).__name__}")
-    if "extends" not in value:
-        return value
-    parent = value.pop("extends")
-    if not isinstance(parent, str):
-        raise ConfigError(f"recipe {path}: extends is {parent!r}; it must be the name or path of a recipe")
-    merged = _merged(_read(parent, (*children, path.resolve())), value)
-    assert isinstance(merged, dict)
-    return merged
+    extended = value.pop("extends", [])
+    names = [extended] if isinstance(extended, str) else extended
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"recipe {path}: extends is {extended!r}; it must be the name or path of a recipe, or a list")
+    merged = _Value({}, path)
+    for name in names:
+        merged = _merged(merged, _read(_path_of(name, path), (*children, path.resolve()), files))
+    return _merged(merged, _Value.of(value, path))
 
 
-def _merged(under: Any, over: Any) -> Any:
+def _merged(under: _Value, over: _Value) -> _Value:
     """`over` laid on `under`; see `load_recipe`."""
-    if isinstance(over, dict) and isinstance(under, list):
-        return [_merged(item, over) for item in under]
-    if not isinstance(over, dict) or not isinstance(under, dict):
+    below, above = under.value, over.value
+    if isinstance(above, dict) and isinstance(below, list):
+        return _Value([_merged(item, over) for item in below], under.source)
+    if isinstance(above, list) and isinstance(below, dict):
+        return _Value([_merged(under, item) for item in above], over.source)
+    if not isinstance(above, dict) or not isinstance(below, dict):
         return over
-    return under | {key: _merged(under[key], value) if key in under else value for key, value in over.items()}
+    merged = {key: _merged(below[key], value) if key in below else value for key, value in above.items()}
+    return _Value(below | merged, over.source)
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -86,15 +175,26 @@ def check(schema: type[SettingsT], value: dict[str, Any], where: str) -> Setting
     Raises:
       ConfigError: lists every bad key as `path.to.key is VALUE; ...`.
     """
+    return _checked(schema, value, where, {})
+
+
+def _checked(schema: type[SettingsT], value: dict[str, Any], where: str, sources: dict[Location, Path]) -> SettingsT:
     try:
         return schema.model_validate(value)
     except ValidationError as error:
-        lines = [_explain(schema, dict(e)) for e in error.errors()]
-        raise ConfigError(f"{where}: " + "\n".join(lines)) from error
+        lines: dict[str, list[str]] = {}
+        for e in error.errors():
+            lines.setdefault(_file_of(e["loc"], sources) or where, []).append(_explain(schema, dict(e)))
+        raise ConfigError("\n".join(f"{file}: " + "\n".join(found) for file, found in lines.items())) from error
+
+
+def _file_of(location: Location, sources: dict[Location, Path]) -> str | None:
+    """The file that has the last word at a location; None for a key that no file gives."""
+    return str(sources[location]) if location in sources else None
 
 
 def _explain(schema: type[BaseModel], error: dict[str, Any]) -> str:
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    key = key_of(error["loc"])
     if error["type"] == "extra_forbidden":
         known = _known_keys(schema, error["loc"][:-1])
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
@@ -105,7 +205,12 @@ def _explain(schema: type[BaseModel], error: dict[str, Any]) -> str:
     return f"{key or 'the recipe'} is {error['input']!r}; {error['msg'].removeprefix('Value error, ')}"
 
 
-def _known_keys(schema: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+def key_of(location: Sequence[str | int]) -> str:
+    """How a key is written: `rounds[2].search.num_rollouts`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+
+
+def _known_keys(schema: type[BaseModel], loc: Location) -> list[str]:
     """The keys of the settings at `loc` inside a schema, through optional values and tuples."""
     current: Any = schema
     for part in loc:

@@ -15,21 +15,24 @@ import rstar_math
 
 LAYERS: dict[int, tuple[str, ...]] = {
     0: ("types", "errors"),
-    1: ("tree", "steps", "selection", "scored_texts", "answering", "metrics", "config"),
+    1: ("tree", "steps", "selection", "scored_texts", "answering", "metrics", "config", "published"),
     2: ("policy", "engines.base", "execution.base", "grading.base"),
     3: ("search",),
     4: (
         *("engines", "execution", "grading", "training", "benchmarks", "store", "pocket", "models", "progress"),
         "interchange",
+        "own_code",
     ),
     5: (
         "evolve",
         "evaluate",
+        "explain",
         "reproduce",
         "report",
         "cluster",
         "model",
         "stages",
+        "scorers",
         "workbench",
         "workers",
         "doctor",

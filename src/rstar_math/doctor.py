@@ -21,6 +21,7 @@ from rstar_math.config import RuntimeSettings, SearchSettings
 from rstar_math.engines.base import Engine
 from rstar_math.errors import ContextLengthError, RStarError
 from rstar_math.models import ModelFolders, find_model, is_url
+from rstar_math.own_code import is_own
 from rstar_math.types import Completion, Problem, SamplingParams
 
 Verdict = Literal["ok", "warning", "failed", "skipped"]
@@ -64,13 +65,13 @@ class Patient:
 
     @property
     def folder(self) -> Path | None:
-        """The folder of the policy's weights and tokenizer; None behind a URL, and without a model."""
+        """The folder of the policy's weights and tokenizer; None behind a URL, of one's own engine, without a model."""
         if self.model is None:
             return None
         policy = self.model.policy
         if isinstance(policy, Path):
             return policy
-        return None if is_url(policy.policy) else self.model.policy_folder
+        return None if is_url(policy.policy) or is_own(policy.policy) else self.model.policy_folder
 
     def open_engine(self) -> Engine:
         """The policy's engine.
@@ -186,7 +187,7 @@ async def sandbox(patient: Patient) -> Finding:
 async def tokenizer(patient: Patient) -> Finding:
     """Every marker is one token and survives a round trip, and no pre-tokenizer was replaced behind our back."""
     if patient.folder is None:
-        return _skipped(patient, "the tokenizer is behind a URL")
+        return _skipped(patient, "the tokenizer is not on this machine")
     from rstar_math.engines.bootstrap import knows_markers
     from rstar_math.engines.loading import check_folder, check_tokenizer
 
@@ -212,7 +213,7 @@ async def tokenizer(patient: Patient) -> Finding:
 async def end_of_sequence(patient: Patient) -> Finding:
     """What the configuration ends a sequence at: a special token, and none of the step format's markers."""
     if patient.folder is None:
-        return _skipped(patient, "the configuration is behind a URL")
+        return _skipped(patient, "the configuration is not on this machine")
     import json
 
     from transformers import AutoTokenizer
@@ -293,7 +294,7 @@ async def sampling(patient: Patient) -> Finding:
         )
         return Finding("failed", f"{NUM_SAMPLES} candidates are all the same, also at temperature 2", advice)
     same = [c.text for c in await _first_steps(patient, 1.0)] == [c.text for c in patient.samples]
-    found = f"{different} different texts among {NUM_SAMPLES} candidates"
+    found = f"{different} distinct among {NUM_SAMPLES} candidates"
     if same:
         return Finding("ok", f"{found}; the same seed gives the same ones")
     return Finding("warning", f"{found}; the same seed gives others", "trees cannot be reproduced with this engine")

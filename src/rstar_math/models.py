@@ -1,4 +1,5 @@
-"""From what a user calls a model to its parts: a shipped name, a run, a folder, a URL, a hub name, a model file."""
+"""From what a user calls a model to its parts: a shipped name, a run, a folder, a URL, a hub name, a model file, or a
+function of a file."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ import yaml
 
 from rstar_math.config import AnsweringSettings, PolicySettings, SearchSettings
 from rstar_math.errors import ConfigError, ModelError
+from rstar_math.own_code import absolute, is_own
 from rstar_math.store.files import read_json, write_json
 from rstar_math.store.recipes import check
 
@@ -54,6 +56,8 @@ class ModelFolders:
             raise ModelError(
                 f"{self.name} is behind a URL, where it can be searched with but not trained; name a folder"
             )
+        if is_own(self.policy.policy):
+            raise ModelError(f"{self.name} is an engine of your own, which cannot be trained; name a folder")
         return _folder_or_hub(self.policy.policy)
 
 
@@ -63,8 +67,8 @@ def find_model(spec: str | Path) -> ModelFolders:
     Args:
       spec: `pocket`, `pocket-base`, a run folder (its last whole round), a folder that holds `policy/` and perhaps
         `ppm/`, the folder of a Hugging Face checkpoint, a name at the hub, the URL of an OpenAI-compatible server
-        (`http://localhost:8000/v1?model=NAME`; further keys of `EndpointSettings` and `bootstrap` the same way), or a
-        YAML file with the keys of `PolicySettings`.
+        (`http://localhost:8000/v1?model=NAME`; further keys of `EndpointSettings` and `bootstrap` the same way), a
+        YAML file with the keys of `PolicySettings`, or `my_file.py:function`, which gives an engine.
 
     Raises:
       ModelError: there is nothing of the kind there.
@@ -72,6 +76,8 @@ def find_model(spec: str | Path) -> ModelFolders:
     """
     if is_url(str(spec)):
         return ModelFolders(_shown(str(spec)), _from_url(str(spec)))
+    if is_own(str(spec)):
+        return ModelFolders(str(spec), PolicySettings(policy=absolute(str(spec))))
     if str(spec).endswith((".yaml", ".yml")):
         return _from_file(Path(spec))
     path = _SHIPPED / str(spec) if str(spec) in SHIPPED_MODELS and not Path(spec).exists() else Path(spec)
@@ -124,7 +130,9 @@ def _from_file(path: Path) -> ModelFolders:
     if not isinstance(value, dict):
         raise ConfigError(f"model file {path} must be a mapping of keys to values, got {type(value).__name__}")
     policy = check(PolicySettings, value, str(path))
-    if not is_url(policy.policy):
+    if is_own(policy.policy):
+        policy = policy.model_copy(update={"policy": absolute(policy.policy)})
+    elif not is_url(policy.policy):
         _folder_or_hub(policy.policy)
     if policy.ppm is not None and not (Path(policy.ppm) / "ppm.json").exists():
         raise ModelError(f"{path}: ppm is {policy.ppm!r}, which is not a PPM's folder (it has no ppm.json)")

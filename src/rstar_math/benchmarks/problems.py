@@ -1,8 +1,10 @@
-"""Sets of problems: the splits of the pocket world, and JSONL files with `problem` (or `question`) and `answer`."""
+"""Sets of problems: the splits of the pocket world, benchmarks, functions of your own, and JSONL files with `problem`
+(or `question`) and `answer`."""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,6 +12,7 @@ from typing import Literal
 from rstar_math.benchmarks import registry
 from rstar_math.config import ProblemSource
 from rstar_math.errors import DataError
+from rstar_math.own_code import is_own, load_own
 from rstar_math.store.files import read_jsonl
 from rstar_math.types import Problem
 
@@ -31,12 +34,16 @@ def load_problems(source: ProblemSource) -> ProblemSet:
 
     Raises:
       DataError: no such split or file, a malformed row (its line is named), a repeated id, or too few problems.
+      ConfigError: the user's own function cannot be loaded.
     """
     if source.source.startswith("pocket/"):
         return _pocket(source)
     path = Path(source.source)
     name = path.stem
-    if path.exists():
+    if is_own(source.source):
+        name = path.name.partition(".py:")[0]
+        problems = _own(source.source)
+    elif path.exists():
         problems = read_problems(path)
     elif (benchmark := registry.find_benchmark(path.name)) is not None:
         name = benchmark.name
@@ -48,6 +55,7 @@ def load_problems(source: ProblemSource) -> ProblemSet:
         raise DataError(
             f"no problems at {source.source!r}: it is neither a file nor one of "
             + ", ".join([*(f"pocket/{s}" for s in POCKET_SPLITS), *registry.BENCHMARKS])
+            + ", nor a function of yours (my_file.py:function)"
         )
     if source.num_problems is not None:
         if source.num_problems > len(problems):
@@ -79,6 +87,17 @@ def _pocket(source: ProblemSource) -> ProblemSet:
         raise DataError(f"no pocket split {name!r}; choose from {', '.join(POCKET_SPLITS)}")
     problems = pocket_problems(split, source.num_problems or _DEFAULT_POCKET_SIZE, seed=source.seed)
     return _named(source.source, problems)
+
+
+def _own(spec: str) -> list[Problem]:
+    problems = list(load_own(spec, "a list of problems")())
+    if not problems or not all(isinstance(p, Problem) for p in problems):
+        shown = f"a {type(problems[0]).__name__}" if problems else "nothing"
+        raise DataError(f"{spec} must give rstar_math.Problem objects, and gives {shown}")
+    repeated = [name for name, count in Counter(p.id for p in problems).items() if count > 1]
+    if repeated:
+        raise DataError(f"{spec} gives {len(repeated)} ids more than once, for example {repeated[0]!r}")
+    return problems
 
 
 def read_problems(path: Path) -> list[Problem]:

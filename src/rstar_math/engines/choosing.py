@@ -1,4 +1,7 @@
-"""Which engine runs a policy: torch or vLLM for a folder, httpx for a URL; either may get a few-shot prompt."""
+"""Which engine runs a policy: torch or vLLM for a folder, httpx for a URL, or one of the user's own.
+
+Each may get a few-shot prompt.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from rstar_math.config import PolicySettings, RuntimeSettings
 from rstar_math.engines.base import Engine, Scorer
 from rstar_math.engines.bootstrap import Bootstrap, BootstrapEngine, knows_markers
 from rstar_math.errors import ModelError
+from rstar_math.own_code import is_own, load_own
 
 
 def open_policy(policy: Path | PolicySettings, runtime: RuntimeSettings, device: str | None = None) -> Engine:
@@ -18,9 +22,14 @@ def open_policy(policy: Path | PolicySettings, runtime: RuntimeSettings, device:
 
     Raises:
       ModelError: a folder is missing or unfit, or a needed package is not installed.
+      ConfigError: an engine of the user's own cannot be loaded.
     """
     if isinstance(policy, Path):
         policy = PolicySettings(policy=str(policy))
+    if is_own(policy.policy):
+        engine: Engine = load_own(policy.policy, "an engine")()
+        own_prompt = policy.bootstrap not in ("auto", "none")
+        return BootstrapEngine(engine, Bootstrap.named(policy.bootstrap)) if own_prompt else engine
     if policy.policy.startswith(("http://", "https://")):
         from rstar_math.engines.http_engine import HttpEngine
 

@@ -21,7 +21,6 @@ LAYERS: dict[int, tuple[str, ...]] = {
     4: (
         *("engines", "execution", "grading", "training", "benchmarks", "store", "pocket", "models", "progress"),
         "interchange",
-        "own_code",
     ),
     5: (
         "evolve",
@@ -32,7 +31,6 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "cluster",
         "model",
         "stages",
-        "scorers",
         "workbench",
         "workers",
         "doctor",

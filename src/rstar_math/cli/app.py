@@ -119,6 +119,17 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> Non
     report_command(run)
 
 
+@app.command()
+def explain(
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or a recipe of the package.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Every key of a recipe: value, source, and what the paper and the released code have."""
+    from rstar_math.cli.explain import explain_command
+
+    explain_command(recipe, json)
+
+
 @app.command(name="eval")
 def evaluate(
     out: Out,

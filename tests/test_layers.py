@@ -21,6 +21,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     4: (
         *("engines", "execution", "grading", "training", "benchmarks", "store", "pocket", "models", "progress"),
         "interchange",
+        "own_code",
     ),
     5: (
         "evolve",
@@ -31,6 +32,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "cluster",
         "model",
         "stages",
+        "scorers",
         "workbench",
         "workers",
         "doctor",

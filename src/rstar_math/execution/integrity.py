@@ -1,17 +1,20 @@
 """Whether the libraries in this process are still as they were: the second line of defence of a warm worker.
 
 The static check admits only programs that cannot change anything but their own namespace. Should one get past it,
-the guard and the seal here notice. The guard is an audit hook: it stops a program that does what no admitted program
-does (reads frames or code objects, runs text, opens files). The seal compares the dictionaries of all modules and
-classes with what they were; results are given out only after it was found intact.
+the guard and the seal here notice. The guard is an audit hook: before a program starts it looks at the code once more,
+by a few coarse rules of its own (`forbidden`), and it stops a program that does what no admitted program does (reads
+frames or code objects, runs text, opens files). The seal compares the dictionaries of all modules and classes, and the
+containers in them, with what they were; results are given out only after it was found intact.
 
 Runs in warm workers, which load this file by its path: it imports nothing of the package.
 """
 
 from __future__ import annotations
 
+import array
 import ctypes
 import decimal
+import dis
 import gc
 import locale
 import operator
@@ -22,10 +25,14 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-_BENIGN_NAMES = frozenset(
-    {"__warningregistry__", "_count", "_dummycount", "_bessel_table", "_lookup_table", "unit_triangle"}
-)
+_BENIGN_NAMES = frozenset({"__warningregistry__", "_count", "_dummycount", "_bessel_table", "_lookup_table"})
 """What libraries themselves change in their modules and classes as they work."""
+
+_CACHES = ("cache", "_dummies")
+"""Ends of the names of dictionaries that libraries fill as they work, and that programs cannot reach."""
+
+_SELF_CHANGING = frozenset({"sympy.polys.domains.mpelements"})
+"""Modules whose classes get their methods anew whenever one is instantiated."""
 
 _QUIET_EVENTS = frozenset({"object.__getattr__", "sys._getframe", "builtins.id"})
 """Events that libraries raise as they work; a program itself may not."""
@@ -39,6 +46,41 @@ _VERSION_TAG_OFFSET = 24
 
 class DeferredError(BaseException):
     """The program does what a warm worker does not allow; it is to run in a fork of its own."""
+
+
+_STORES = frozenset(dis.opmap[name] for name in ("STORE_ATTR", "DELETE_ATTR", "LOAD_BUILD_CLASS"))
+_LOADS = frozenset(dis.opmap[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if name in dis.opmap)
+_LOAD_SHIFT = 1 if sys.version_info >= (3, 12) else 0
+_EXTENDED = dis.opmap["EXTENDED_ARG"]
+_HANDLER = dis.opmap["PUSH_EXC_INFO"]
+_GENERATOR_FLAGS = 0x20 | 0x80 | 0x200
+_OWN_NAMES = frozenset({"__name__", "__doc__", "__annotations__", "__show__"})
+
+
+def forbidden(code: types.CodeType) -> str | None:
+    """Why `code` may run in no warm worker, whatever the static check says of it; None where no coarse rule objects."""
+    bytecode = code.co_code
+    operations = frozenset(bytecode[::2])
+    if operations & _STORES:
+        return "it stores attributes or makes classes"
+    if code.co_flags & _GENERATOR_FLAGS and _HANDLER in operations:
+        return "it has a generator that handles exceptions"
+    names = code.co_names
+    if any(name[:2] == "__" and name not in _OWN_NAMES for name in names):
+        return "it uses names with double underscores"
+    if any(name[:1] == "_" for name in names):
+        extended = 0
+        for i in range(0, len(bytecode), 2):
+            operation, argument = bytecode[i], bytecode[i + 1] | extended
+            extended = argument << 8 if operation == _EXTENDED else 0
+            if operation in _LOADS and names[argument >> _LOAD_SHIFT][:1] == "_":
+                return "it uses attributes with underscores"
+    for constant in code.co_consts:
+        if type(constant) is types.CodeType:
+            reason = forbidden(constant)
+            if reason is not None:
+                return reason
+    return None
 
 
 class Guard:
@@ -82,8 +124,11 @@ class Guard:
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._armed or self._inside:
             return
-        if event == "exec" and arguments[0] is self._expected:
-            self._expected = None
+        if event == "exec" and self._expected is not None and arguments[0] is self._expected:
+            expected, self._expected = self._expected, None
+            reason = forbidden(expected)
+            if reason is not None:
+                raise self.defer(reason)
             return
         self._inside = True
         try:
@@ -100,24 +145,31 @@ class Guard:
 class Seal:
     """The dictionaries of modules and classes as they were when the seal was put on."""
 
-    def __init__(self, roots: Iterable[str]) -> None:
-        """Seals what programs that start from the modules `roots` can be affected by."""
+    def __init__(self, roots: Iterable[str], more: Iterable[dict[str, Any]] = ()) -> None:
+        """Seals what programs that start from the modules `roots` can be affected by, and the dictionaries `more`."""
         gc.collect()
         names = _reachable(roots)
         modules = [sys.modules[name] for name in sorted(names)]
-        classes = [kind for kind in gc.get_objects() if isinstance(kind, type) and kind.__module__ in names]
+        classes = [
+            kind
+            for kind in gc.get_objects()
+            if isinstance(kind, type) and kind.__module__ in names and kind.__module__ not in _SELF_CHANGING
+        ]
         self._owners: list[Any] = [*modules, *classes]
         self._dicts: list[dict[str, Any]] = [vars(module) for module in modules]
         for kind in classes:
             # vars() of a class is a proxy; the dictionary behind it is its one referent
             referents = gc.get_referents(vars(kind))
             self._dicts.append(referents[0] if referents else {})
-        for extra in _extra_dicts():
+        for extra in (*_extra_dicts(), *more):
             self._owners.append(extra)
+            self._dicts.append(extra)
+        for name, extra in _dicts_within(self._owners, self._dicts):
+            self._owners.append(name)
             self._dicts.append(extra)
         self._saved = [dict(d) for d in self._dicts]
         self._versions_now = _version_reader(self._dicts) if _version_tags_work() else None
-        self._versions: tuple[int, ...] = ()
+        self._versions = b""
         self._lists = [(container, list(container)) for container in (sys.path, sys.meta_path, warnings.filters)]
         self._probes = _probes()
         self._probed: list[Any] = []
@@ -141,7 +193,8 @@ class Seal:
         versions = self._versions_now()
         if versions == self._versions:
             return []
-        return [i for i, (now, then) in enumerate(zip(versions, self._versions, strict=True)) if now != then]
+        both = zip(memoryview(versions).cast("Q"), memoryview(self._versions).cast("Q"), strict=True)
+        return [i for i, (now, then) in enumerate(both) if now != then]
 
     def broken(self) -> str | None:
         """What has been changed that may not change; None where all is as it was."""
@@ -181,6 +234,17 @@ def _extra_dicts() -> list[dict[Any, Any]]:
     return extra
 
 
+def _dicts_within(owners: list[Any], dicts: list[dict[str, Any]]) -> list[tuple[str, dict[Any, Any]]]:
+    """Dictionaries that modules and classes hold, such as the assumptions that all symbols share, with their names."""
+    found: dict[int, tuple[str, dict[Any, Any]]] = {}
+    known = {id(d) for d in dicts}
+    for owner, d in zip(owners, dicts, strict=True):
+        for name, value in d.items():
+            if isinstance(value, dict) and id(value) not in known and not str(name).endswith(_CACHES):
+                found[id(value)] = f"{name} of {_name(owner)}", value
+    return list(found.values())
+
+
 def _probes() -> list[Callable[[], Any]]:
     """Settings that are kept neither in a module nor in a class."""
     probes: list[Callable[[], Any]] = [sys.getrecursionlimit, gc.isenabled, gc.get_threshold, sys.getswitchinterval]
@@ -197,6 +261,8 @@ def _same(now: dict[str, Any], then: dict[str, Any]) -> bool:
 
 
 def _name(owner: Any) -> str:
+    if isinstance(owner, str):
+        return owner
     return str(getattr(owner, "__qualname__", None) or getattr(owner, "__name__", "a dictionary"))
 
 
@@ -219,11 +285,20 @@ def _reachable(roots: Iterable[str]) -> set[str]:
     return found
 
 
-def _version_reader(dicts: list[dict[str, Any]]) -> Callable[[], tuple[int, ...]]:
+def _version_reader(dicts: list[dict[str, Any]]) -> Callable[[], bytes]:
     """A function that reads the version tags of `dicts`, thousands of them, without a loop in Python."""
-    tags = [ctypes.c_uint64.from_address(id(d) + _VERSION_TAG_OFFSET) for d in dicts]
-    value = operator.attrgetter("value")
-    return lambda: tuple(map(value, tags))
+    addresses = [id(d) + _VERSION_TAG_OFFSET for d in dicts]
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        tags = [ctypes.c_uint64.from_address(address) for address in addresses]
+        value = operator.attrgetter("value")
+        return lambda: array.array("Q", map(value, tags)).tobytes()
+    # all memory between the first and the last of them as one array, of which only the tags are ever read
+    first = min(addresses)
+    span = ctypes.c_uint64 * ((max(addresses) - first) // 8 + 1)
+    memory = numpy.frombuffer(span.from_address(first), dtype=numpy.uint64)
+    places = numpy.array([(address - first) // 8 for address in addresses], dtype=numpy.intp)
+    return lambda: bytes(memory[places].tobytes())
 
 
 def _version_tags_work() -> bool:

@@ -28,9 +28,9 @@ class NotCopyableError(Exception):
 
 
 _SHARED: set[type] = {
-    *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range, slice),
+    *(int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented), range),
     *(fractions.Fraction, decimal.Decimal, datetime.date, datetime.datetime, datetime.timedelta, datetime.time),
-    *(re.Pattern, types.BuiltinFunctionType, types.MethodDescriptorType, types.ModuleType, type),
+    *(re.Pattern, types.MethodDescriptorType, types.ModuleType, type),
 }
 """Kinds whose values cannot change."""
 
@@ -72,6 +72,7 @@ class Copier:
             collections.deque: self._deque,
             bytearray: self._plain_copy,
             types.FunctionType: self._function,
+            types.BuiltinFunctionType: self._builtin,
         }
         numpy = sys.modules.get("numpy")
         self._ndarray: Any = numpy.ndarray if numpy is not None else None
@@ -261,6 +262,13 @@ class Copier:
             raise NotCopyableError
         self._count(value.size)
         return value.copy(order="K")
+
+    def _builtin(self, value: Any, memo: dict[int, Any], new: dict[str, Any]) -> Any:
+        # `append = numbers.append` must go on appending to what `numbers` is in the copy
+        owner = value.__self__
+        if owner is None or type(owner) in self._shared:
+            return value
+        raise NotCopyableError
 
     def _function(self, value: types.FunctionType, memo: dict[int, Any], new: dict[str, Any]) -> types.FunctionType:
         if value.__globals__ is not self._old or value.__closure__ is not None or value.__dict__:

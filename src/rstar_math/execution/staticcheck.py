@@ -4,9 +4,7 @@ A warm worker runs many programs in one process, so a program that is admitted m
 its own namespace. The check is an allowlist throughout: of instructions, of attribute names, of modules and what may be
 taken from them, of builtins. What it does not know is not admitted, and runs in a fork of its own.
 
-What makes a name fit for the list of attributes: on no object that an admitted program can reach does it lead to
-something that outlives the program and can be changed, nor to a function that changes such a thing, runs text as code,
-touches files, or keeps an object it is given. Underscored names are never on it.
+The lists of names are in `allowlist`. Underscored names are never on them.
 
 Runs in the zygote and its workers, which load this file by its path: it imports nothing of the package.
 """
@@ -21,9 +19,18 @@ import dis
 import fractions
 import importlib
 import re
+import string
 import sys
 import types
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rstar_math.execution import allowlist
+else:
+    import allowlist
+
+Names = frozenset[str]
 
 # ---------------------------------------------------------------- instructions
 
@@ -70,7 +77,12 @@ _STORE_NAMES = frozenset({dis.opmap["STORE_NAME"], dis.opmap["STORE_GLOBAL"]})
 _IMPORT_STAR = dis.opmap.get("IMPORT_STAR", -1)  # until 3.11
 _INTRINSIC, _INTRINSIC_IMPORT_STAR = dis.opmap.get("CALL_INTRINSIC_1", -1), 2  # since 3.12
 _LOAD_GLOBALS = frozenset({_LOAD_NAME, _LOAD_GLOBAL})
+_LOAD_CONST = dis.opmap["LOAD_CONST"]
+_IDLE = frozenset(dis.opmap[name] for name in ("CACHE", "PUSH_NULL", "NOP") if name in dis.opmap)
 _LOOKED_AT = _LOAD_ATTRIBUTE | {_EXTENDED, _IMPORT_NAME, _IMPORT_FROM}
+_HANDLERS = frozenset(dis.opmap[name] for name in ("PUSH_EXC_INFO", "CHECK_EXC_MATCH") if name in dis.opmap)
+_GENERATOR_FLAGS = 0x20 | 0x80 | 0x100 | 0x200
+"""Generators, coroutines, iterable coroutines, asynchronous generators."""
 _ATTRIBUTE_SHIFT = 1 if sys.version_info >= (3, 12) else 0
 _GLOBAL_SHIFT = 1  # since 3.11
 
@@ -91,131 +103,6 @@ _DUNDERS = frozenset({"__name__", "__doc__", "__annotations__", "__show__"})
 
 # ---------------------------------------------------------------- modules and attributes
 
-_NUMPY = frozenset(
-    {
-        *("abs", "absolute", "add", "all", "allclose", "amax", "amin", "angle", "any", "append", "arange", "arccos"),
-        *("arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "argwhere"),
-        *("around", "array", "array_equal", "asarray", "atleast_1d", "atleast_2d", "average", "bincount", "cbrt"),
-        *("ceil", "clip", "column_stack", "concatenate", "conj", "convolve", "copy", "corrcoef", "cos", "cosh"),
-        *("count_nonzero", "cov", "cross", "cumprod", "cumsum", "deg2rad", "degrees", "delete", "det", "diag"),
-        *("diagonal", "diff", "digitize", "divide", "divmod", "dot", "e", "eig", "eigvals", "einsum", "empty"),
-        *(
-            "equal",
-            "euler_gamma",
-            "exp",
-            "exp2",
-            "expand_dims",
-            "expm1",
-            "extract",
-            "eye",
-            "fabs",
-            "flatnonzero",
-            "flip",
-            "fliplr",
-        ),
-        *("flipud", "float64", "float32", "floor", "floor_divide", "fmod", "full", "gcd", "geomspace", "gradient"),
-        *("greater", "greater_equal", "histogram", "hstack", "hypot", "identity", "imag", "in1d", "indices", "inf"),
-        *("inner", "insert", "int32", "int64", "interp", "intersect1d", "inv", "isclose", "isfinite", "isin", "isinf"),
-        *("isnan", "isreal", "kron", "lcm", "less", "less_equal", "lexsort", "linspace", "log", "log10", "log1p"),
-        *("log2", "logaddexp", "logical_and", "logical_not", "logical_or", "logspace", "lstsq", "mat", "matmul"),
-        *("matrix_power", "matrix_rank", "max", "maximum", "mean", "median", "meshgrid", "min", "minimum", "mod"),
-        *("multiply", "nan", "nan_to_num", "nanmax", "nanmean", "nanmin", "ndarray", "ndim", "negative", "nonzero"),
-        *("norm", "not_equal", "ones", "ones_like", "outer", "pad", "percentile", "permutation", "pi", "pinv"),
-        *("polyfit", "polyval", "positive", "power", "prod", "ptp", "quantile", "rad2deg", "radians", "rand"),
-        *("randint", "randn", "random", "ravel", "real", "reciprocal", "remainder", "repeat", "reshape", "roll"),
-        *("roots", "rot90", "round", "searchsorted", "select", "setdiff1d", "shape", "sign", "sin", "sinc", "sinh"),
-        *("size", "solve", "sort", "split", "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "svd"),
-        *("swapaxes", "take", "tan", "tanh", "tensordot", "tile", "trace", "transpose", "trapezoid", "trapz", "tri"),
-        *("tril", "triu", "true_divide", "trunc", "union1d", "unique", "unwrap", "vander", "var", "vdot"),
-        *("vectorize", "vstack", "where", "zeros", "zeros_like", "bool_", "complex128"),
-        *("choice", "shuffle", "seed", "uniform", "normal", "sample", "linalg"),
-    }
-)
-_ARRAY_METHODS = frozenset(
-    {
-        *("T", "all", "any", "argmax", "argmin", "argsort", "astype", "clip", "conj", "copy", "cumprod", "cumsum"),
-        *("diagonal", "dot", "dtype", "fill", "flatten", "imag", "item", "max", "mean", "min", "ndim", "nonzero"),
-        *("prod", "ravel", "real", "repeat", "reshape", "round", "shape", "size", "sort", "squeeze", "std", "sum"),
-        *("swapaxes", "take", "tolist", "trace", "transpose", "var"),
-    }
-)
-_NOT_SYMPY = frozenset(
-    {
-        # text as code, code as text, plots, files, sessions
-        *("lambdify", "nsolve", "plot", "plot_backends", "plot_implicit", "plot_parametric", "plotting", "preview"),
-        *("plot3d", "plot3d_parametric_line", "plot3d_parametric_surface", "PlotGrid", "textplot", "source", "test"),
-        *("doctest", "init_printing", "init_session", "pager_print", "interactive_traversal", "python", "var"),
-        *("print_python", "print_tree", "print_fcode", "use", "rust_code", "dotprint", "printtree"),
-        # state that outlives a program
-        *("sieve", "Sieve", "evaluate", "assuming", "global_assumptions", "AssumptionsContext", "register_handler"),
-        *("remove_handler", "pprint_use_unicode", "pprint_try_use_unicode", "cacheit", "memoize_property", "public"),
-        *("threaded", "xthreaded", "deprecated", "timed", "apply_finite_diff", "Predicate", "Q", "ask", "refine"),
-        *(
-            "Permutation",
-            "Cycle",
-            "conserve_mpmath_dps",
-            "poly_from_expr",
-            "parallel_poly_from_expr",
-            "default_sort_key",
-        ),
-        # keep objects they are given, or hand out ones that change
-        *("Wild", "WildFunction", "bottom_up", "Options", "Id", "singledispatch", "postfixes"),
-    }
-)
-_SYMPY_MODULES = (
-    *("sympy", "sympy.abc", "sympy.core", "sympy.core.numbers", "sympy.core.symbol", "sympy.solvers", "sympy.matrices"),
-    *("sympy.ntheory", "sympy.functions", "sympy.functions.elementary.miscellaneous", "sympy.geometry", "sympy.sets"),
-    *("sympy.functions.combinatorial.factorials", "sympy.functions.combinatorial.numbers", "sympy.solvers.solveset"),
-    *("sympy.functions.elementary.trigonometric", "sympy.functions.elementary.exponential", "sympy.core.relational"),
-    *("sympy.functions.elementary.complexes", "sympy.functions.elementary.integers", "sympy.simplify", "sympy.polys"),
-    *("sympy.simplify.simplify", "sympy.solvers.solvers", "sympy.solvers.inequalities", "sympy.ntheory.factor_"),
-    *("sympy.ntheory.modular", "sympy.ntheory.residue_ntheory", "sympy.ntheory.generate", "sympy.calculus.util"),
-    *("sympy.calculus", "sympy.series", "sympy.concrete", "sympy.concrete.summations", "sympy.integrals"),
-    *("sympy.solvers.diophantine", "sympy.polys.polytools", "sympy.matrices.dense", "sympy.utilities.iterables"),
-)
-_SYMPY_MORE = frozenset(
-    {
-        *("crt", "mod_inverse", "primitive_root", "n_order", "is_primitive_root", "quadratic_residues", "discrete_log"),
-        *("primefactors", "divisor_count", "divisor_sigma", "totient", "prime", "primepi", "nextprime", "prevprime"),
-        *(
-            "npartitions",
-            "legendre_symbol",
-            "jacobi_symbol",
-            "sqrt_mod",
-            "nthroot_mod",
-            "multiplicity",
-            "perfect_power",
-        ),
-        *("continuous_domain", "function_range", "periodicity", "minimum", "maximum", "is_increasing", "is_decreasing"),
-        *(
-            "stationary_points",
-            "solve_univariate_inequality",
-            "reduce_inequalities",
-            "diophantine",
-            "multiset_permutations",
-        ),
-        *("partitions", "subsets", "variations", "nT", "nC", "nP", "digits", "core", "Naturals", "Naturals0"),
-        *("solve_poly_inequality", "solve_rational_inequalities", "linear_eq_to_matrix", "nonlinsolve", "linsolve"),
-    }
-)
-_NOT_METHODS = frozenset(
-    {
-        # of containers and numbers
-        *("format_map", "register", "cache_clear", "mro", "fromhex", "from_bytes", "maketrans"),
-        # of sympy's objects: shared caches, code, printing to files
-        *("default_assumptions", "compare", "class_key", "sort_key", "rcall", "matches", "lambdify", "func_code"),
-        *("is_commutative_", "kind", "eval", "ring", "field", "gens_", "plot_interval", "random", "random_point"),
-        *("todok", "todod", "rep", "domain_", "dom", "applyfunc_", "from_dok", "print_nonzero", "table", "irregular"),
-        *("assumptions0_", "fdiff_", "cls", "slope_", "bspline", "options", "implementation", "encloses_point_"),
-    }
-)
-
-Names = frozenset[str]
-
-
-def _words(text: str) -> Names:
-    return frozenset(text.split())
-
 
 class Lists:
     """What an admitted program may use, as far as it is loaded here."""
@@ -224,43 +111,19 @@ class Lists:
         self.modules: dict[str, Names] = {}
         """Importable modules, and what may be taken from them."""
         attributes: set[str] = set()
-        standard: dict[str, Names | None] = {
-            "math": None,
-            "cmath": None,
-            "itertools": None,
-            "statistics": _words(
-                "mean fmean median median_low median_high mode multimode stdev pstdev variance pvariance quantiles "
-                "geometric_mean harmonic_mean"
-            ),
-            "fractions": frozenset({"Fraction"}),
-            "decimal": frozenset({"Decimal", "ROUND_HALF_UP", "ROUND_HALF_EVEN", "ROUND_DOWN", "ROUND_UP"}),
-            "functools": frozenset({"reduce", "lru_cache", "cache", "partial", "cmp_to_key"}),
-            "collections": frozenset({"Counter", "defaultdict", "deque", "OrderedDict"}),
-            "random": _words("random randint uniform choice choices sample shuffle randrange gauss normalvariate seed"),
-            "string": _words("ascii_letters ascii_lowercase ascii_uppercase digits hexdigits punctuation whitespace"),
-            "re": _words("match search findall finditer fullmatch sub split compile escape IGNORECASE I MULTILINE M"),
-            "datetime": frozenset({"date", "datetime", "timedelta", "time"}),
-            "heapq": None,
-            "bisect": None,
-            "copy": frozenset({"copy", "deepcopy"}),
-            "operator": _words("add sub mul truediv floordiv mod pow neg eq ne lt le gt ge itemgetter"),
-            "typing": _words("List Dict Tuple Set Optional Union Any Callable Iterable Sequence"),
-            "calendar": frozenset({"isleap", "leapdays", "monthrange", "weekday"}),
-            "numpy": _NUMPY,
-            "numpy.linalg": _NUMPY,
-            "numpy.random": _NUMPY,
-        }
-        for name, names in standard.items():
-            module = sys.modules.get(name)
-            if module is None:
-                continue
-            present = frozenset(vars(module))
-            if names is None:
-                names = frozenset(n for n in present if not n.startswith("_"))
-            self.modules[name] = names & present
-            attributes |= self.modules[name]
-        self._add_mpmath(attributes)
-        self._add_sympy(attributes)
+        numpy = dict.fromkeys(("numpy", "numpy.linalg", "numpy.random"), allowlist.NUMPY)
+        for name, names in {**allowlist.STANDARD, **numpy, "mpmath": allowlist.MPMATH}.items():
+            self._add(name, names)
+        if "sympy" in sys.modules:
+            for name in allowlist.SYMPY_MODULES:
+                try:
+                    importlib.import_module(name)
+                except ImportError:  # another version of sympy: what it does not have cannot be admitted
+                    continue
+                self._add(name, allowlist.LETTERS if name == "sympy.abc" else allowlist.SYMPY)
+            attributes |= allowlist.SYMPY_METHODS
+            for kind in _sympy_kinds(sys.modules["sympy"]):
+                attributes.update(n for n in dir(kind) if n.startswith("is_"))
         for kind in (
             *(str, bytes, list, dict, set, frozenset, tuple, int, float, complex, range, slice),
             *(fractions.Fraction, decimal.Decimal, collections.Counter, collections.deque, collections.OrderedDict),
@@ -268,61 +131,53 @@ class Lists:
         ):
             attributes.update(dir(kind))
         if "numpy" in sys.modules:
-            attributes |= _ARRAY_METHODS
-        self.attributes: Names = frozenset(n for n in attributes if not n.startswith("_")) - _NOT_METHODS
+            attributes |= allowlist.ARRAY_METHODS
+        for names in self.modules.values():
+            attributes |= names
+        attributes.update(part for name in self.modules for part in name.split(".")[1:])
+        self.attributes: Names = frozenset(n for n in attributes if not n.startswith("_")) - allowlist.NOT_METHODS
         self.names = frozenset().union(*(self.modules.get(m, frozenset()) for m in ("sympy", "sympy.core.numbers")))
         """What text given to sympy may name."""
         self.facades: dict[str, types.ModuleType] = {}
-        """What `from MODULE import *` takes its names from."""
+        """What programs get for a module: one that holds what they may use, and nothing else."""
         self.stray: dict[str, Names] = {}
         """By module: names that `from MODULE import *` binds outside a warm worker, but not in it."""
         for name, names in self.modules.items():
-            module = sys.modules[name]
-            exported = frozenset(getattr(module, "__all__", None) or [n for n in vars(module) if n[:1] != "_"])
-            self.stray[name] = exported - names - SAFE_BUILTINS
-            facade = types.ModuleType(name)
-            taken = [n for n in sorted(exported & names) if hasattr(module, n)]
-            for n in taken:
-                facade.__dict__[n] = getattr(module, n)
-            facade.__dict__["__all__"] = taken
-            self.facades[name] = facade
+            self._add_facade(name, names)
 
-    def _add_mpmath(self, attributes: set[str]) -> None:
-        module = sys.modules.get("mpmath")
+    def _add(self, name: str, names: Names | None) -> None:
+        module = sys.modules.get(name)
         if module is None:
             return
-        names = {n for n, v in vars(module).items() if isinstance(v, types.MethodType) and not n.startswith("_")}
-        names |= {"mpf", "mpc", "pi", "e", "euler", "phi", "inf", "nan"}
-        names -= {"plot", "cplot", "splot", "timing", "memoize", "workdps", "workprec", "extradps", "extraprec"}
-        names -= {"maxcalls", "monitor", "autoprec", "runtests", "doctests", "invertlaplace", "rand"}
-        self.modules["mpmath"] = frozenset(names)
-        attributes |= names
-
-    def _add_sympy(self, attributes: set[str]) -> None:
-        sympy = sys.modules.get("sympy")
-        if sympy is None:
-            return
-        exported = (frozenset(sympy.__all__) | _SYMPY_MORE) - _NOT_SYMPY
+        public = frozenset(n for n in vars(module) if not n.startswith("_"))
+        names = public if names is None else names
         # modules are no names of theirs: each would open the way to everything in it
-        exported -= {n for n in exported if isinstance(getattr(sympy, n, None), types.ModuleType)}
-        letters = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-        greek = _words("alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi rho sigma tau phi")
-        for name in _SYMPY_MODULES:
-            try:
-                module = importlib.import_module(name)
-            except ImportError:  # another version of sympy: what it does not have cannot be admitted
-                continue
-            names = letters | greek if name == "sympy.abc" else exported
-            self.modules[name] = frozenset(
-                n for n in names if hasattr(module, n) and not isinstance(getattr(module, n), types.ModuleType)
-            )
-        attributes |= exported
-        for kind in _sympy_kinds(sympy):
-            attributes.update(dir(kind))
+        self.modules[name] = frozenset(
+            n for n in names if hasattr(module, n) and not isinstance(getattr(module, n), types.ModuleType)
+        )
+
+    def _add_facade(self, name: str, names: Names) -> None:
+        module = sys.modules[name]
+        exported = frozenset(getattr(module, "__all__", None) or [n for n in vars(module) if n[:1] != "_"])
+        self.stray[name] = exported - names - SAFE_BUILTINS
+        facade = types.ModuleType(name)
+        for n in sorted(names):
+            facade.__dict__[n] = getattr(module, n)
+        facade.__dict__["__spec__"] = module.__spec__  # for its text
+        facade.__dict__["__all__"] = sorted(exported & names)
+        self.facades[name] = facade
+
+    def connect(self, missing: Callable[[str], Any]) -> None:
+        """Makes the facades show their parts, and ask `missing` for what they do not have."""
+        for name, facade in self.facades.items():
+            facade.__dict__["__getattr__"] = missing
+            parent, _, last = name.rpartition(".")
+            if parent in self.facades:
+                self.facades[parent].__dict__.setdefault(last, facade)
 
 
 def _sympy_kinds(sympy: Any) -> list[type]:
-    """Classes whose methods programs use."""
+    """Classes whose properties programs ask for."""
     names = (
         *("Symbol", "Integer", "Rational", "Float", "Add", "Mul", "Pow", "Eq", "Lt", "And", "Or", "Not", "Function"),
         *("Derivative", "Integral", "Sum", "Product", "Limit", "Poly", "Matrix", "ImmutableMatrix", "Interval"),
@@ -361,16 +216,24 @@ def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | Non
     for name in (*names, *code.co_varnames, *code.co_cellvars):
         if name[:2] == "__" and name not in _DUNDERS:
             return f"name {name}"
+    if code.co_flags & _GENERATOR_FLAGS and operations & _HANDLERS:
+        # what it does when it is closed would be done in the time of the program that runs then
+        return "a generator that handles exceptions"
     if not (operations & _LOOKED_AT or expression is not None or not _UNSAFE_BUILTINS.isdisjoint(names)):
         return None
     looked_at = _LOOKED_AT if expression is None and _UNSAFE_BUILTINS.isdisjoint(names) else _LOOKED_AT | _LOAD_GLOBALS
+    if "format" in names:
+        looked_at |= {_LOAD_CONST}
     extended = 0
     module = ""
     attributes = lists.attributes
+    loaded: object = None
     arguments = iter(bytecode)
     for operation, argument in zip(arguments, arguments, strict=True):
         if operation not in looked_at:
-            extended = 0
+            if operation not in _IDLE:
+                loaded = None
+                extended = 0
             continue
         argument |= extended
         extended = 0
@@ -378,6 +241,11 @@ def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | Non
             name = names[argument >> _ATTRIBUTE_SHIFT]
             if name not in attributes:
                 return f"attribute {name}"
+            if name == "format" and not (isinstance(loaded, str) and is_plain_format(loaded)):
+                return "attribute format of anything but a plain text"
+            loaded = None
+        elif operation == _LOAD_CONST:
+            loaded = code.co_consts[argument]
         elif operation == _EXTENDED:
             extended = argument << 8
         elif operation in _LOAD_GLOBALS:
@@ -395,6 +263,15 @@ def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | Non
             if name not in lists.modules.get(module, ()) and name not in module.split(".")[1:]:
                 return f"{name} of {module}"
     return None
+
+
+def is_plain_format(text: str) -> bool:
+    """Whether `text.format(...)` only inserts what it is given; a field like `{0.name}` or `{0[key]}` leads further."""
+    try:
+        fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(text) if name is not None]
+    except ValueError:  # it will raise
+        return True
+    return all("." not in name and "[" not in name and is_plain_format(spec or "") for name, spec in fields)
 
 
 class Uses:

@@ -63,15 +63,18 @@ class _Prepared:
 
     def __init__(self) -> None:
         self.lists = staticcheck.Lists()
-        self.seal = integrity.Seal([*self.lists.modules, "copyreg", "warnings", "io", "codecs"])
+        facades = self.lists.facades.values()
+        self.builtins = {name: value for name, value in vars(builtins).items() if name in staticcheck.SAFE_BUILTINS}
+        roots = [*self.lists.modules, "copyreg", "warnings", "io", "codecs"]
+        self.seal = integrity.Seal(roots, more=[self.builtins, *map(vars, facades)])
         mutable = (list, dict, set, bytearray)
         self.library = [
             value
-            for facade in self.lists.facades.values()
+            for facade in facades
             for value in vars(facade).values()
             if not isinstance(value, mutable) and type(value).__name__ != "ndarray"
         ]
-        self.library += [sys.modules[name] for name in self.lists.modules]
+        self.library += facades
 
 
 _prepared: _Prepared | None = None
@@ -123,7 +126,8 @@ class Worker:
         self._memory_limit = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + memory_bytes // 3
         self._output = harness.OutputBuffer(shared, step_bytes, self._too_much)
         self._printed_too_much = False
-        self._builtins = self._safe_builtins()
+        self._builtins = self._safe_builtins(_prepared.builtins)
+        self._lists.connect(self._missing)
         # kept alive, so that their ids are never those of other objects
         self._library = [*_prepared.library, self._builtins]
         self._copier = namespaces.Copier(frozenset(map(id, self._library)))
@@ -395,8 +399,7 @@ class Worker:
 
     # ---------------------------------------------------------------- the second line of defence
 
-    def _safe_builtins(self) -> dict[str, Any]:
-        safe = {name: value for name, value in vars(builtins).items() if name in staticcheck.SAFE_BUILTINS}
+    def _safe_builtins(self, safe: dict[str, Any]) -> dict[str, Any]:
         for name in vars(builtins):
             if name not in safe and not name.startswith("__"):
                 safe[name] = self._deferring(name)
@@ -425,11 +428,11 @@ class Worker:
         lists = self._lists
         if level or name not in lists.modules:
             raise self._guard.defer(f"module {name}")
-        if fromlist and fromlist[0] == "*":
-            return lists.facades[name]
-        if fromlist:
-            return sys.modules[name]
-        return sys.modules[name.partition(".")[0]]
+        return lists.facades[name if fromlist else name.partition(".")[0]]
+
+    def _missing(self, name: str) -> Any:
+        """What programs get for a name that a facade does not have."""
+        raise self._guard.defer(f"{name} of a module")
 
     def _guard_sympy(self) -> None:
         """Has the static check also look at text that sympy evaluates."""

@@ -38,7 +38,7 @@ else:  # by their paths: the package itself is never imported here
     import worker
 
     sys.path.pop(0)
-    for _name in ("confinement", "harness", "worker", "integrity", "namespaces", "staticcheck"):
+    for _name in ("confinement", "harness", "worker", "integrity", "namespaces", "staticcheck", "allowlist"):
         sys.modules.pop(_name)
 
 # Extension modules cannot be loaded once the filter is in place, so what programs may want of the standard library is

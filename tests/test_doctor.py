@@ -12,8 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import pre_tokenizers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
+from typer.testing import CliRunner
 
 from rstar_math import doctor, steps
+from rstar_math.cli.app import app
 from rstar_math.config import PolicySettings, RuntimeSettings
 from rstar_math.doctor import CHECKS, Finding, Patient, examine
 from rstar_math.engines.base import Engine, Generation
@@ -174,6 +176,27 @@ def test_a_random_head_is_caught(ppm: Path, damage: str) -> None:
     finding = check("reward_head", Patient(None, ppm, ON_CPU))
     assert finding.verdict == "failed"
     assert ("lacks the weights score.weight" if damage == "missing" else "probe text") in finding.found
+
+
+def test_the_command_gives_one_line_for_each_check_and_says_what_to_do(tmp_path: Path, ppm: Path) -> None:
+    folder = save_checkpoint(tmp_path / "wrong", "qwen2", markers=tuple(m for m in steps.MARKERS if m != steps.OUTPUT))
+    config = json.loads((folder / "config.json").read_text())
+    end = AutoTokenizer.from_pretrained(folder).convert_tokens_to_ids(steps.END_OF_STEP)
+    (folder / "config.json").write_text(json.dumps({**config, "eos_token_id": end}))
+    weights = load_file(ppm / "model.safetensors")
+    save_file(
+        weights | {"score.weight": -weights["score.weight"]}, ppm / "model.safetensors", metadata={"format": "pt"}
+    )
+    done = CliRunner().invoke(app, ["doctor", "--model", str(folder), "--ppm", str(ppm), "--device", "cpu"])
+    assert done.exit_code == 1
+    lines = done.stdout.strip().splitlines()
+    assert [line.split()[1] for line in lines[: len(CHECKS)]] == list(CHECKS)
+    failed = {line.split()[1]: line for line in lines if line.startswith("FAILED")}
+    assert set(failed) == {"tokenizer", "end_of_sequence", "reward_head"}
+    assert "rstar train sft" in failed["tokenizer"]  # what to do
+    assert "set eos_token_id in config.json" in failed["end_of_sequence"]
+    assert "copy" in failed["reward_head"] or "train" in failed["reward_head"]
+    assert lines[-1] == f"3 of {len(CHECKS)} checks failed: tokenizer, end_of_sequence, reward_head"
 
 
 def test_a_check_that_breaks_off_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from rstar_math import steps
+from rstar_math.cli.app import app
 from rstar_math.config import SearchSettings, SelectionSettings
 from rstar_math.engines.fake import FakeEngine
-from rstar_math.errors import DataError
+from rstar_math.errors import ConfigError, DataError
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.interchange import (
@@ -169,3 +171,31 @@ def test_what_is_no_tree_is_named(tmp_path: Path) -> None:
     path.write_text('[{"query": "q"}]')
     with pytest.raises(DataError, match=r"row 1: none of \{query, response\}"):
         read_solutions(path)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_command_reads_released_trees_and_writes_for_others(kind: Format, tmp_path: Path) -> None:
+    (tmp_path / "mcts.jsonl").write_text(json.dumps(SAVED) + "\n")
+    command = ["select", str(tmp_path / "mcts.jsonl"), "--out", str(tmp_path / "out"), "--format", kind]
+    done = CliRunner().invoke(app, [*command, "--no-verify"])
+    assert done.exit_code == 0, done.output
+    ((question, found),) = read_solutions(tmp_path / "out" / "sft.jsonl")
+    assert question == "What is 6 * 7?"
+    assert found[-1].answer == "42"
+    rows = [json.loads(line) for line in (tmp_path / "out" / "pairs.jsonl").read_text().splitlines()]
+    assert len(rows) >= 2  # of a step, and of the answer
+    sides = {"rstar": ("pos", "neg"), "trl": ("chosen", "rejected"), "messages": ("chosen", "rejected")}[kind]
+    assert all(row[sides[0]] != row[sides[1]] for row in rows)
+
+
+def test_the_command_runs_released_steps_again(tmp_path: Path) -> None:
+    other = json.loads(json.dumps(SAVED))
+    other["rstar"]["0.1"]["text"] = other["rstar"]["0.1"]["text"].replace("x = 6", "x = 7")  # prints 7 now, not 6
+    (tmp_path / "mcts.jsonl").write_text(json.dumps(SAVED) + "\n" + json.dumps(other) + "\n")
+    done = CliRunner().invoke(app, ["select", str(tmp_path / "mcts.jsonl"), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["num_trees"], summary["num_trajectories"], summary["num_not_reproduced"]) == (2, 1, 1)
+    unknown = CliRunner().invoke(app, ["select", str(tmp_path), "--out", str(tmp_path / "out"), "--format", "csv"])
+    assert isinstance(unknown.exception, ConfigError)
+    assert "choose from rstar, trl, messages" in str(unknown.exception)

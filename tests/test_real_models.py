@@ -135,9 +135,9 @@ def test_the_engine_speaks_to_the_server_of_transformers(server: str, base: Path
 
 @pytest.mark.slow
 def test_round_one_behind_the_server_later_rounds_in_process(server: str, base: Path, tmp_path: Path) -> None:
-    settings = recipe(tmp_path, base, 2)
+    settings = recipe(tmp_path, base, 4)
     settings["rounds"][0]["policy"] = f"{server}?model={base}&bootstrap=none"
     stages = run(settings, tmp_path / "run")
-    check_rounds(stages, 2)
+    check_rounds(stages, 4)
     trees = list(read_trees(tmp_path / "run" / "round-1" / "trees"))
     assert all(tree.cost.tokens_generated > 0 for tree in trees)

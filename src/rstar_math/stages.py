@@ -165,8 +165,9 @@ async def is_reproduced(trajectory: Trajectory, executor: Executor) -> bool:
     """Whether a fresh execution of the whole program, past every cache, ends and prints as it did in the search."""
     before = [s for s in trajectory.steps if s.execution is not None]
     again = await executor.execute_program([s.code for s in before])
-    return [(e.status, e.output) for e in again] == [
-        (s.execution.status, s.execution.output) for s in before if s.execution
+    # what models read has no white space at its end, and trees of the released code have kept none either
+    return [(e.status, e.output.rstrip()) for e in again] == [
+        (s.execution.status, s.execution.output.rstrip()) for s in before if s.execution
     ]
 
 

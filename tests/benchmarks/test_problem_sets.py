@@ -191,3 +191,41 @@ def replace_min(settings: SynthesisSettings, least: int) -> SynthesisSettings:
 def test_the_prompt_shows_the_seeds_and_opens_the_next_one() -> None:
     prompt = proposal_prompt(["Is it so?", "How many?"])
     assert prompt.endswith("### Problem 1\nIs it so?\n\n### Problem 2\nHow many?\n\n### Problem 3\n")
+
+
+AUTHOR = """
+from rstar_math import steps
+from rstar_math.engines.base import Generation
+from rstar_math.types import Completion
+
+class Author:
+    async def generate(self, prompt, params):
+        if steps.ASSISTANT_TURN not in prompt:
+            text, stop = f"How much is {params.seed % 1000} and one more, taken together?", params.stop[0]
+        elif steps.OUTPUT in prompt:
+            printed = prompt.split(steps.OUTPUT)[1].split("<")[0]
+            text, stop = f"\\n{steps.ANSWER}\\\\boxed{{{printed}}}", steps.END_OF_ANSWER
+        else:
+            text, stop = f"\\nprint({prompt.split('much is ')[1].split()[0]} + 1)\\n", steps.END_OF_CODE
+        return Generation((Completion(text, stop, 9, 0.0),) * params.n, 5)
+
+    async def aclose(self): ...
+"""
+
+
+def test_the_command_makes_problems(tmp_path: Path) -> None:
+    (tmp_path / "author.py").write_text(AUTHOR)
+    seeds = write(tmp_path / "seeds.jsonl", [{"problem": LONG, "answer": "12", "tier": "gsm"}])
+    out = tmp_path / "made.jsonl"
+    command = ["problems", "make", seeds, "--model", f"{tmp_path}/author.py:Author", "--num", "3", "--out", str(out)]
+    done = CliRunner().invoke(app, [*command, "--set", "num_solutions=4"])
+    assert done.exit_code == 0, done.output
+    assert "3 of 3 proposals kept" in done.output
+    for row, problem in zip(
+        map(json.loads, out.read_text().splitlines()),
+        load_problems(ProblemSource(source=str(out))).problems,
+        strict=True,
+    ):
+        assert row["agreement"] == "4 of 4"
+        assert problem.tier == "gsm"
+        assert problem.answer == str(int(problem.question.split()[3]) + 1)

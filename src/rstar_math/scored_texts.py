@@ -50,7 +50,7 @@ def outcomes(trees: Iterable[Tree]) -> list[ScoredText]:
             if node.correct is not None and all_executed(tree.trajectory(node)):
                 num_ended = tree.rollouts.count(node.index)
                 rows.append(_scored(tree, node, "outcome", float(node.correct), num_ended))
-    return _merged(rows)
+    return merged(rows)
 
 
 def step_values(trees: Iterable[Tree]) -> list[ScoredText]:
@@ -68,10 +68,10 @@ def step_values(trees: Iterable[Tree]) -> list[ScoredText]:
             if node.rejected is None and node.visit_count and _ran(node):
                 q_value = min(1.0, max(-1.0, node.q_value))
                 rows.append(_scored(tree, node, "q_value", q_value, node.visit_count))
-    return _merged(rows)
+    return merged(rows)
 
 
-def _merged(rows: Iterable[ScoredText]) -> list[ScoredText]:
+def merged(rows: Iterable[ScoredText]) -> list[ScoredText]:
     """Each text of a problem once: several trees may hold it, with the mean of their targets, each visit counting."""
     found: dict[tuple[str, str], ScoredText] = {}
     for row in sorted(rows, key=lambda r: (r.problem, r.tree, r.node)):

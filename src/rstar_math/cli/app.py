@@ -41,6 +41,13 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE: any oth
 FromRecipe = Annotated[str, typer.Option("--recipe", help="Recipe that the settings come from.")]
 FromRound = Annotated[int | None, typer.Option("--round", help="Round of that recipe, from 1; default: the last.")]
 Out = Annotated[Path, typer.Option(help="Folder to write to.")]
+FromRun = Annotated[
+    Path | None, typer.Option("--run", help="Run of `rstar evolve`: data, policy, held-out problems and settings.")
+]
+RoundOf = Annotated[
+    int | None, typer.Option("--round", help="Round of the run, or of the recipe, from 1; default: the last.")
+]
+StartingPolicy = Annotated[str | None, typer.Option(help="Policy that the model starts from; needed without --run.")]
 
 
 _STOPPED = 130
@@ -144,18 +151,48 @@ def evaluate(
     from_folder: Annotated[
         Path | None, typer.Option("--from", help="Folder with files of the benchmarks; default: the hub.")
     ] = None,
-    strategy: Annotated[str, typer.Option(help="Strategies, separated by commas.")] = "greedy,mcts",
+    strategy: Annotated[
+        str | None, typer.Option(help="Strategies, separated by commas; default without --methods: greedy,mcts.")
+    ] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(help="YAML file of methods (strategy, reward model, settings), or pocket; may be repeated."),
+    ] = None,
+    scorer: Annotated[
+        list[str] | None, typer.Option(help="NAME=FOLDER of a reward model that methods name; may be repeated.")
+    ] = None,
+    tokens: Annotated[
+        list[int] | None, typer.Option(help="Budget: tokens generated for an answer; may be repeated, for one each.")
+    ] = None,
+    rollouts: Annotated[list[int] | None, typer.Option(help="Budget: rollouts, or samples, in all; likewise.")] = None,
+    seconds: Annotated[list[float] | None, typer.Option(help="Budget: wall seconds; likewise.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Method that others are compared with; default: first.")] = None,
+    pool: Annotated[bool, typer.Option("--pool", help="Models differ in training seed only: a line over all.")] = False,
     limit: Annotated[int | None, typer.Option(help="Only the first so many problems.")] = None,
-    seed: Seed = 0,
+    seed: Annotated[list[int], typer.Option(help="Seed of every search; may be repeated.")] = [0],  # noqa: B006
     workers: Workers = None,
     concurrency: Concurrency = 64,
     settings: Set = None,
 ) -> None:
-    """Measure models and strategies on problems; one row per problem, resumable."""
-    from rstar_math.cli.evaluate import evaluate_command
+    """Measure models and methods on problems, at equal budgets; one row per problem, resumable."""
+    from rstar_math.cli.evaluate import Asked, evaluate_command
 
-    names = [str(from_folder / name) if from_folder and "/" not in name else name for name in benchmark]
-    evaluate_command(out, model, names, strategy.split(","), limit, seed, workers, concurrency, settings or [])
+    asked = Asked(
+        models=model,
+        benchmarks=[str(from_folder / name) if from_folder and "/" not in name else name for name in benchmark],
+        strategies=strategy.split(",") if strategy else (),
+        method_files=methods or (),
+        tokens=tokens or (),
+        rollouts=rollouts or (),
+        seconds=seconds or (),
+        seeds=seed,
+        scorers=scorer or (),
+        baseline=baseline,
+        limit=limit,
+        changes=settings or (),
+        pool_models=pool,
+    )
+    evaluate_command(out, asked, workers, concurrency)
 
 
 @app.command()
@@ -222,19 +259,64 @@ def sft(
 
 @train.command()
 def ppm(
-    pairs: Annotated[list[Path], typer.Argument(help="Files of preference pairs (.parquet or .jsonl).")],
-    out: Out,
-    policy: Annotated[str, typer.Option(help="Policy that the PPM starts from.")],
+    pairs: Annotated[list[Path] | None, typer.Argument(help="Files of preference pairs (.parquet or .jsonl).")] = None,
+    run: FromRun = None,
+    round_number: RoundOf = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
+    policy: StartingPolicy = None,
     held_out: Annotated[Path | None, typer.Option(help="Pairs of other problems: early stopping, accuracy.")] = None,
     seed: Seed = 0,
     recipe: FromRecipe = "pocket",
-    round_number: FromRound = None,
     settings: Set = None,
 ) -> None:
-    """Train a process preference model on pairs."""
-    from rstar_math.cli.stages import ppm_command
+    """Train a process preference model on pairs of steps."""
+    from rstar_math.cli.stages import scorer_command
 
-    ppm_command(pairs, out, policy, held_out, seed, recipe, round_number, settings or [])
+    scorer_command("ppm", pairs or [], run, out, policy, held_out, seed, recipe, round_number, settings or [])
+
+
+@train.command()
+def orm(
+    outcomes: Annotated[
+        list[Path] | None, typer.Argument(help="Files of outcomes (a table), or folders of trees.")
+    ] = None,
+    run: FromRun = None,
+    round_number: RoundOf = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; default with --run: orm/ in the folder of the round.")
+    ] = None,
+    policy: StartingPolicy = None,
+    held_out: Annotated[Path | None, typer.Option(help="The same of other problems: early stopping, accuracy.")] = None,
+    seed: Seed = 0,
+    recipe: FromRecipe = "pocket",
+    settings: Set = None,
+) -> None:
+    """Train an outcome reward model on finished trajectories, right against wrong."""
+    from rstar_math.cli.stages import scorer_command
+
+    scorer_command("orm", outcomes or [], run, out, policy, held_out, seed, recipe, round_number, settings or [])
+
+
+@train.command()
+def pqm(
+    q_values: Annotated[
+        list[Path] | None, typer.Argument(help="Files of Q values (a table), or folders of trees.")
+    ] = None,
+    run: FromRun = None,
+    round_number: RoundOf = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to; default with --run: pqm/ in the folder of the round.")
+    ] = None,
+    policy: StartingPolicy = None,
+    held_out: Annotated[Path | None, typer.Option(help="The same of other problems: early stopping, accuracy.")] = None,
+    seed: Seed = 0,
+    recipe: FromRecipe = "pocket",
+    settings: Set = None,
+) -> None:
+    """Train a process Q-value model on the Q value of every step."""
+    from rstar_math.cli.stages import scorer_command
+
+    scorer_command("pqm", q_values or [], run, out, policy, held_out, seed, recipe, round_number, settings or [])
 
 
 @app.command()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rstar_math import progress as progress_display
 from rstar_math.benchmarks.problems import load_problems
 from rstar_math.cli.settings import changed, round_of, runtime_with
-from rstar_math.config import ProblemSource
+from rstar_math.config import PPMSettings, ProblemSource
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.models import find_model
+from rstar_math.scored_texts import ScoredText
+from rstar_math.training.ppm_file import Kind
+from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
 
 
@@ -90,11 +93,12 @@ def search_command(
 def select_command(
     trees: Sequence[Path], out: Path, recipe_name: str, changes: Sequence[str], kind: str | None, verify: bool
 ) -> None:
-    """Writes trajectories.parquet and pairs.parquet; with a format, also the two files for other programs."""
+    """Writes trajectories, pairs, outcomes and Q values; with a format, also the two files for other programs."""
     from rstar_math.interchange import FORMATS, read_any_trees, write_interchange
+    from rstar_math.scored_texts import merged, outcomes, step_values
     from rstar_math.stages import select
     from rstar_math.store.files import write_json
-    from rstar_math.store.records import write_pairs, write_trajectories
+    from rstar_math.store.records import write_pairs, write_scored_texts, write_trajectories
     from rstar_math.workbench import answer_comparison, open_executor
 
     chosen_format = next((f for f in FORMATS if f == kind), None)
@@ -107,15 +111,30 @@ def select_command(
         if not path.exists():
             raise DataError(f"no trees at {path}: there is no such file or folder")
     executor = open_executor(recipe.runtime) if verify else None
+    finished: list[ScoredText] = []
+    values: list[ScoredText] = []
+
+    def found() -> Iterator[Tree]:
+        for path in trees:
+            for tree in read_any_trees(path):
+                finished.extend(outcomes([tree]))
+                values.extend(step_values([tree]))
+                yield tree
+
     with answer_comparison() as same:
-        selected = select((t for path in trees for t in read_any_trees(path)), settings, executor, same)
+        selected = select(found(), settings, executor, same)
     write_trajectories(out / "trajectories.parquet", selected.rows())
     write_pairs(out / "pairs.parquet", selected.pairs)
+    finished, values = merged(finished), merged(values)
+    write_scored_texts(out / "outcomes.parquet", finished)
+    write_scored_texts(out / "q-values.parquet", values)
     summary = {
         "num_trees": selected.num_trees,
         "num_solved": len(selected.solved),
         "num_trajectories": sum(map(len, selected.trajectories.values())),
         "num_pairs": len(selected.pairs),
+        "num_outcomes": len(finished),
+        "num_q_values": len(values),
         "num_not_reproduced": selected.num_not_reproduced,
         "num_suspect_references": len(selected.suspects),
     }
@@ -127,7 +146,8 @@ def select_command(
             f"{s.num_trajectories} trajectories say {s.answer!r}"
         )
     print(", ".join(f"{name.removeprefix('num_').replace('_', ' ')}: {n}" for name, n in summary.items()))
-    print(f"{out / 'trajectories.parquet'}\n{out / 'pairs.parquet'}")
+    for name in ("trajectories", "pairs", "outcomes", "q-values"):
+        print(out / f"{name}.parquet")
     if chosen_format is not None:
         print("\n".join(map(str, write_interchange(out, chosen_format, selected.rows(), selected.pairs))))
 
@@ -164,41 +184,105 @@ def sft_command(
     _print_made(asdict(made), out)
 
 
-def ppm_command(
+def scorer_command(
+    kind: Kind,
     files: Sequence[Path],
-    out: Path,
-    policy: str,
+    run: Path | None,
+    out: Path | None,
+    policy: str | None,
     held_out: Path | None,
     seed: int,
     recipe_name: str,
     round_number: int | None,
     changes: Sequence[str],
 ) -> None:
-    """Trains a PPM; with held-out pairs, says how often it prefers the right side."""
+    """Trains a PPM, PQM or ORM, from files or from a round of a run; says what is measured on held-out problems."""
+    if run is not None:
+        if files or policy or held_out:
+            raise ConfigError("--run brings the data, the policy and the held-out problems: leave those arguments out")
+        _train_from_run(kind, run, round_number, out, seed, changes)
+        return
+    if not files or policy is None or out is None:
+        raise ConfigError(f"`rstar train {kind}` needs --run RUN; or files, --policy and --out")
+    _, settings = round_of(recipe_name, round_number)
+    ppm_settings = changed(settings.ppm, changes)
+    if held_out is None:
+        ppm_settings = ppm_settings.model_copy(update={"early_stopping": False})
+    train = _train_ppm if kind == "ppm" else _train_on_texts
+    progress = progress_display.Steps(progress_display.for_terminal(), kind.upper())
+    made = train(kind, files, find_model(policy).policy_folder, held_out, ppm_settings, out, seed, progress)
+    _print_made(made, out)
+
+
+def _train_from_run(
+    kind: Kind, run: Path, round_number: int | None, out: Path | None, seed: int, changes: Sequence[str]
+) -> None:
+    from rstar_math.scorers import FinishedRound, train_scorer
+
+    source = FinishedRound(run, round_number)
+    if out is None:
+        if kind == "ppm":
+            raise ConfigError(f"give --out: {source.folder / 'ppm'} is the run's own PPM")
+        out = source.folder / kind
+    settings = changed(source.settings, changes)
+    made = train_scorer(kind, source, settings, out, source.seed + seed, progress_display.for_terminal())
+    _print_made(made, out)
+
+
+def _train_ppm(
+    kind: Kind,
+    files: Sequence[Path],
+    policy: Path,
+    held_out: Path | None,
+    settings: PPMSettings,
+    out: Path,
+    seed: int,
+    progress: progress_display.Steps,
+) -> dict[str, object]:
+    """With held-out pairs, half of their problems steer the training, and the others measure its result."""
     from rstar_math.training.ppm import pair_accuracy, train_ppm
 
-    _, settings = round_of(recipe_name, round_number)
     pairs = [pair for path in files for pair in _pairs(path)]
     others = _pairs(held_out) if held_out else []
-    ids = sorted({p.problem for p in others})
-    steering_ids = set(ids[::2])
-    ppm_settings = changed(settings.ppm, changes)
-    if not others:
-        ppm_settings = ppm_settings.model_copy(update={"early_stopping": False})
-    progress = progress_display.for_terminal()
+    steering_ids = set(sorted({p.problem for p in others})[::2])
     steering = [p for p in others if p.problem in steering_ids]
-    made = train_ppm(
-        find_model(policy).policy_folder,
-        pairs,
-        steering,
-        ppm_settings,
-        out,
-        seed,
-        progress_display.Steps(progress, "PPM"),
-    )
+    made = train_ppm(policy, pairs, steering, settings, out, seed, progress)
     measuring = [p for p in others if p.problem not in steering_ids]
     accuracy = {"pair_accuracy": pair_accuracy(out, measuring)} if measuring else {}
-    _print_made({**asdict(made), **accuracy}, out)
+    return {**asdict(made), **accuracy}
+
+
+def _train_on_texts(
+    kind: Kind,
+    files: Sequence[Path],
+    policy: Path,
+    held_out: Path | None,
+    settings: PPMSettings,
+    out: Path,
+    seed: int,
+    progress: progress_display.Steps,
+) -> dict[str, object]:
+    """The same for a PQM or an ORM."""
+    from rstar_math.training.orm_pqm import ranked_right, train_orm, train_pqm
+
+    texts = [row for path in files for row in _texts(path, kind)]
+    others = _texts(held_out, kind) if held_out else []
+    steering_ids = set(sorted({row.problem for row in others})[::2])
+    steering = [row for row in others if row.problem in steering_ids]
+    made = (train_orm if kind == "orm" else train_pqm)(policy, texts, steering, settings, out, seed, progress)
+    measuring = [row for row in others if row.problem not in steering_ids]
+    accuracy = {"pair_accuracy": ranked_right(out, measuring, settings.max_length)} if measuring else {}
+    return {**asdict(made), **accuracy}
+
+
+def _texts(path: Path, kind: Kind) -> list[ScoredText]:
+    """Rows of a table that `rstar select` wrote, or straight from a folder of trees."""
+    from rstar_math.scored_texts import outcomes, step_values
+    from rstar_math.store.records import read_scored_texts, read_trees
+
+    if path.is_dir():
+        return (outcomes if kind == "orm" else step_values)(read_trees(path))
+    return read_scored_texts(path)
 
 
 def _pairs(path: Path) -> list[PreferencePair]:

@@ -29,7 +29,7 @@ from rstar_math.search.environment import Environment
 from rstar_math.search.strategies import strategy
 from rstar_math.store.records import tree_to_row
 from rstar_math.tree import Node, Tree
-from rstar_math.types import Completion, Problem, SamplingParams
+from rstar_math.types import Completion, Execution, Problem, SamplingParams, Step
 
 _LABEL = re.compile(r"# (\S+)")
 
@@ -130,6 +130,36 @@ def grow_script(
         None if scores is None else ScriptedScorer(scores),
     )
     return asyncio.run(strategy(strategy_name)(env, SearchSettings.model_validate({**plain, **search})))
+
+
+def build_tree(
+    shape: Mapping[str, tuple[float, float]], correct: Mapping[str, bool | None] | None = None, seed: int = 5
+) -> Tree:
+    """A tree put together by hand, of a problem whose reference is 7.
+
+    Args:
+      shape: path -> (N, value sum), parents first; rollouts ended at every answer.
+      correct: grade of each answer; None: `=7` is right, everything else is wrong.
+      seed: of the tree.
+    """
+    tree = Tree.start(Problem("p", "Q?", "7"), "mcts", seed)
+    nodes: dict[str, Node] = {"": tree.root}
+    for path, (visits, total) in shape.items():
+        parent, _, name = path.rpartition("/")
+        made = completion_of(name)
+        text = made.text + (made.stop or "")
+        if name.startswith("="):
+            step = steps.step_from_text(text)
+        else:
+            execution = Execution("error", "", "NameError: x") if "!" in name else Execution("ok", "")
+            step = Step(text, steps.code_of(text), execution=execution)
+        node = nodes[path] = tree.add(nodes[parent], step)
+        node.visit_count, node.value_sum = int(visits), total
+        if name.startswith("="):
+            node.terminal = "answer"
+            node.correct = name == "=7" if correct is None else correct[path]
+            tree.rollouts.append(node.index)
+    return tree
 
 
 def fake_environment(

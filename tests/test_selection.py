@@ -19,33 +19,12 @@ from rstar_math.selection import (
     step_pairs,
     top_trajectories,
 )
-from rstar_math.tree import Node, Tree
-from rstar_math.types import Execution, PreferencePair, Problem, Step
-from tests.growing import completion_of, grow_fake, grow_script, label_of
+from rstar_math.tree import Tree
+from rstar_math.types import PreferencePair, Problem
+from tests.growing import build_tree as build
+from tests.growing import grow_fake, grow_script, label_of
 
 PAPER = SelectionSettings()
-
-
-def build(shape: dict[str, tuple[int, float]], correct: dict[str, bool | None], seed: int = 5) -> Tree:
-    """A tree put together by hand: path -> (N, value sum), and the answers that rollouts ended at with their grade."""
-    tree = Tree.start(Problem("p", "Q?", "7"), "mcts", seed)
-    nodes: dict[str, Node] = {"": tree.root}
-    for path, (visits, total) in shape.items():
-        parent, _, name = path.rpartition("/")
-        made = completion_of(name)
-        text = made.text + (made.stop or "")
-        if name.startswith("="):
-            step = steps.step_from_text(text)
-        else:
-            failed = "!" in name
-            execution = Execution("error", "", "NameError: x") if failed else Execution("ok", "")
-            step = Step(text, steps.code_of(text), execution=execution)
-        node = nodes[path] = tree.add(nodes[parent], step)
-        node.visit_count, node.value_sum = visits, total
-        if name.startswith("="):
-            node.terminal, node.correct = "answer", correct[path]
-            tree.rollouts.append(node.index)
-    return tree
 
 
 def named(pairs: list[PreferencePair]) -> list[tuple[str, str]]:

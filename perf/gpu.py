@@ -62,13 +62,14 @@ SMALL = Load(num_prompts=2, num_candidates=2, step_tokens=8, rows=2, row_tokens=
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured speed, and its share of what the chip can do."""
+    """One measured speed, its share of what the chip can do, and the memory that it took; None: it did not fit."""
 
     model: str
     what: str
-    tokens_per_second: float
-    share: float
+    tokens_per_second: float | None
+    share: float | None
     limit: str
+    peak_gib: float
 
 
 def main() -> None:
@@ -89,19 +90,31 @@ def main() -> None:
 
 def measure(device: torch.device, shape: dict[str, Any], load: Load) -> list[Figure]:
     """All figures, one model after the other."""
-    size = 8192 if device.type == "cuda" else 256
+    is_cuda = device.type == "cuda"
+    size = 8192 if is_cuda else 256
     flops, bandwidth = matmul_flops(device, size), copy_bandwidth(device, size)
+    weight_bytes = torch.finfo(dtype_of(device)).bits // 8
     figures: list[Figure] = []
     for name, config in (("7B shape" if shape is SHAPE_7B else "tiny shape", shape), ("pocket", None)):
         for what, run in (("search", search_speed), ("SFT", sft_speed), ("PPM training", ppm_speed)):
-            speed, num_parameters, batch = run(device, config, load)
-            if what == "search":  # each decoding step reads all weights once for the whole batch
-                share, limit = speed / batch * num_parameters * 2 / bandwidth, "of memory bandwidth"
-            else:  # six operations per parameter and token, forward and backward
-                share, limit = speed * 6 * num_parameters / flops, "of matrix products"
-            figures.append(Figure(name, what, speed, share, limit))
+            limit = "of memory bandwidth" if what == "search" else "of matrix products"
+            if is_cuda:
+                torch.cuda.reset_peak_memory_stats()
+            speed: float | None = None
+            share: float | None = None
+            try:
+                speed, num_parameters, batch = run(device, config, load)
+            except torch.OutOfMemoryError:
+                pass  # the row says so
+            else:
+                if what == "search":  # each decoding step reads all weights once for the whole batch
+                    share = speed / batch * num_parameters * weight_bytes / bandwidth
+                else:  # six operations per parameter and token, forward and backward
+                    share = speed * 6 * num_parameters / flops
+            peak = torch.cuda.max_memory_allocated() / 2**30 if is_cuda else 0.0
+            figures.append(Figure(name, what, speed, share, limit, peak))
             gc.collect()
-            if device.type == "cuda":
+            if is_cuda:
                 torch.cuda.empty_cache()
     return figures
 
@@ -144,11 +157,10 @@ def sft_speed(device: torch.device, shape: dict[str, Any] | None, load: Load) ->
 
 def ppm_speed(device: torch.device, shape: dict[str, Any] | None, load: Load) -> tuple[float, int, int]:
     """Tokens per second of PPM steps over pairs, each text in a row of its own; parameters; rows at once."""
-    _, policy = causal_lm(torch.device("cpu") if shape is None else device, shape, only_config=True)
-    config = policy
+    _, config = causal_lm(device, shape, only_config=True)
     config.num_labels, config.pad_token_id = 1, 0
     with torch.device(device):
-        model = AutoModelForSequenceClassification.from_config(config, dtype=torch.bfloat16)
+        model = AutoModelForSequenceClassification.from_config(config, dtype=dtype_of(device))
 
     def micro_losses(rows: list[int]) -> Iterator[loop.MicroLoss]:
         ids = torch.randint(1, config.vocab_size, (load.rows, row_tokens(model, load)), device=device)
@@ -177,14 +189,19 @@ def training_speed(
 
 
 def causal_lm(device: torch.device, shape: dict[str, Any] | None, only_config: bool = False) -> tuple[Any, Any]:
-    """A tokenizer, and a model of random weights (or of the pocket's) in bfloat16; or its configuration alone."""
+    """A tokenizer, and a model of random weights (of a shape, or of the pocket's); or its configuration alone."""
     folder = find_model("pocket-base").policy_folder
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     config = AutoConfig.from_pretrained(folder) if shape is None else AutoConfig.for_model("qwen2", **shape)
     if only_config:
         return tokenizer, config
     with torch.device(device):
-        return tokenizer, AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+        return tokenizer, AutoModelForCausalLM.from_config(config, dtype=dtype_of(device))
+
+
+def dtype_of(device: torch.device) -> torch.dtype:
+    """bfloat16 where it is fast; many CPUs emulate it."""
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
 
 
 def row_tokens(model: Any, load: Load) -> int:
@@ -193,8 +210,8 @@ def row_tokens(model: Any, load: Load) -> int:
 
 
 def matmul_flops(device: torch.device, size: int) -> float:
-    """Operations per second of a large matrix product in bfloat16."""
-    a, b = (torch.randn(size, size, device=device, dtype=torch.bfloat16) for _ in range(2))
+    """Operations per second of a large matrix product."""
+    a, b = (torch.randn(size, size, device=device, dtype=dtype_of(device)) for _ in range(2))
     return 2 * size**3 / seconds_of(lambda: a @ b, device)
 
 
@@ -232,10 +249,16 @@ def table(device: torch.device, figures: list[Figure], is_rehearsal: bool) -> st
     """The figures as Markdown, with command and hardware."""
     name = torch.cuda.get_device_name(0) if device.type == "cuda" else "CPU"
     head = "rehearsal, no result" if is_rehearsal else f"`python perf/gpu.py`, torch {torch.__version__}"
-    lines = [f"## Speed on a GPU\n\n{name}; {head}. Random weights, bfloat16, one device.\n"]
-    lines += ["| model | what | tokens/s | share of the limit |", "|---|---|---|---|"]
+    lines = [f"## Speed on a GPU\n\n{name}; {head}. Random weights, {str(dtype_of(device))[6:]}, one device.\n"]
+    lines += ["| model | what | tokens/s | share of the limit | peak memory |", "|---|---|---|---|---|"]
     for f in figures:
-        lines.append(f"| {f.model} | {f.what} | {f.tokens_per_second:,.0f} | {100 * f.share:.1f} % {f.limit} |")
+        speed = "does not fit" if f.tokens_per_second is None else f"{f.tokens_per_second:,.0f}"
+        share = "-" if f.share is None else f"{100 * f.share:.1f} % {f.limit}"
+        lines.append(f"| {f.model} | {f.what} | {speed} | {share} | {f.peak_gib:.1f} GiB |")
+    lines.append(
+        "\nSearch: candidates of several problems at once by the torch engine. Training: the torch loop with gradient "
+        "checkpointing, weights and optimiser states in the type named above."
+    )
     return "\n".join(lines) + "\n"
 
 

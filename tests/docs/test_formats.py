@@ -12,8 +12,10 @@ import pytest
 
 from rstar_math import steps
 from rstar_math.benchmarks.problems import read_problems
+from rstar_math.cli.explain import to_json
 from rstar_math.config import SelectionSettings
 from rstar_math.evaluate import to_row
+from rstar_math.explain import explain
 from rstar_math.models import ModelFolders, read_answering
 from rstar_math.report.evaluation import summarise
 from rstar_math.report.schema import Report, report_from_json, report_to_json
@@ -112,6 +114,14 @@ def test_model_files_are_read(tmp_path: Path) -> None:
 def test_manifest_and_event_name_the_same_stage() -> None:
     event = {key: value for key, value in ROWS["event"].items() if key not in ("time", "event", "round", "seconds")}
     assert ROWS["manifest"]["stages"][event.pop("stage")] == event
+
+
+def test_the_explained_key_is_what_is_printed() -> None:
+    keys = to_json(explain("paper"))["keys"]
+    assert isinstance(keys, list)
+    (key,) = [key for key in keys if key["key"] == ROWS["explained"]["key"]]
+    assert key.pop("source").endswith(ROWS["explained"].pop("source"))
+    assert key == ROWS["explained"]
 
 
 def test_the_keys_of_the_report_are_described() -> None:

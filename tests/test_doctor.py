@@ -201,7 +201,7 @@ def test_the_command_gives_one_line_for_each_check_and_says_what_to_do(tmp_path:
 
 def test_a_check_that_breaks_off_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(_: Patient) -> Finding:
-        raise ValueError("what now")
+        raise ValueError("what\n  now")
 
     monkeypatch.setitem(doctor.CHECKS, "device", broken)
     finding = check("device", Patient())

@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,6 +103,7 @@ async def examine(
                 finding = Finding("failed", str(error))
             except Exception as error:  # whatever a damaged model makes its reader raise is a finding as well
                 finding = Finding("failed", f"the check broke off with {type(error).__name__}: {error}")
+            finding = replace(finding, found=" ".join(finding.found.split()))  # errors of others have several lines
             if finding.verdict == "failed":
                 patient.failed.add(name)
             findings.append((name, finding))

@@ -49,11 +49,13 @@ def load_engine(
     check_tokenizer(folder, allow_text_markers=allow_text_markers)
 
     from rstar_math.engines.torch_engine import TorchEngine
+    from rstar_math.training.checkpoint import quiet_transformers
 
     try:
-        return TorchEngine.from_pretrained(
-            folder, device=device, dtype=dtype, max_batch_rows=max_batch_rows, deterministic=deterministic
-        )
+        with quiet_transformers():
+            return TorchEngine.from_pretrained(
+                folder, device=device, dtype=dtype, max_batch_rows=max_batch_rows, deterministic=deterministic
+            )
     except Exception as error:  # damaged files raise whatever their reader does
         raise ModelError(f"{folder} cannot be loaded as a causal language model: {error}") from error
 
@@ -80,9 +82,11 @@ def load_scorer(
     check_tokenizer(folder, allow_text_markers=allow_text_markers)
 
     from rstar_math.engines.torch_scorer import TorchScorer
+    from rstar_math.training.checkpoint import quiet_transformers
 
     try:
-        return TorchScorer.from_pretrained(folder, device=device, dtype=dtype, deterministic=deterministic)
+        with quiet_transformers():
+            return TorchScorer.from_pretrained(folder, device=device, dtype=dtype, deterministic=deterministic)
     except ModelError:
         raise
     except Exception as error:  # damaged files raise whatever their reader does

@@ -26,6 +26,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     5: (
         "evolve",
         "evaluate",
+        "methods",
         "explain",
         "reproduce",
         "report",

@@ -87,6 +87,12 @@ class BudgetSettings(Settings):
         """Whether there is any limit."""
         return self.rollouts is not None or self.tokens is not None or self.seconds is not None
 
+    @property
+    def name(self) -> str:
+        """What tables call it, for example "600 tokens"; "" without a limit."""
+        limits = ((self.rollouts, "rollouts"), (self.tokens, "tokens"), (self.seconds, "s"))
+        return ", ".join(f"{limit:,.6g} {unit}" for limit, unit in limits if limit is not None)
+
 
 class AnsweringSettings(Settings):
     """How a problem is answered: one or more searches, then a choice (section 4; METHOD.md section 6)."""
@@ -112,6 +118,28 @@ class AnsweringSettings(Settings):
     num_voters: int | None = Field(
         None, ge=1, description="only so many trajectories with the highest value vote; null: all"
     )
+
+
+class MethodSettings(Settings):
+    """One way to answer, to be measured beside others: a strategy, a reward model, and what differs in the settings."""
+
+    name: str = Field(min_length=1, description="what tables call it")
+    strategy: str = Field("mcts", description="as --strategy takes it")
+    scorer: str | None = Field(
+        None,
+        description="reward model: null: the model's own PPM; none; a name of --scorer NAME=FOLDER; orm or pqm: the "
+        "folder of that name beside the model's policy; or a folder",
+    )
+    answering: dict[str, Any] = Field(
+        default_factory=dict, description="keys of AnsweringSettings that differ from the model's own settings"
+    )
+
+
+class MethodList(Settings):
+    """A file of methods for `rstar eval --methods`."""
+
+    baseline: str | None = Field(None, description="method that the others are compared with; null: the first")
+    methods: tuple[MethodSettings, ...] = Field(min_length=1, description="the methods, in the order of the tables")
 
 
 class SelectionSettings(Settings):
@@ -219,7 +247,9 @@ class PolicySettings(Settings):
     """A model that is more than a folder: behind a URL, or with a few-shot prompt. A YAML file with these keys is a
     model as any command takes it."""
 
-    policy: str = Field(description="URL of an OpenAI-compatible server, a folder, or a name at the hub")
+    policy: str = Field(
+        description="URL of an OpenAI-compatible server, a folder, a name at the hub, or my_file.py:function"
+    )
     ppm: str | None = Field(None, description="folder of a process preference model")
     bootstrap: str = Field(
         "auto",
@@ -235,7 +265,8 @@ class ProblemSource(Settings):
 
     source: str = Field(
         description="pocket/train, pocket/validation, pocket/test, a benchmark (math500, gsm8k, ...: from the hub; "
-        "FOLDER/math500: from a folder of files), or the path of a JSONL file with `problem` and `answer`"
+        "FOLDER/math500: from a folder of files), the path of a JSONL file with `problem` and `answer`, or "
+        "my_file.py:function"
     )
     num_problems: int | None = Field(None, ge=1, description="take the first so many; null: all (files only)")
     seed: int = Field(0, description="of the order in which a pocket split is drawn")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rstar_math.config import AnsweringSettings
+from rstar_math.methods import Method
 from rstar_math.models import ModelFolders
 from rstar_math.progress import Progress
 from rstar_math.store.rows import RowStore
@@ -29,7 +30,7 @@ def evaluate(
     benchmark: str,
     progress: Progress,
 ) -> list[dict[str, Any]]:
-    """Answers every problem and grades the answers.
+    """Answers every problem by a strategy with the model's own PPM, and grades the answers.
 
     Args:
       pool: where the work is done.
@@ -46,14 +47,33 @@ def evaluate(
       One row per problem, in the order of `problems`.
     """
     uses_ppm = strategy != "greedy" and (settings.search.use_ppm or settings.search.terminal_value == "ppm")
-    job = AnswerJob(model.policy, model.ppm if uses_ppm else None, strategy, settings)
+    ppm = model.ppm if uses_ppm else None
+    method = Method(strategy, strategy, settings, "ppm" if ppm else "none", ppm, is_own=True)
+    return evaluate_method(pool, model, method, problems, path, seed, benchmark, progress)
+
+
+def evaluate_method(
+    pool: WorkerPool,
+    model: ModelFolders,
+    method: Method,
+    problems: Sequence[Problem],
+    path: Path,
+    seed: int,
+    benchmark: str,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Answers every problem by a method; otherwise as `evaluate`."""
+    job = AnswerJob(model.policy, method.scorer_folder, method.strategy, method.settings)
+    budget = method.settings.budget.name
+    suffix = f"|{budget}" if budget else ""
     with RowStore(path) as rows:
-        keys = {p.id: f"{benchmark}|{model.name}|{strategy}|{seed}|{p.id}" for p in problems}
+        keys = {p.id: f"{benchmark}|{model.name}|{method.name}|{seed}|{p.id}{suffix}" for p in problems}
         todo = [Task(p, seed) for p in problems if keys[p.id] not in rows]
-        progress.start(f"{benchmark}, {model.name}, {strategy}", len(problems), len(problems) - len(todo))
+        stage = ", ".join(part for part in (benchmark, model.name, method.name, budget) if part)
+        progress.start(stage, len(problems), len(problems) - len(todo))
         for task, result in pool.run(job, todo):
             assert isinstance(result, Answered)
-            row = to_row(task.problem, result, benchmark, model, strategy, seed)
+            row = to_row(task.problem, result, benchmark, model, method, seed)
             rows.append({"key": keys[task.problem.id], **row})
             progress.advance(result.solution.cost.tokens_generated, result.correct)
         progress.finish()
@@ -61,15 +81,15 @@ def evaluate(
 
 
 def to_row(
-    problem: Problem, answered: Answered, benchmark: str, model: ModelFolders, strategy: str, seed: int
+    problem: Problem, answered: Answered, benchmark: str, model: ModelFolders, method: Method, seed: int
 ) -> dict[str, Any]:
     """The result row of one problem."""
     solution = answered.solution
-    confident = model.threshold is not None and strategy == "mcts"
+    confident = model.threshold is not None and method.strategy == "mcts" and method.is_own
     return {
         "benchmark": benchmark,
         "model": model.name,
-        "strategy": strategy,
+        "strategy": method.strategy,
         "seed": seed,
         "problem": problem.id,
         "tier": problem.tier,
@@ -84,7 +104,22 @@ def to_row(
         "num_trajectories": len(solution.candidates),
         "solution": "".join(s.text + s.observation for s in solution.reasoning_trace),
         **asdict(solution.cost),
+        "method": method.name,
+        "scorer": method.scorer,
+        "budget": budget_of(method.settings),
+        "num_rollouts": answered.num_rollouts,
+        "process_cpu_seconds": answered.process_cpu_seconds,
+        "candidates": {
+            "classes": [c.answer_class for c in answered.candidates],
+            "correct": [c.correct for c in answered.candidates],
+            "values": [None if c.value is None else float(f"{c.value:.6g}") for c in answered.candidates],
+        },
     }
+
+
+def budget_of(settings: AnsweringSettings) -> dict[str, float] | None:
+    """The limits of one answer, those that there are; None without any."""
+    return settings.budget.model_dump(exclude_none=True) or None
 
 
 def accuracy_by(rows: Sequence[dict[str, Any]], key: str) -> dict[str, float]:

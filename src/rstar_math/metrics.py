@@ -31,6 +31,50 @@ def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
     return 1.0 - math.comb(num_samples - num_correct, k) / math.comb(num_samples, k)
 
 
+def maj_at_k(classes: Sequence[int | None], correct: Sequence[bool], k: int) -> float:
+    """How often the majority of k independent samples is right: mean over the disjoint runs of k samples in a row.
+
+    Args:
+      classes: `[num_samples]` class of each sample's answer; None has no vote. Ties go to the class that came first.
+      correct: `[num_samples]` whether the sample is right.
+      k: 1 to num_samples.
+    """
+    return vote_at_k(classes, [1.0] * len(classes), correct, k)
+
+
+def vote_at_k(classes: Sequence[int | None], weights: Sequence[float], correct: Sequence[bool], k: int) -> float:
+    """The same where each sample's vote has a weight."""
+    if not 1 <= k <= len(classes):
+        raise ValueError(f"k is {k}; it must be between 1 and the number of samples, {len(classes)}")
+    right = 0
+    starts = range(0, len(classes) - k + 1, k)
+    for start in starts:
+        votes: dict[int, float] = {}
+        is_right: dict[int, bool] = {}
+        for i in range(start, start + k):
+            if (label := classes[i]) is not None:
+                votes[label] = votes.get(label, 0.0) + weights[i]
+                is_right[label] = correct[i]
+        right += bool(votes) and is_right[max(votes, key=lambda c: votes[c])]
+    return right / len(starts)
+
+
+def best_of_k(values: Sequence[float | None], correct: Sequence[bool], k: int) -> float:
+    """How often the sample of highest value among k of the samples is right: exact mean over all subsets of k.
+
+    Args:
+      values: `[num_samples]`; None is below every value. Ties go to the earlier sample.
+      correct: `[num_samples]` whether the sample is right.
+      k: 1 to num_samples.
+    """
+    n = len(values)
+    if not 1 <= k <= n:
+        raise ValueError(f"k is {k}; it must be between 1 and the number of samples, {n}")
+    order = sorted(range(n), key=lambda i: (-math.inf if (v := values[i]) is None else v, -i), reverse=True)
+    # the sample at place r is the best of a subset where the other k - 1 come from the n - 1 - r places behind it
+    return sum(math.comb(n - 1 - rank, k - 1) for rank, i in enumerate(order) if correct[i]) / math.comb(n, k)
+
+
 def wilson(num_correct: int, num_total: int, z: float = 1.959964) -> Interval:
     """Share of successes with the Wilson score interval (95 % by default)."""
     if num_total == 0:

@@ -14,21 +14,23 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+import time
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from rstar_math.answering import value
 from rstar_math.config import AnsweringSettings, RuntimeSettings, SearchSettings
 from rstar_math.errors import EngineError, RStarError
 from rstar_math.models import Policy
-from rstar_math.search.answer import answer
+from rstar_math.search.answer import answer, equivalence_classes
 from rstar_math.search.strategies import strategy
 from rstar_math.tree import Tree
-from rstar_math.types import Problem, Solution
+from rstar_math.types import Problem, Solution, Trajectory
 from rstar_math.workbench import Workbench, open_workbench
 
 _MAX_DEATHS = 3
@@ -71,12 +73,34 @@ class Answered:
       correct: whether the answer is right; None where the problem has no reference.
       any_correct: whether any finished trajectory is right; None likewise.
       timed_out: grading ran into its limit, so that the answer counts as wrong though it may be right.
+      candidates: what was finished, in the order in which it was found; of independent samples the unfinished too.
+      num_rollouts: rollouts, or samples, of all trees.
+      process_cpu_seconds: CPU seconds of the search process since its last answer: with many problems in flight only
+        the mean over problems says something. Step programs and grading run in other processes.
     """
 
     solution: Solution
     correct: bool | None
     any_correct: bool | None
     timed_out: bool
+    candidates: tuple[Candidate, ...] = ()
+    num_rollouts: int = 0
+    process_cpu_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trajectory, reduced to what pass@k, maj@k and best-of-k need.
+
+    Attributes:
+      answer_class: equivalent answers have the same number; None without an answer.
+      correct: whether the answer is right; None where the problem has no reference.
+      value: what the trajectory is worth, in [0, 1], by the settings; None where that is not known.
+    """
+
+    answer_class: int | None
+    correct: bool | None
+    value: float | None
 
 
 Job = SearchJob | AnswerJob
@@ -87,21 +111,61 @@ async def work(job: Job, task: Task, bench: Workbench) -> Result:
     """Does one task of a job."""
     if isinstance(job, SearchJob):
         return await strategy(job.strategy)(bench.environment(task.problem, task.seed), job.settings)
-    solution, _ = await answer(task.problem, bench.environment, job.strategy, job.settings, task.seed)
-    return await graded(task.problem, solution, bench)
+    solution, trees = await answer(task.problem, bench.environment, job.strategy, job.settings, task.seed)
+    return await graded(task.problem, solution, bench, trees, job.settings)
 
 
-async def graded(problem: Problem, solution: Solution, bench: Workbench) -> Answered:
-    """Compares an answer, and the other candidates' answers, with the reference; no part of the search's cost."""
-    if problem.answer is None:
-        return Answered(solution, None, None, False)
+async def graded(
+    problem: Problem,
+    solution: Solution,
+    bench: Workbench,
+    trees: Sequence[Tree] = (),
+    settings: AnsweringSettings | None = None,
+) -> Answered:
+    """Compares an answer, and the other candidates' answers, with the reference; no part of the search's cost.
+
+    Args:
+      problem: with or without a reference.
+      solution: the answer.
+      bench: has the grader.
+      trees: what the answer was chosen from, for the candidates one by one.
+      settings: by which it was chosen.
+    """
+    settings = settings or AnsweringSettings()
+    found = [t for tree in trees for t in _tried(tree)]
     verdicts: dict[str | None, bool] = {None: False}
     timed_out = False
-    for text in {solution.answer, *(t.answer for t in solution.candidates)} - {None}:
-        verdict = await bench.grader.grade(problem.answer, text)
-        verdicts[text] = verdict.equal
-        timed_out |= verdict.timed_out and text == solution.answer
-    return Answered(solution, verdicts[solution.answer], any(verdicts.values()), timed_out)
+    if problem.answer is not None:
+        texts = {solution.answer, *(t.answer for t in solution.candidates), *(t.answer for t in found if t)} - {None}
+        for text in sorted(texts, key=str):
+            verdict = await bench.grader.grade(problem.answer, text)
+            verdicts[text] = verdict.equal
+            timed_out |= verdict.timed_out and text == solution.answer
+    classes = await equivalence_classes([t.answer if t else None for t in found], bench.grader.grade)
+    candidates = tuple(
+        Candidate(
+            answer_class=label if t and t.answer is not None else None,
+            correct=None if problem.answer is None else verdicts[t.answer if t else None],
+            value=value(t, settings.weight, settings.aggregate) if t and t.answer is not None else None,
+        )
+        for t, label in zip(found, classes, strict=True)
+    )
+    return Answered(
+        solution,
+        correct=None if problem.answer is None else verdicts[solution.answer],
+        any_correct=None if problem.answer is None else any(verdicts.values()),
+        timed_out=timed_out,
+        candidates=candidates,
+        num_rollouts=sum(len(tree.rollouts) for tree in trees),
+    )
+
+
+def _tried(tree: Tree) -> list[Trajectory | None]:
+    """Each sample where samples are independent, None where it was not finished; else the distinct trajectories."""
+    if tree.strategy == "sample":
+        ends = [tree.nodes[i] for i in tree.rollouts]
+        return [tree.trajectory(node) if node.terminal == "answer" else None for node in ends]
+    return list(tree.trajectories())
 
 
 class WorkerPool:
@@ -263,6 +327,7 @@ class _Server:
         self._bench: Workbench | None = None
         self._models: tuple[Policy, Path | None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._cpu_seconds = 0.0
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -304,6 +369,7 @@ class _Server:
         except Exception as error:  # told to the parent, for every task that wants these models
             self._opening_error = _told(error)
         self._models = (job.policy, job.ppm)
+        self._cpu_seconds = time.process_time()
 
     async def _do(self, number: int, job: Job, task: Task) -> None:
         result: object
@@ -312,6 +378,10 @@ class _Server:
         else:
             try:
                 result = _slim(await work(job, task, self._bench))
+                if isinstance(result, Answered):
+                    now = time.process_time()
+                    result = replace(result, process_cpu_seconds=now - self._cpu_seconds)
+                    self._cpu_seconds = now
             except Exception as error:  # told to the parent, which raises it
                 result = _Failure(_told(error))
         self._connection.send((number, result))

@@ -131,7 +131,7 @@ def test_results_stand_beside_the_papers_figures() -> None:
     ]  # fmt: skip
     assert accuracy.rows[0] == ("MATH-500", "2 of 500", "50.0", "50.0", "58.8", "78.4", "89.4", "90.0")
     assert accuracy.rows[1] == ("GSM8K", "1 of 1319", "100.0", "-", "-", "-", "-", "-")
-    assert [c.group for c in tokens.columns[2:6]] == ["per problem"] * 2 + ["per finished trajectory"] * 2
+    assert [c.group for c in tokens.columns[2:6]] == ["problem"] * 2 + ["trajectory"] * 2
     assert tokens.rows[1] == ("GSM8K", "1 of 1319", "300", "-", "150", "-", "3,299")
     assert benchmark_tables(summarise([result("pocket/test", 0, "greedy", True)])) == []
 

@@ -13,9 +13,10 @@ import pytest
 from rstar_math import steps
 from rstar_math.benchmarks.problems import read_problems
 from rstar_math.cli.explain import to_json
-from rstar_math.config import SelectionSettings
+from rstar_math.config import AnsweringSettings, SelectionSettings
 from rstar_math.evaluate import to_row
 from rstar_math.explain import explain
+from rstar_math.methods import Method
 from rstar_math.models import ModelFolders, read_answering
 from rstar_math.report.evaluation import summarise
 from rstar_math.report.schema import Report, report_from_json, report_to_json
@@ -90,8 +91,10 @@ def test_trajectory_and_pair_are_read(suffix: str, tmp_path: Path) -> None:
 def test_the_result_row_has_the_columns_that_are_written() -> None:
     answered = Answered(Solution(None, (), None), correct=False, any_correct=False, timed_out=False)
     model = ModelFolders("pocket", Path("policy"))
-    written = to_row(Problem("p", "?"), answered, "pocket/test", model, "mcts", 0)
+    method = Method("mcts", "mcts", AnsweringSettings(), "ppm", None)
+    written = to_row(Problem("p", "?"), answered, "pocket/test", model, method, 0)
     assert list(ROWS["result"]) == ["key", *written]
+    assert list(ROWS["result"]["candidates"]) == list(written["candidates"])
     for column in ROWS["result"]:
         assert f"`{column}`" in TEXT
     summary = summarise([ROWS["result"]]).rows[0]

@@ -12,12 +12,12 @@ from rich.console import Console
 
 from rstar_math.errors import DataError
 from rstar_math.metrics import Interval
-from rstar_math.report.evaluation import (
+from rstar_math.report.evaluation import summarise
+from rstar_math.report.evaluation_tables import (
     evaluation_tables,
     print_evaluation,
-    summarise,
     summary_markdown,
-    summary_table,
+    summary_tables,
     write_evaluation,
 )
 
@@ -114,7 +114,7 @@ def test_models_and_benchmarks_are_not_mixed() -> None:
 def test_rows_without_references_have_no_accuracy() -> None:
     summary = summarise([row(1, None), row(2, None)])
     assert summary.rows[0].accuracy is None
-    assert summary_table(summary).rows[0][3:6] == ("0", "-", "-")
+    assert summary_tables(summary)[0].rows[0][:4] == ("greedy", "0", "-", "-")
 
 
 def test_a_row_that_lacks_a_column_is_an_error() -> None:
@@ -131,7 +131,7 @@ def test_a_problem_answered_twice_is_an_error() -> None:
 
 def test_the_tables_fit_a_terminal() -> None:
     stream = io.StringIO()
-    print_evaluation(Console(file=stream, width=100), [*GREEDY, *MCTS])
+    print_evaluation(Console(file=stream, width=100), summarise([*GREEDY, *MCTS]))
     text = stream.getvalue()
     assert "…" not in text
     assert "33.3 [6.1, 79.2]" in text
@@ -141,7 +141,7 @@ def test_the_tables_fit_a_terminal() -> None:
 
 def test_the_files_are_json_and_markdown(tmp_path: Path) -> None:
     summary = summarise([*GREEDY, *MCTS])
-    write_evaluation(tmp_path, [*GREEDY, *MCTS])
+    write_evaluation(tmp_path, summary)
     value = json.loads((tmp_path / "summary.json").read_text())
     assert value["rows"][1]["difference"]["value"] == pytest.approx(1 / 3)
     markdown = (tmp_path / "summary.md").read_text()

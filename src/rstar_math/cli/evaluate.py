@@ -1,64 +1,150 @@
-"""`rstar eval`: strategies x models x sets of problems."""
+"""`rstar eval`: methods x models x sets of problems x budgets x seeds."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rstar_math import progress as progress_display
-from rstar_math.benchmarks.problems import described, load_problems
+from rstar_math.benchmarks.problems import ProblemSet, described, load_problems
 from rstar_math.cli.settings import changed, runtime_with
-from rstar_math.config import ProblemSource, RuntimeSettings
+from rstar_math.config import BudgetSettings, MethodSettings, ProblemSource, RuntimeSettings
 from rstar_math.errors import ConfigError
-from rstar_math.models import default_answering, find_model
-from rstar_math.search.strategies import strategy
+from rstar_math.methods import Method, check_methods, named_scorers, prepare, read_methods
+from rstar_math.models import ModelFolders, find_model
+from rstar_math.store.recipes import check
+
+DEFAULT_STRATEGIES = ("greedy", "mcts")
 
 
-def evaluate_command(
-    out: Path,
-    models: Sequence[str],
-    benchmarks: Sequence[str],
-    strategies: Sequence[str],
-    limit: int | None,
-    seed: int,
-    workers: int | None,
-    concurrency: int,
-    changes: Sequence[str],
-) -> None:
-    """Evaluates every combination and prints one table."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be measured.
+
+    Attributes:
+      models: as --model takes them.
+      benchmarks: sets of problems.
+      strategies: each a method by its own name, with the model's own settings.
+      method_files: files of methods.
+      tokens, rollouts, seconds: each value is a budget of its own; none at all: as the settings say.
+      seeds: of every search.
+      scorers: NAME=FOLDER.
+      baseline: method that the others are compared with; None: the files', or the first.
+      limit: only the first so many problems.
+      changes: KEY=VALUE for the settings of every method.
+      pool_models: the models are one recipe under several training seeds: add a line over all.
+    """
+
+    models: Sequence[str]
+    benchmarks: Sequence[str]
+    strategies: Sequence[str] = ()
+    method_files: Sequence[str] = ()
+    tokens: Sequence[int] = ()
+    rollouts: Sequence[int] = ()
+    seconds: Sequence[float] = ()
+    seeds: Sequence[int] = (0,)
+    scorers: Sequence[str] = ()
+    baseline: str | None = None
+    limit: int | None = None
+    changes: Sequence[str] = ()
+    pool_models: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One file of rows."""
+
+    order: tuple[int, str]  # of the work: those with the same models one after another, so that each is loaded once
+    model: ModelFolders
+    method: Method
+    problems: ProblemSet
+    seed: int
+    path: Path
+
+
+def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: int) -> None:
+    """Evaluates every combination and prints the tables."""
     from rich.console import Console
 
-    from rstar_math.evaluate import evaluate
-    from rstar_math.report.evaluation import print_evaluation, write_evaluation
-    from rstar_math.store.files import fingerprint, write_json
+    from rstar_math.evaluate import evaluate_method
+    from rstar_math.report.evaluation import summarise
+    from rstar_math.report.evaluation_tables import print_evaluation, write_evaluation
+    from rstar_math.store.files import write_json
     from rstar_math.workers import WorkerPool
 
-    found = [find_model(name) for name in models]
-    for name in strategies:
-        strategy(name)
-    if limit is not None and limit < 1:
-        raise ConfigError(f"--limit is {limit}; it must be at least 1")
-    sets = [load_problems(ProblemSource(source=name, num_problems=limit)) for name in benchmarks]
+    methods, baseline = _methods(asked)
+    if asked.limit is not None and asked.limit < 1:
+        raise ConfigError(f"--limit is {asked.limit}; it must be at least 1")
+    budgets = _budgets(asked)
+    scorers = named_scorers(asked.scorers)
+    models = [find_model(name) for name in dict.fromkeys(asked.models)]
+    ready = [
+        [
+            prepare(method, model, budget, scorers, lambda settings: changed(settings, asked.changes))
+            for budget in budgets
+            for method in methods
+        ]
+        for model in models
+    ]
+    sets = [load_problems(ProblemSource(source=name, num_problems=asked.limit)) for name in asked.benchmarks]
     for problems in sets:
         print(described(problems))
     write_json(
         out / "benchmarks.json", [{"name": p.name, "sha256": p.sha256, "problems": len(p.problems)} for p in sets]
     )
-    rows = []
+    runs = [
+        _Run((i, method.scorer), model, method, problems, seed, _rows_path(out, model, method, problems, seed))
+        for problems in sets
+        for i, model in enumerate(models)
+        for method in ready[i]
+        for seed in dict.fromkeys(asked.seeds)
+    ]
     progress = progress_display.for_terminal()
+    rows = {}
     with WorkerPool(runtime_with(RuntimeSettings(), workers, concurrency)) as pool:
-        for model in found:
-            answering = changed(default_answering(model), changes)
-            for problems in sets:
-                for name in strategies:
-                    # rows of other settings or other problems are other rows
-                    key = {"settings": answering.model_dump(mode="json"), "problems": problems.sha256, "seed": seed}
-                    key |= {"model": model.name, "strategy": name, "benchmark": problems.name}
-                    path = out / "rows" / f"{problems.name.replace('/', '-')}-{name}-{fingerprint(key)}.jsonl"
-                    write_json(path.with_suffix(".json"), key)
-                    rows += evaluate(
-                        pool, model, name, answering, problems.problems, path, seed, problems.name, progress
-                    )
-    write_evaluation(out, rows)
-    print_evaluation(Console(), rows)
+        for run in sorted(runs, key=lambda r: r.order):
+            problems = run.problems
+            rows[run.path] = evaluate_method(
+                pool, run.model, run.method, problems.problems, run.path, run.seed, problems.name, progress
+            )
+    summary = summarise([row for run in runs for row in rows[run.path]], baseline, pooled=asked.pool_models)
+    write_evaluation(out, summary)
+    print_evaluation(Console(), summary)
     print(f"\n{out}")
+
+
+def _methods(asked: Asked) -> tuple[list[MethodSettings], str | None]:
+    """The methods of the files and the strategies, and the one that the others are compared with."""
+    files = [read_methods(name) for name in asked.method_files]
+    strategies = asked.strategies or (() if files else DEFAULT_STRATEGIES)
+    methods = [MethodSettings(name=name, strategy=name) for name in strategies]
+    methods += [method for file in files for method in file.methods]
+    baseline = asked.baseline or next((file.baseline for file in files if file.baseline), None)
+    check_methods(methods, baseline, "the methods")
+    return methods, baseline
+
+
+def _budgets(asked: Asked) -> list[BudgetSettings | None]:
+    budgets = [
+        check(BudgetSettings, {name: value}, f"--{name}")
+        for name in ("rollouts", "tokens", "seconds")
+        for value in dict.fromkeys(getattr(asked, name))
+    ]
+    return list(budgets) or [None]
+
+
+def _rows_path(out: Path, model: ModelFolders, method: Method, problems: ProblemSet, seed: int) -> Path:
+    """The file of rows, with what it holds beside it: rows of other settings, scorers or problems are other rows."""
+    from rstar_math.store.files import fingerprint, write_json
+
+    key = {"settings": method.settings.model_dump(mode="json"), "problems": problems.sha256, "seed": seed}
+    key |= {"model": model.name, "strategy": method.strategy, "benchmark": problems.name}
+    key |= {"method": method.name, "scorer": method.scorer, "scorer_folder": str(method.scorer_folder or "")}
+    if method.scorer_folder is not None:  # its probe scores tell whether it was trained again
+        key["scorer_file"] = fingerprint((method.scorer_folder / "ppm.json").read_text(encoding="utf-8"))
+    name = re.sub(r"[^\w.-]+", "-", f"{problems.name}-{method.name}")
+    path = out / "rows" / f"{name}-{fingerprint(key)}.jsonl"
+    write_json(path.with_suffix(".json"), key)
+    return path

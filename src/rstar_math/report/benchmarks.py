@@ -20,7 +20,7 @@ def benchmark_tables(summary: Summary) -> list[TextTable]:
     tables = []
     for model in dict.fromkeys(row.model for row in summary.rows):
         rows = {
-            (benchmark.name, row.strategy): row
+            (benchmark.name, row.label): row
             for row in summary.rows
             if row.model == model and (benchmark := find_benchmark(row.benchmark)) is not None
         }
@@ -30,6 +30,7 @@ def benchmark_tables(summary: Summary) -> list[TextTable]:
 
 
 _Rows = dict[tuple[str, str], SummaryRow]
+"""Lines by benchmark and by method with its budget."""
 
 
 def _accuracy(model: str, rows: _Rows) -> TextTable:
@@ -53,9 +54,10 @@ def _tokens(model: str, rows: _Rows) -> TextTable:
         mean = row.mean
         return count(mean.tokens_generated / mean.num_trajectories) if mean.num_trajectories else NONE
 
-    ours = {"per problem": per_problem, "per finished trajectory": per_trajectory}
+    ours = {"problem": per_problem, "trajectory": per_trajectory}
     paper: dict[str, Callable[[PaperFigures], float | None]] = {"system": lambda p: p.tokens_per_trajectory}
-    return _table(f"Tokens generated: {model}", rows, ours, paper, f"per trajectory, {_PAPER}", count)
+    title = f"Tokens generated per problem, and per finished trajectory: {model}"
+    return _table(title, rows, ours, paper, "paper, trajectory", count)
 
 
 def _table(
@@ -66,10 +68,10 @@ def _table(
     paper_group: str,
     shown: Callable[[float], str],
 ) -> TextTable:
-    strategies = list(dict.fromkeys(strategy for _, strategy in rows))
+    methods = list(dict.fromkeys(method for _, method in rows))
     lines = []
     for benchmark in (b for b in BENCHMARKS.values() if any(name == b.name for name, _ in rows)):
-        found = [rows.get((benchmark.name, strategy)) for strategy in strategies]
+        found = [rows.get((benchmark.name, method)) for method in methods]
         figures = [figure(benchmark.paper) for figure in paper.values()]
         lines.append(
             (
@@ -82,7 +84,7 @@ def _table(
     columns = (
         Column("benchmark", is_text=True),
         Column("problems"),
-        *(Column(strategy, group) for group in ours for strategy in strategies),
+        *(Column(method, group) for group in ours for method in methods),
         *(Column(name, paper_group) for name in paper),
     )
     return TextTable(title, columns, tuple(lines), note=_NOTE)

@@ -1,35 +1,33 @@
-"""Evaluation rows summed up: one line per benchmark, model and strategy, with cost, intervals, paired differences."""
+"""Evaluation rows summed up: one line per benchmark, model, budget and method, with cost, intervals, differences.
+
+The tables that show it are in `rstar_math.report.evaluation_tables`.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
+from rstar_math.config import BudgetSettings
 from rstar_math.errors import DataError
-from rstar_math.metrics import Interval, paired_difference, precision_and_coverage, wilson
-from rstar_math.report.schema import Count, Numbers, Share
-from rstar_math.report.table import (
-    NONE,
-    Column,
-    TextTable,
-    count,
-    percent,
-    points,
-    seconds,
-    to_markdown,
-    to_rich,
-    wide_enough,
+from rstar_math.metrics import (
+    Interval,
+    best_of_k,
+    maj_at_k,
+    paired_difference,
+    pass_at_k,
+    precision_and_coverage,
+    vote_at_k,
+    wilson,
 )
-from rstar_math.store.files import write_json, write_text
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from rstar_math.report.schema import Count, Numbers, Share
 
 FORMAT_VERSION = 1
+
+UNEQUAL = 0.1
+"""Methods whose mean tokens generated differ by more than this share are not compared at equal budgets."""
 
 Row = Mapping[str, Any]
 """One result row of `rstar_math.evaluate` (docs/formats.md)."""
@@ -77,10 +75,32 @@ class Means(Numbers):
     cpu_seconds: float
     seconds: float
     num_trajectories: float
+    process_cpu_seconds: float | None = Field(None, description="of the search processes; null where not measured")
+
+    @property
+    def all_cpu_seconds(self) -> float:
+        """CPU seconds of search processes (where they were measured), step programs and grading."""
+        return self.cpu_seconds + (self.process_cpu_seconds or 0.0)
+
+
+Curve = dict[int, Share]
+"""Share of the problems by number of candidates."""
+
+
+class Curves(Numbers):
+    """What the first candidates alone would have given."""
+
+    pass_at_k: Curve | None = Field(None, description="independent samples: one of k is right (unbiased)")
+    maj_at_k: Curve | None = Field(None, description="independent samples: the majority of k is right")
+    best_of_k: Curve | None = Field(None, description="independent samples: the one of k with the highest value is")
+    vote_at_k: Curve | None = Field(None, description="independent samples: the answer of k with the most value is")
+    solved_by_first: Curve | None = Field(
+        None, description="trees: one of the first N trajectories is right; of problems with fewer, one of all"
+    )
 
 
 class SummaryRow(Numbers):
-    """One model with one strategy on one benchmark."""
+    """One model with one method on one benchmark at one budget."""
 
     benchmark: str
     model: str
@@ -88,14 +108,35 @@ class SummaryRow(Numbers):
     num_problems: Count = Field(description="problems answered")
     num_graded: Count = Field(description="problems that have a reference; accuracy is over these")
     num_seeds: Count = Field(description="answers per problem; the accuracy of a problem is their mean")
-    accuracy: Interval | None = Field(description="95 %: Wilson, or bootstrap over problems where num_seeds > 1")
+    accuracy: Interval | None = Field(
+        description="95 %: Wilson, or bootstrap over problems where num_seeds or num_models > 1"
+    )
     tiers: dict[str, Accuracy]
     parts: dict[str, Accuracy]
     sure: Sure | None = Field(description="null where the model has no threshold for this strategy")
     mean: Means
-    difference: Interval | None = Field(description="accuracy minus the first strategy's on the same problems, paired")
-    difference_to: str | None = Field(description="that first strategy; null in its own line")
+    difference: Interval | None = Field(description="accuracy minus the baseline's on the same problems, paired")
+    difference_to: str | None = Field(description="that baseline; null in its own line")
     num_paired: Count = Field(description="problems that the difference is over")
+    method: str
+    scorer: str | None = Field(None, description="reward model; null where the rows do not name it")
+    budget: str = Field("", description="limit of one answer; empty without any")
+    budget_used: float | None = Field(None, ge=0, description="mean share of the limit that was spent")
+    is_unequal: bool = Field(
+        False, description="mean tokens generated differ by more than 10 % from the baseline's on the same problems"
+    )
+    num_models: Count = Field(1, description="models of this line; more than one: pooled")
+    curves: Curves = Field(default_factory=Curves)
+
+    @property
+    def label(self) -> str:
+        """Method and budget."""
+        return f"{self.method}, {self.budget}" if self.budget else self.method
+
+    @property
+    def is_off_budget(self) -> bool:
+        """Whether less than 90 % or more than 110 % of the limit was spent."""
+        return self.budget_used is not None and abs(self.budget_used - 1) > UNEQUAL
 
 
 class Summary(Numbers):
@@ -105,45 +146,70 @@ class Summary(Numbers):
     rows: tuple[SummaryRow, ...]
 
 
-def summarise(rows: Iterable[Row]) -> Summary:
-    """Sums up result rows; lines stand in the order in which (benchmark, model, strategy) first appear.
+def summarise(rows: Iterable[Row], baseline: str | None = None, *, pooled: bool = False) -> Summary:
+    """Sums up result rows; lines stand in the order in which benchmarks, models, budgets and methods first appear.
 
-    Each strategy is compared with the first strategy of the same benchmark and model.
+    Args:
+      rows: result rows.
+      baseline: each method is compared with this one of the same benchmark, model and budget; None, or where it is
+        missing: with the first.
+      pooled: adds a line over all models for each benchmark, budget and method: the accuracy of a problem is its mean
+        over the models. Its interval is over problems; how far models differ stands in their own lines.
 
     Raises:
       DataError: a row lacks a column, or the same problem was answered twice under one seed.
     """
-    groups: dict[tuple[str, str, str], list[Row]] = {}
+    groups: dict[_Line, list[Row]] = {}
     for number, row in enumerate(rows, start=1):
         missing = [name for name in _NEEDED if name not in row]
         if missing:
             raise DataError(f"result row {number} has no {', '.join(missing)}; was it written by `rstar eval`?")
-        groups.setdefault((row["benchmark"], row["model"], row["strategy"]), []).append(row)
-    first: dict[tuple[str, str], str] = {}
+        line = _Line(row["benchmark"], row["model"], _budget(row), row.get("method") or row["strategy"])
+        groups.setdefault(line, []).append(row)
+    num_models = len({line.model for line in groups})
+    if pooled and num_models > 1:
+        for line, members in list(groups.items()):
+            groups.setdefault(line._replace(model=f"all {num_models} models"), []).extend(members)
+    places = [list(dict.fromkeys(values)) for values in zip(*groups, strict=True)]
+    ordered = sorted(groups, key=lambda line: [place.index(part) for place, part in zip(places, line, strict=True)])
     summary = []
-    for (benchmark, model, strategy), members in groups.items():
-        compared = first.setdefault((benchmark, model), strategy)
-        other = groups[benchmark, model, compared] if compared != strategy else None
-        summary.append(_summary_row(benchmark, model, strategy, members, compared, other))
+    for line in ordered:
+        beside = [other for other in ordered if other[:3] == line[:3]]
+        compared = next((other for other in beside if other.method == baseline), beside[0])
+        other = groups[compared] if compared != line else None
+        summary.append(_summary_row(line, groups[line], compared.method, other))
     return Summary(rows=tuple(summary))
 
 
-def _summary_row(
-    benchmark: str, model: str, strategy: str, rows: Sequence[Row], first: str, other: Sequence[Row] | None
-) -> SummaryRow:
-    answers = {(r["problem"], r["seed"]) for r in rows}
+class _Line(NamedTuple):
+    """What one line of the summary is about, in the order of sorting."""
+
+    benchmark: str
+    model: str
+    budget: str
+    method: str
+
+
+def _budget(row: Row) -> str:
+    return BudgetSettings.model_validate(row["budget"]).name if row.get("budget") else ""
+
+
+def _summary_row(line: _Line, rows: Sequence[Row], baseline: str, other: Sequence[Row] | None) -> SummaryRow:
+    answers = {(r["problem"], r["seed"], r["model"]) for r in rows}
     if len(answers) < len(rows):
         raise DataError(
-            f"{benchmark}, {model}, {strategy}: {len(rows) - len(answers)} of {len(rows)} rows answer a problem again "
-            "under the same seed; give each run of `rstar eval` an --out of its own"
+            f"{', '.join(part for part in line if part)}: {len(rows) - len(answers)} of {len(rows)} rows answer a "
+            "problem again under the same seed; give each run of `rstar eval` an --out of its own"
         )
     outcomes = _outcomes(rows)
-    difference, paired = None, list[str]()
+    difference, paired, is_unequal = None, list[str](), False
     if other is not None:
         before = _outcomes(other)
         paired = [p for p in outcomes if p in before]
         if paired:
             difference = paired_difference([outcomes[p] for p in paired], [before[p] for p in paired])
+            tokens = [_mean([r for r in of if r["problem"] in set(paired)], "tokens_generated") for of in (rows, other)]
+            is_unequal = abs(tokens[0] - tokens[1]) > UNEQUAL * max(tokens)
     judged = [r for r in rows if r.get("sure") is not None and r["correct"] is not None]
     sure = None
     if judged:
@@ -151,10 +217,15 @@ def _summary_row(
             [float(r["sure"]) for r in judged], [bool(r["correct"]) for r in judged], threshold=1.0
         )
         sure = Sure(coverage=coverage, precision=precision)
+    means: dict[str, float | None] = {
+        name: _mean(rows, name) for name in Means.model_fields if name != "process_cpu_seconds"
+    }
+    if all(r.get("process_cpu_seconds") is not None for r in rows):
+        means["process_cpu_seconds"] = _mean(rows, "process_cpu_seconds")
     return SummaryRow(
-        benchmark=benchmark,
-        model=model,
-        strategy=strategy,
+        benchmark=line.benchmark,
+        model=line.model,
+        strategy=rows[0]["strategy"],
         num_problems=len({r["problem"] for r in rows}),
         num_graded=len(outcomes),
         num_seeds=len({r["seed"] for r in rows}),
@@ -162,15 +233,67 @@ def _summary_row(
         tiers=_accuracies(rows, "tier"),
         parts=_accuracies(rows, "part"),
         sure=sure,
-        mean=Means(**{name: sum(r[name] for r in rows) / len(rows) for name in Means.model_fields}),
+        mean=Means.model_validate(means),
         difference=difference,
-        difference_to=first if other is not None else None,
+        difference_to=baseline if other is not None else None,
         num_paired=len(paired),
+        method=line.method,
+        scorer=rows[0].get("scorer"),
+        budget=line.budget,
+        budget_used=_budget_used(rows),
+        is_unequal=is_unequal,
+        num_models=len({r["model"] for r in rows}),
+        curves=_curves(rows),
     )
 
 
+def _mean(rows: Sequence[Row], column: str) -> float:
+    return sum(r[column] for r in rows) / len(rows)
+
+
+def _budget_used(rows: Sequence[Row]) -> float | None:
+    """Mean share spent of the limit that was used up furthest; None without a limit."""
+    spent = {"tokens": "tokens_generated", "rollouts": "num_rollouts", "seconds": "seconds"}
+    limits: Mapping[str, float] = rows[0].get("budget") or {}
+    return max((_mean(rows, spent[name]) / limit for name, limit in limits.items()), default=None)
+
+
+def _curves(rows: Sequence[Row]) -> Curves:
+    """What the first candidates of each answer give, mean over answers."""
+    graded = [r["candidates"] for r in rows if r.get("candidates") is not None and r["correct"] is not None]
+    if not graded or rows[0]["strategy"] == "greedy":
+        return Curves()
+    counts = [len(c["correct"]) for c in graded]
+    if rows[0]["strategy"] != "sample":
+        return Curves(
+            solved_by_first={
+                n: sum(any(c["correct"][:n]) for c in graded) / len(graded) for n in _doubling(max(counts))
+            }
+        )
+    # an answer with fewer samples than k says nothing about k, and to leave it out would favour easy problems
+    ks = _doubling(min(counts))
+    valued = all(v is not None or c is None for r in graded for v, c in zip(r["values"], r["classes"], strict=True))
+
+    def curve(of: Callable[[Row, int], float]) -> Curve | None:
+        return {k: sum(of(c, k) for c in graded) / len(graded) for k in ks} or None
+
+    return Curves(
+        pass_at_k=curve(lambda c, k: pass_at_k(len(c["correct"]), sum(c["correct"]), k)),
+        maj_at_k=curve(lambda c, k: maj_at_k(c["classes"], c["correct"], k)),
+        best_of_k=curve(lambda c, k: best_of_k(c["values"], c["correct"], k)) if valued else None,
+        vote_at_k=curve(lambda c, k: vote_at_k(c["classes"], [v or 0.0 for v in c["values"]], c["correct"], k))
+        if valued
+        else None,
+    )
+
+
+def _doubling(most: int) -> list[int]:
+    """1, 2, 4, ... up to `most`."""
+    return [1 << i for i in range(most.bit_length())] if most else []
+
+
 def _outcomes(rows: Sequence[Row]) -> dict[str, float]:
-    """Mean outcome by problem over its seeds; problems without a reference are left out."""
+    """Mean outcome by problem over its seeds and models; problems without a reference are left out."""
     found: dict[str, list[bool]] = {}
     for row in sorted(rows, key=lambda r: (r["problem"], r["seed"])):
         if row["correct"] is not None:
@@ -180,7 +303,7 @@ def _outcomes(rows: Sequence[Row]) -> dict[str, float]:
 
 def _interval(outcomes: Mapping[str, float], rows: Sequence[Row]) -> Interval:
     values = list(outcomes.values())
-    if len({r["seed"] for r in rows}) > 1:  # means over seeds are no counts: Wilson does not hold
+    if len({(r["seed"], r["model"]) for r in rows}) > 1:  # means over seeds are no counts: Wilson does not hold
         return paired_difference(values, [0.0] * len(values))
     return wilson(round(sum(values)), len(values))
 
@@ -193,133 +316,3 @@ def _accuracies(rows: Sequence[Row], column: str) -> dict[str, Accuracy]:
         if outcomes:
             found[name] = Accuracy(num_problems=len(outcomes), accuracy=_interval(outcomes, members))
     return found
-
-
-def summary_table(summary: Summary) -> TextTable:
-    """Accuracy and difference of every line."""
-    rows = [
-        (
-            *_heading(summary, i),
-            count(r.num_graded),
-            _percent_interval(r.accuracy),
-            NONE if r.difference is None else _points_interval(r.difference),
-        )
-        for i, r in enumerate(summary.rows)
-    ]
-    columns = (*_HEADING, Column("problems"), Column("accuracy, %"), Column("over the first strategy"))
-    note = "95 % intervals: Wilson; differences are paired over the same problems, bootstrap."
-    return TextTable("Accuracy", columns, tuple(rows), note=note, sections=_sections(summary))
-
-
-def cost_table(summary: Summary) -> TextTable:
-    """What one answer costs, on average, in every line."""
-    rows = [
-        (
-            *_heading(summary, i),
-            count(r.mean.tokens_generated),
-            count(r.mean.tokens_scored),
-            f"{r.mean.model_calls:.1f}",
-            f"{r.mean.executions:.1f}",
-            seconds(r.mean.cpu_seconds),
-            seconds(r.mean.seconds),
-        )
-        for i, r in enumerate(summary.rows)
-    ]
-    columns = (
-        *_HEADING,
-        Column("generated", "tokens"),
-        Column("scored", "tokens"),
-        Column("calls", "model"),
-        Column("executions"),
-        Column("CPU", "seconds"),
-        Column("wall", "seconds"),
-    )
-    note = "CPU seconds: executing and grading. Wall seconds: of one answer, many of which run side by side."
-    return TextTable("Cost of one answer, mean", columns, tuple(rows), note=note, sections=_sections(summary))
-
-
-def groups_table(summary: Summary, by: str) -> TextTable | None:
-    """Accuracy by "tier" or by "part"; None where no row names any."""
-    tables = [r.tiers if by == "tier" else r.parts for r in summary.rows]
-    names = sorted({name for t in tables for name in t})
-    if not names:
-        return None
-    rows = []
-    for i, found in enumerate(tables):
-        cells = [percent(found[name].accuracy.value) if name in found else NONE for name in names]
-        sizes = [str(found[name].num_problems) if name in found else "0" for name in names]
-        rows.append((*_heading(summary, i), *cells, " / ".join(sizes)))
-    columns = (*_HEADING, *(Column(n) for n in names), Column("problems"))
-    return TextTable(f"Accuracy by {by}, %", columns, tuple(rows), sections=_sections(summary))
-
-
-_HEADING = (Column("benchmark", is_text=True), Column("model", is_text=True), Column("strategy", is_text=True))
-
-
-def _heading(summary: Summary, i: int) -> tuple[str, str, str]:
-    """Benchmark, model and strategy of a line; what the line above says is not said again."""
-    row = summary.rows[i]
-    same = i > 0 and (summary.rows[i - 1].benchmark, summary.rows[i - 1].model) == (row.benchmark, row.model)
-    return ("", "", row.strategy) if same else (row.benchmark, row.model, row.strategy)
-
-
-def _sections(summary: Summary) -> tuple[int, ...]:
-    names = [(r.benchmark, r.model) for r in summary.rows]
-    return tuple(i for i in range(len(names) - 1) if names[i] != names[i + 1])
-
-
-def sure_lines(summary: Summary) -> list[str]:
-    """What the confidence threshold gave, as text."""
-    lines = []
-    for r in summary.rows:
-        if r.sure is not None:
-            right = "" if r.sure.precision is None else f", of which {percent(r.sure.precision)} % are right"
-            lines.append(
-                f"{r.benchmark}, {r.model}, {r.strategy}: sure of {percent(r.sure.coverage)} % of the answers{right}."
-            )
-    return lines
-
-
-def evaluation_tables(summary: Summary) -> list[TextTable]:
-    """All tables of an evaluation, in the order in which they are read."""
-    from rstar_math.report.benchmarks import benchmark_tables
-
-    found = (
-        *benchmark_tables(summary),
-        summary_table(summary),
-        groups_table(summary, "tier"),
-        groups_table(summary, "part"),
-        cost_table(summary),
-    )
-    return [table for table in found if table is not None]
-
-
-def print_evaluation(console: Console, rows: Iterable[Row]) -> None:
-    """Prints the tables of an evaluation."""
-    summary = summarise(rows)
-    with wide_enough(console):
-        for table in evaluation_tables(summary):
-            console.print(to_rich(table))
-            console.print()
-    for line in sure_lines(summary):
-        console.print(line, markup=False, highlight=False)
-
-
-def summary_markdown(summary: Summary) -> str:
-    """The tables of an evaluation as Markdown."""
-    return "\n".join([*(to_markdown(t) for t in evaluation_tables(summary)), *sure_lines(summary)])
-
-
-def write_evaluation(folder: Path, rows: Iterable[Row]) -> None:
-    """Writes `summary.json` and `summary.md`, each whole or not at all."""
-    summary = summarise(rows)
-    write_json(folder / "summary.json", json.loads(summary.model_dump_json()))
-    write_text(folder / "summary.md", summary_markdown(summary))
-
-
-def _percent_interval(value: Interval | None) -> str:
-    return NONE if value is None else f"{percent(value.value)} [{percent(value.low)}, {percent(value.high)}]"
-
-
-def _points_interval(value: Interval) -> str:
-    return f"{points(value.value)} [{points(value.low)}, {points(value.high)}]"

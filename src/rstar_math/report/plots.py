@@ -1,6 +1,7 @@
-"""Plots of a report as SVG text, drawn by matplotlib, which is loaded when the first plot is drawn.
+"""Plots of a report as SVG text, and of an evaluation as PNG; matplotlib is loaded when the first plot is drawn.
 
-Text and axes take the colour of the page around them (`currentColor`), so that a plot reads on light and dark ground.
+In SVG, text and axes take the colour of the page around them (`currentColor`), so that a plot reads on light and dark
+ground.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from rstar_math.report.schema import ByTier, Report
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from rstar_math.report.evaluation import Summary, SummaryRow
 
 _INK = "#010203"  # stands for the page's text colour until the SVG is finished
 _POLICY, _SYSTEM, _QUIET = "#3b82c4", "#d9772b", "#8a8f98"
@@ -126,6 +129,79 @@ def growth_svg(report: Report) -> str:
     return plot[:head] + white + plot[head:].replace("currentColor", "#24292f")
 
 
+_LINES = ("#3b82c4", "#d9772b", "#4f9d5d", "#b8485f", "#8467ab", "#8b6f4e", "#c65fa5", "#5f6770", "#a3a12d", "#2c9fb0")
+_MARKERS = "os^Dv<>PXhd*p"
+_BELOW = 4
+
+
+def tokens_png(summary: Summary) -> bytes | None:
+    """Accuracy against mean tokens generated (logarithmic), one line per method through its budgets, as PNG.
+
+    One panel for each benchmark and model, or for the pooled line where there is one. None where nothing was graded.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    lines = [r for r in summary.rows if r.accuracy is not None and r.mean.tokens_generated > 0]
+    if any(r.num_models > 1 for r in lines):
+        lines = [r for r in lines if r.num_models > 1]
+    if not lines:
+        return None
+    panels = list(dict.fromkeys((r.benchmark, r.model) for r in lines))
+    methods = list(dict.fromkeys(r.method for r in lines))
+    columns = min(3, len(panels))
+    num_rows = -(-len(panels) // columns)
+    legend_rows = -(-len(methods) // _BELOW)
+    with _style(ink="#24292f"):
+        from matplotlib.figure import Figure
+
+        height = 3.6 * num_rows + 0.24 * legend_rows + 0.2
+        figure = Figure(figsize=(max(7.5, 4.2 * columns), height), layout="constrained", facecolor="white", dpi=160)
+        grid = figure.subplots(num_rows, columns, squeeze=False, sharey=True)
+        for axes, panel in zip(grid.flat, panels, strict=False):
+            _tokens_panel(axes, [r for r in lines if (r.benchmark, r.model) == panel], methods)
+            axes.set_title(", ".join(panel))
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        for row in grid:
+            row[0].set_ylabel("accuracy, %")
+        found = dict(pair for a in grid.flat for pair in zip(*a.get_legend_handles_labels()[::-1], strict=True))
+        names = [m for m in methods if m in found]
+        figure.legend([found[n] for n in names], names, loc="outside lower left", ncols=_BELOW, frameon=False)
+        buffer = io.BytesIO()
+        FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _tokens_panel(axes: Axes, lines: Sequence[SummaryRow], methods: Sequence[str]) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    spread = max(1.0, len(methods) - 1.0)
+    for i, method in enumerate(methods):
+        mine = sorted((r for r in lines if r.method == method), key=lambda r: r.mean.tokens_generated)
+        points = [(r.mean.tokens_generated, r.accuracy) for r in mine if r.accuracy is not None]
+        if not points:
+            continue
+        # equal budgets put the methods on top of one another: a small shift keeps their intervals apart
+        shift = 1.0 + 0.06 * (i / spread - 0.5)
+        x = [tokens * shift for tokens, _ in points]
+        color, style = _LINES[i % len(_LINES)], "-" if i < len(_LINES) else "--"
+        axes.plot(
+            x,
+            [100 * a.value for _, a in points],
+            style,
+            marker=_MARKERS[i % len(_MARKERS)],
+            color=color,
+            label=method,
+        )
+        for at, (_, a) in zip(x, points, strict=True):
+            axes.plot([at, at], [100 * a.low, 100 * a.high], color=color, linewidth=1, alpha=0.5)
+    axes.set_xscale("log")
+    axes.set_xlabel("mean tokens generated for an answer")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def _panels(tiers: Sequence[str], names: Sequence[str], draw: Callable[[Axes, str], None]) -> str:
     """One panel per tier, with the same vertical axis from 0 to 100 and one legend below."""
     with _style():
@@ -186,7 +262,7 @@ def _only(share: float | None) -> ByTier | None:
     return None if share is None else {"all": share}
 
 
-def _style() -> AbstractContextManager[None]:
+def _style(ink: str = _INK) -> AbstractContextManager[None]:
     import matplotlib
 
     return matplotlib.rc_context(
@@ -201,16 +277,16 @@ def _style() -> AbstractContextManager[None]:
             "axes.grid": True,
             "axes.grid.axis": "y",
             "axes.axisbelow": True,
-            "grid.color": _INK,
+            "grid.color": ink,
             "grid.alpha": 0.15,
             "grid.linewidth": 0.6,
             "lines.markersize": 4.5,
             "lines.linewidth": 1.6,
-            "text.color": _INK,
-            "axes.labelcolor": _INK,
-            "axes.edgecolor": _INK,
-            "xtick.color": _INK,
-            "ytick.color": _INK,
+            "text.color": ink,
+            "axes.labelcolor": ink,
+            "axes.edgecolor": ink,
+            "xtick.color": ink,
+            "ytick.color": ink,
             "axes.facecolor": "none",
             "figure.facecolor": "none",
         }

@@ -1,0 +1,186 @@
+"""Methods of answering that are measured side by side: read from a file, and made ready for one model.
+
+A method is a strategy with a reward model and settings. What it does not name it takes from the model's own answering
+settings, so that methods differ in what they are about and in nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rstar_math.config import AnsweringSettings, BudgetSettings, MethodList, MethodSettings
+from rstar_math.errors import ConfigError, ModelError
+from rstar_math.models import ModelFolders, default_answering
+from rstar_math.search.strategies import strategy
+from rstar_math.store.recipes import check
+
+_SHIPPED = Path(__file__).parent / "recipes" / "methods"
+_SCORER_FILE = "ppm.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method made ready for one model.
+
+    Attributes:
+      name: what tables call it.
+      strategy: name of the strategy.
+      settings: how it searches and chooses, budget included.
+      scorer: what tables call the reward model: "ppm" for the model's own, "none", or the name that was given.
+      scorer_folder: folder of the reward model; None without one.
+      is_own: exactly the model's own way to answer, so that its confidence threshold holds.
+    """
+
+    name: str
+    strategy: str
+    settings: AnsweringSettings
+    scorer: str
+    scorer_folder: Path | None
+    is_own: bool = False
+
+
+def shipped_methods() -> list[str]:
+    """Names of the files of methods inside the package."""
+    return sorted(p.stem for p in _SHIPPED.glob("*.yaml"))
+
+
+def read_methods(name_or_path: str) -> MethodList:
+    """Reads a file of methods: a YAML file, or the name of one inside the package.
+
+    Raises:
+      ConfigError: no such file, not YAML, an unknown key, two methods of one name, an unknown strategy, or a baseline
+        that is not among them.
+    """
+    path = Path(name_or_path)
+    if not path.is_file():
+        path = _SHIPPED / f"{name_or_path}.yaml"
+    if not path.is_file():
+        raise ConfigError(
+            f"no methods {name_or_path!r}: it is neither a file nor one of {', '.join(shipped_methods()) or '(none)'}"
+        )
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"methods {path} cannot be read: {error}") from error
+    if isinstance(value, list):
+        value = {"methods": value}
+    if not isinstance(value, dict):
+        raise ConfigError(f"methods {path} must be a list of methods, or a mapping with `methods`")
+    found = check(MethodList, value, str(path))
+    check_methods(found.methods, found.baseline, str(path))
+    return found
+
+
+def check_methods(methods: Sequence[MethodSettings], baseline: str | None, where: str) -> None:
+    """Checks what can be checked without a model.
+
+    Raises:
+      ConfigError: two methods of one name, an unknown strategy, unknown settings, or an unknown baseline.
+    """
+    names = [m.name for m in methods]
+    for i, method in enumerate(methods):
+        if method.name in names[:i]:
+            raise ConfigError(f"{where}: two methods are called {method.name!r}; names must differ")
+        strategy(method.strategy)
+        _settings(AnsweringSettings(), method, where)
+    if baseline is not None and baseline not in names:
+        raise ConfigError(f"{where}: baseline is {baseline!r}, which is none of the methods: {', '.join(names)}")
+
+
+def prepare(
+    method: MethodSettings,
+    model: ModelFolders,
+    budget: BudgetSettings | None = None,
+    scorers: Mapping[str, Path] | None = None,
+    adjust: Callable[[AnsweringSettings], AnsweringSettings] | None = None,
+) -> Method:
+    """Makes a method ready for a model.
+
+    Args:
+      method: the method.
+      model: the model that answers.
+      budget: what one answer may cost; None: as the settings say.
+      scorers: folders of reward models by name.
+      adjust: has the last word on the settings.
+
+    Raises:
+      ConfigError: settings that do not exist, values that are not allowed, or a choice by scores without a scorer.
+      ModelError: there is no such reward model.
+    """
+    settings = _settings(default_answering(model), method, f"method {method.name!r}")
+    if adjust is not None:
+        settings = adjust(settings)
+    is_own = method.scorer is None and not method.answering and budget is None
+    if budget is not None:
+        settings = settings.model_copy(update={"budget": budget})
+    if method.strategy == "greedy":  # there is nothing to choose from
+        return Method(method.name, method.strategy, settings, "none", None, is_own)
+    name, folder = _scorer(method, model, scorers or {})
+    if method.scorer == "none":
+        if settings.selector != "majority" and settings.weight == "score":
+            raise ConfigError(
+                f"method {method.name!r} chooses by {settings.selector!r} of scores, and its scorer is none; give "
+                "`selector: majority` or `weight: logprob` in its `answering`, or a scorer"
+            )
+        settings = settings.model_copy(update={"search": settings.search.model_copy(update={"use_ppm": False})})
+    elif folder is None and settings.search.use_ppm:
+        raise ModelError(
+            f"method {method.name!r} needs a reward model, and {model.name} has none; name one by `scorer`, or let it "
+            "do without by `scorer: none`"
+        )
+    if not settings.search.use_ppm and settings.search.terminal_value != "ppm":
+        name, folder = "none", None
+    return Method(method.name, method.strategy, settings, name, folder, is_own)
+
+
+def _settings(own: AnsweringSettings, method: MethodSettings, where: str) -> AnsweringSettings:
+    return check(AnsweringSettings, _laid_on(own.model_dump(), method.answering), f"{where}, {method.name}: answering")
+
+
+def _laid_on(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` laid on `under`, mapping by mapping."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _laid_on(below, value) if isinstance(below, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _scorer(method: MethodSettings, model: ModelFolders, scorers: Mapping[str, Path]) -> tuple[str, Path | None]:
+    name = method.scorer
+    if name == "none":
+        return "none", None
+    if name is None or (name == "ppm" and "ppm" not in scorers):
+        return ("ppm", model.ppm) if model.ppm is not None else ("none", None)
+    beside = model.policy.parent / name if isinstance(model.policy, Path) else Path(name)
+    for folder in (scorers.get(name), beside, Path(name)):
+        if folder is not None and (folder / _SCORER_FILE).is_file():
+            return name if folder != Path(name) else folder.name, folder
+    raise ModelError(
+        f"method {method.name!r}: there is no reward model {name!r}: neither by --scorer {name}=FOLDER, nor in "
+        f"{beside}, nor in a folder of this name (a folder with {_SCORER_FILE}); `rstar train orm|pqm --run RUN` "
+        "makes one"
+    )
+
+
+def named_scorers(values: Sequence[str]) -> dict[str, Path]:
+    """Folders of reward models by name, from NAME=FOLDER.
+
+    Raises:
+      ConfigError: not of that form.
+      ModelError: a folder holds no reward model.
+    """
+    found = {}
+    for value in values:
+        name, equals, folder = value.partition("=")
+        if not equals or not name or not folder:
+            raise ConfigError(f"--scorer {value!r} is not of the form NAME=FOLDER")
+        if not (Path(folder) / _SCORER_FILE).is_file():
+            raise ModelError(f"--scorer {value}: {folder} holds no reward model (it has no {_SCORER_FILE})")
+        found[name] = Path(folder)
+    return found

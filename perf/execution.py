@@ -46,7 +46,7 @@ SOLUTIONS = HERE.parent.parent / "shared" / "solutions"
 ROWS = ("trivial", "numpy", "sympy")
 COLUMNS = ("this", "pool", "in_process", "interpreter")
 NUM_TREES_AT_ONCE = 16
-MAX_REAL_PROGRAMS = 600
+MAX_REAL_PROGRAMS = 200
 CPU_S = 30.0
 
 Tree = list[list[str]]
@@ -95,6 +95,7 @@ def variant(steps: list[str], i: int, shares: dict[str, float], draw: random.Ran
         return f"{step[: chosen.start()]}{int(chosen.group()) + draw.randint(1, 3)}{step[chosen.end() :]}  # {mark}"
     return {
         "same": step,
+        "same_in_other_words": re.sub(r"^# Step (\d+): .*", rf"# Step \1: put otherwise, {mark}", step, flags=re.M),
         "prints_more": f"{step}\nprint('so far', {mark})",
         "undefined_name": f"value = not_defined_{mark} + 1",
         "divides_by_zero": f"{step}\nratio = {mark} / 0",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rstar_math.execution.observation import RecordedExecution, Statement
 from rstar_math.execution.processes import Child, Forker
-from rstar_math.execution.requests import Request
+from rstar_math.execution.requests import Request, readable
 from rstar_math.types import Execution, ExecutionStatus
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ class Run:
                 and isinstance(stays, bool)
             ):
                 raise ValueError(message)
-        except (ValueError, TypeError):
+            error = None if error is None else readable(error)
+        except (ValueError, TypeError, RecursionError):
             self.finish("killed", "ProtocolError: the program interfered with the report of its own result")
             return
         self._step_began = time.monotonic()
@@ -135,6 +136,11 @@ class Run:
         self.request.executions.append(Execution(status, self._read_output(length), error, max(0.0, seconds)))
         self._end()
         self.executor.complete(self.request)
+
+    def out_of_memory(self, error: str) -> None:
+        """Ends the program because all together take too much, and it takes most."""
+        self.request.crowded_out = True
+        self.finish("memory_limit", error)
 
     def _read_output(self, end: int) -> str:
         """What the running step printed, up to the buffer's byte `end`."""
@@ -219,6 +225,9 @@ def _statements(data: bytes) -> tuple[Statement, ...]:
     """What a child recorded, statement by statement; () where it is not what it should be."""
     try:
         pairs = json.loads(data or b"[]")
-        return tuple(Statement(str(printed), None if value is None else str(value)) for printed, value in pairs)
-    except (ValueError, TypeError):
+        return tuple(
+            Statement(readable(str(printed)), None if value is None else readable(str(value)))
+            for printed, value in pairs
+        )
+    except (ValueError, TypeError, RecursionError):
         return ()

@@ -33,6 +33,15 @@ it since the seal was last found intact."""
 
 HEADER_BYTES = 64
 
+MAX_FULL_OUTPUTS = 8
+"""A program as a whole may print this many times as much as one of its steps."""
+
+
+def output_room(num_steps: int, step_bytes: int) -> int:
+    """Bytes of the shared buffer for what `num_steps` steps print."""
+    return min(num_steps, MAX_FULL_OUTPUTS) * step_bytes
+
+
 MAX_ERROR_CHARS = 2000
 MAX_RECORD_CHARS = 4096
 """A recorded string longer than this loses its middle."""
@@ -57,16 +66,17 @@ class OutputBuffer:
     name = "<stdout>"
     newlines = None
 
-    def __init__(self, shared: mmap.mmap, step_bytes: int, on_limit: Callable[[], None]) -> None:
-        self.attach(shared, step_bytes, on_limit)
+    def __init__(self, shared: mmap.mmap, step_bytes: int, on_limit: Callable[[], None], num_steps: int = 1) -> None:
+        self.attach(shared, step_bytes, on_limit, num_steps)
         self._start = 0
         self._end = 0
         self._limit = 0
 
-    def attach(self, shared: mmap.mmap, step_bytes: int, on_limit: Callable[[], None]) -> None:
+    def attach(self, shared: mmap.mmap, step_bytes: int, on_limit: Callable[[], None], num_steps: int = 1) -> None:
         """Writes to `shared` from now on; a program may have kept this object from an earlier step."""
         self._shared = shared
         self._step_bytes = step_bytes
+        self._room = output_room(num_steps, step_bytes)
         self._on_limit = on_limit
 
     def begin(self, number: int, at: int) -> None:
@@ -77,7 +87,7 @@ class OutputBuffer:
     def begin_at(self, at: int) -> None:
         """What is written from now on begins at byte `at`, and may be as long as one step's output."""
         self._start = self._end = at
-        self._limit = at + self._step_bytes
+        self._limit = min(at + self._step_bytes, self._room)
 
     def write(self, text: str) -> int:
         """Appends `text`; where it does not fit, the step ends."""
@@ -145,7 +155,7 @@ class Discarded(OutputBuffer):
 
 def describe(error: BaseException) -> str:
     """`TypeName: message`, bounded, whatever the exception's own methods do."""
-    name = type(error).__name__
+    name = str(type.__dict__["__name__"].__get__(type(error)))[:MAX_ERROR_CHARS]
     try:
         message = str(error)
     except BaseException:  # an exception's __str__ is the program's own code and may raise anything
@@ -247,7 +257,7 @@ class Program:
         first = request["first"]
         steps = request["steps"]
         step_bytes = request["step_bytes"]
-        records_at = HEADER_BYTES + (len(steps) - first) * step_bytes
+        records_at = HEADER_BYTES + output_room(len(steps) - first, step_bytes)
         records_end = records_at
         index = 0
         started = 0.0
@@ -275,12 +285,12 @@ class Program:
             _exit(0)
 
         if self._output is None:
-            output = self._output = OutputBuffer(shared, step_bytes, too_much)
+            output = self._output = OutputBuffer(shared, step_bytes, too_much, len(steps) - first)
             sys.stdout = cast(Any, output)
             sys.stderr = cast(Any, Discarded())
         else:
             output = self._output
-            output.attach(shared, step_bytes, too_much)
+            output.attach(shared, step_bytes, too_much, len(steps) - first)
         end = 0
         for index, code in enumerate(steps):
             output.begin(index, at=end if index > first else 0)

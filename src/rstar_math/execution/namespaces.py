@@ -12,6 +12,7 @@ import collections
 import datetime
 import decimal
 import fractions
+import itertools
 import operator
 import re
 import sys
@@ -190,8 +191,13 @@ class Copier:
 
     def _list(self, value: list[Any], memo: dict[int, Any], new: dict[str, Any]) -> list[Any]:
         self._count(len(value))
-        if self._shared.issuperset(map(type, value)):
+        kinds = {*map(type, value)}
+        if kinds <= self._shared:
             return value.copy()
+        if kinds == {tuple}:  # pairs and the like, of which programs make many
+            self._count(sum(map(len, value)))
+            if self._shared.issuperset(map(type, itertools.chain.from_iterable(value))):
+                return value.copy()
         copied: list[Any] = []
         memo[id(value)] = copied  # it may hold itself
         copied.extend([self._copy(element, memo, self._old, new) for element in value])

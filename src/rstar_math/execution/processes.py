@@ -27,14 +27,14 @@ from typing import Any, Protocol
 
 from rstar_math.errors import SandboxError
 from rstar_math.execution import confinement
-from rstar_math.execution.harness import HEADER, HEADER_BYTES
+from rstar_math.execution.harness import HEADER, HEADER_BYTES, MAX_FULL_OUTPUTS
 from rstar_math.execution.settings import REQUIRED_LAYERS, ExecutionSettings
 
 ZYGOTE = Path(__file__).with_name("zygote.py")
 MAX_INLINE_BYTES = 60_000
 """Requests longer than this go through the child's buffer: a socket takes about 200 kB in one message."""
 
-START_S = 120.0
+START_S = 300.0
 """How long a zygote may take to start, on a machine that is busy otherwise."""
 
 TABLE_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -123,6 +123,9 @@ class Child:
         if self.closed:
             return
         self.closed = True
+        # its pid may soon be another's
+        self.zygote.grants.pop(self.pid, None)
+        self.zygote.refused.pop(self.pid, None)
         if self.pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):  # it ended by itself
                 signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
@@ -412,7 +415,7 @@ def _config(profile: str, settings: ExecutionSettings, disabled: Sequence[str]) 
         "visible": [standard, *folders],
         "packages": extra if profile == "all" else [],
         # what the buffers take comes on top of what programs may use
-        "memory_bytes": (settings.memory_mb << 20) + 8 * settings.output_bytes + (64 << 20),
+        "memory_bytes": (settings.memory_mb << 20) + MAX_FULL_OUTPUTS * settings.output_bytes + (64 << 20),
     }
 
 

@@ -25,6 +25,7 @@ class Request:
       key: what its result is remembered by; None for whole programs, which run past every cache.
       builds: runs only for the snapshot that it leaves.
       starts: how often its process has been lost.
+      crowded_out: it was ended because all programs together took too much memory; alone it may not be.
       executions: what has come of it so far.
       waiters: futures of those who wait for `executions`.
     """
@@ -37,6 +38,7 @@ class Request:
     key: Key | None = None
     builds: bool = False
     starts: int = 0
+    crowded_out: bool = False
     executions: list[Execution] = field(default_factory=list)
     waiters: list[asyncio.Future[list[Execution]]] = field(default_factory=list)
 
@@ -61,3 +63,8 @@ class Request:
             if not waiter.done():
                 waiter.set_exception(error)
                 waiter.exception()  # an awaiter that is gone must not make the loop complain
+
+
+def readable(text: str) -> str:
+    """`text` as something that can be written to a file: what is no character becomes a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")

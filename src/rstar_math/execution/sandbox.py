@@ -5,7 +5,7 @@ remembers results. No step is ever run in the supervisor's own process.
 
 Where a program runs, cheapest first:
 
-- nowhere: the same code after the same prefix has run before;
+- nowhere: the same code after the same prefix has run before, or runs already (comments do not count);
 - in a warm worker, which has the state of the prefix or replays it, if a static check admits the program (`warm`);
 - in a fork of a snapshot, a process that has run the prefix and waits, if the prefix is dear to replay (`forked`);
 - in a fork of the zygote, a process that has only loaded what programs import (`forked`).
@@ -17,15 +17,17 @@ import asyncio
 import math
 import os
 import time
-from collections import Counter, OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
-from typing import TypeVar
 
 from rstar_math.errors import SandboxError
 from rstar_math.execution import admission, processes
 from rstar_math.execution.forked import RECORDS_BYTES, Run, Snapshot
+from rstar_math.execution.harness import output_room
+from rstar_math.execution.lru import LRU
 from rstar_math.execution.processes import BusyError, Child, Forker, LayerReport, LostError, Zygote
 from rstar_math.execution.requests import Key, Request, Steps
 from rstar_math.execution.settings import ExecutionSettings
@@ -45,16 +47,19 @@ MAX_STARTS = 3
 """How often a program is tried whose process was lost under it."""
 
 MAX_BARREN_WORKERS = 5
-"""Warm workers lost one after the other without a single result, after which there are no more of them."""
+"""Warm workers lost one after the other without a single result, after which there are none for a while."""
+
+WITHOUT_WORKERS_S = 30.0
+"""How long that while is."""
 
 AFFINITY = 8
 """How many more programs may wait in the worker that has a prefix's state than in another, before that one is used."""
 
-MAX_REMEMBERED = 50_000
+MAX_REMEMBERED = 4096
 """Entries of each of the tables in which the supervisor notes what it has learnt about programs."""
 
-K = TypeVar("K")
-V = TypeVar("V")
+ENTRY_BYTES = 400
+"""What a remembered result takes beyond its text."""
 
 
 @dataclass(slots=True)
@@ -71,6 +76,8 @@ class Counts:
     """Admitted programs that turned out to need a process of their own."""
     tainted: int = 0
     """Results thrown away because the warm worker that they came from was found changed."""
+    without_workers: int = 0
+    """How often warm workers were given up for a while, because several in a row were lost without a result."""
     lost: int = 0
     """Programs that had to be run again because a process was lost under them."""
     snapshots: int = 0
@@ -91,12 +98,12 @@ class SandboxExecutor:
     def __init__(self, settings: ExecutionSettings | None = None, num_slots: int | None = None) -> None:
         self.settings = settings or ExecutionSettings()
         self.counts = Counts()
-        self._packages = processes.extra_packages(self.settings)
+        self._packages = tuple(processes.extra_packages(self.settings))
         self.reasons: Counter[str] = Counter()
         """Why programs did not run in a warm worker."""
         self._num_slots = num_slots or self.settings.slots()
-        self._cache: OrderedDict[Key, Execution] = OrderedDict()
-        self._refused: OrderedDict[str, None] = OrderedDict()
+        self._cache: LRU[Key, Execution] = LRU(self.settings.cache_entries, self.settings.cache_mb << 20)
+        self._refused: LRU[str, bool] = LRU(MAX_REMEMBERED)
         # for tests of the lines of defence behind a layer or behind the static check
         self._disabled_layers: tuple[str, ...] = ()
         self.admit_everything = False
@@ -114,12 +121,14 @@ class SandboxExecutor:
         self._tasks: set[asyncio.Task[None]] = set()
         self.runs: set[Run] = set()
         self._workers: dict[str, list[WarmWorker]] = {}
-        self._homes: OrderedDict[Steps, WarmWorker] = OrderedDict()
+        self._homes: LRU[Steps, WarmWorker] = LRU(MAX_REMEMBERED)
         self._number = 0
         self._barren_workers = 0
-        self._snapshots: OrderedDict[Steps, Snapshot] = OrderedDict()
+        self._no_workers_until = 0.0
+        self._snapshots: dict[Steps, Snapshot] = {}
+        """Live snapshots, the least recently used first."""
         self._builds: dict[Steps, list[Request]] = {}
-        self._costs: OrderedDict[Steps, float] = OrderedDict()
+        self._costs: LRU[Steps, float] = LRU(MAX_REMEMBERED)
         self._ticking: asyncio.TimerHandle | None = None
         self._memory_read_at = 0.0
 
@@ -136,23 +145,18 @@ class SandboxExecutor:
         """Runs `code` in a fresh namespace that holds what `prefix` defined and nothing else."""
         loop = self._enter_loop()
         self.counts.executions += 1
-        before = tuple(prefix)
+        before = _prefix(tuple(prefix))
+        code = admission.without_comments(code)
         key = (before, code)
         known = self._cache.get(key)
         if known is not None:
-            self._cache.move_to_end(key)
             self.counts.cached += 1
             return known
         request = self._in_flight.get(key)
         if request is None:
             steps = (*before, code)
-            limits = self.settings
-            warm = limits.warm and limits.output != "statements" and self._barren_workers < MAX_BARREN_WORKERS
-            if warm and self._refused:
-                warm = not any(step in self._refused for step in steps)
-            if warm and self._costs:
-                warm = not self._is_dear(before)
-            request = Request(before, steps, len(before), admission.profile_of(steps, self._packages), warm, key)
+            profile = admission.profile_of(steps, self._packages)
+            request = Request(before, steps, len(before), profile, self._may_run_warm(before, steps), key)
             self._in_flight[key] = request
             self._submit(request)
         else:
@@ -264,7 +268,7 @@ class SandboxExecutor:
     async def _start_when_ready(self, request: Request) -> None:
         try:
             await self._zygote(request.profile)
-        except SandboxError as error:
+        except Exception as error:  # whatever it is, who waits must hear of it
             self._close_request(request)
             request.fail(error)
             self._abandon_build(request)
@@ -275,6 +279,10 @@ class SandboxExecutor:
         """Puts `requests` back to the front of what waits."""
         self._waiting.extendleft(reversed(requests))
         self.pump_soon()
+
+    def _again_if_open(self, request: Request) -> None:
+        if request in self._open or request.builds:
+            self.again([request])
 
     def retry(self, request: Request, after_s: float, lost: bool = False) -> None:
         """Runs `request` once more; not for ever where processes are lost under it."""
@@ -287,19 +295,17 @@ class SandboxExecutor:
             request.executions.append(Execution("killed", "", f"Killed: its process was lost {request.starts} times"))
             self.complete(request)
         else:
-            self._loop.call_later(after_s, self.again, [request])
+            self._loop.call_later(after_s, self._again_if_open, request)
 
     def complete(self, request: Request) -> None:
         """Gives the result of `request` out, and remembers it."""
         self._close_request(request)
-        key = request.key
-        if key is not None and self.settings.cache_entries:
+        if request.key is not None:
             execution = request.executions[-1]
             # how long the wall clock ran, and what killed a process, says nothing certain about the program
-            if execution.status not in ("wall_limit", "killed"):
-                self._cache[key] = execution
-                if len(self._cache) > self.settings.cache_entries:
-                    self._cache.popitem(last=False)
+            if execution.status not in ("wall_limit", "killed") and not request.crowded_out:
+                num_bytes = ENTRY_BYTES + len(request.key[1]) + len(execution.output) + len(execution.error or "")
+                self._cache.put(request.key, execution, num_bytes)
         request.complete()
         self._abandon_build(request)
         if self._waiting:
@@ -311,6 +317,17 @@ class SandboxExecutor:
             del self._in_flight[request.key]
 
     # ---------------------------------------------------------------- warm workers
+
+    def _may_run_warm(self, prefix: Steps, steps: Steps) -> bool:
+        """Whether a warm worker is asked to run `steps`; it may still refuse."""
+        settings = self.settings
+        if not settings.warm or settings.output == "statements":
+            return False
+        if self._no_workers_until and time.monotonic() < self._no_workers_until:
+            return False
+        if len(self._refused) and any(step in self._refused for step in steps):
+            return False
+        return not self._is_dear(prefix)
 
     def _choose_worker(self, request: Request, zygote: Zygote) -> WarmWorker | None:
         """The worker that `request` goes to; None where it must wait."""
@@ -369,6 +386,10 @@ class SandboxExecutor:
     def worker_lost(self, barren: bool) -> None:
         """A worker has ended by itself; `barren`: without having had a result."""
         self._barren_workers = self._barren_workers + 1 if barren else 0
+        if self._barren_workers >= MAX_BARREN_WORKERS:
+            self._barren_workers = 0
+            self._no_workers_until = time.monotonic() + WITHOUT_WORKERS_S
+            self.counts.without_workers += 1
 
     def warm_done(
         self, worker: WarmWorker, request: Request, execution: Execution, replayed_s: float, kept: bool
@@ -377,24 +398,24 @@ class SandboxExecutor:
         self.counts.warm += 1
         self._barren_workers = 0
         if execution.status == "ok":
-            _note(self._homes, request.steps, worker)
+            self._homes.put(request.steps, worker)
             cost = replayed_s + execution.seconds
             if cost >= self.settings.snapshot_after_s and not kept:
                 # what it left has no copy: what comes after it is forked from a process that stays there
-                _note(self._costs, request.steps, cost)
+                self._costs.put(request.steps, cost)
         request.executions.append(execution)
         self.complete(request)
 
     def run_forked(self, request: Request, kind: str, reason: str) -> None:
         """A worker did not run `request`, or its result is not to be trusted: it is run in a fork of its own."""
         if len(self.reasons) < MAX_REMEMBERED:
-            self.reasons[f"{kind}: {reason}"] += 1
+            self.reasons[f"{kind}: {reason}"[:200]] += 1
         if kind == "refused":
             self.counts.not_admitted += 1
-            _note(self._refused, request.steps[-1], None)
+            self._refused.put(request.steps[-1], True)
         elif kind == "deferred":
             self.counts.deferred += 1
-            _note(self._refused, request.steps[-1], None)
+            self._refused.put(request.steps[-1], True)
         else:
             self.counts.tainted += 1
         request.warm = False
@@ -419,7 +440,7 @@ class SandboxExecutor:
         known = len(source.steps) if source is not None else 0
         steps = request.steps[known:]
         first = max(request.first - known, 0)
-        buffer_bytes = (len(steps) - first) * limits.output_bytes
+        buffer_bytes = output_room(len(steps) - first, limits.output_bytes)
         if limits.output == "statements":
             buffer_bytes += RECORDS_BYTES
         stays = limits.max_snapshots > 0 and not request.fresh
@@ -446,20 +467,20 @@ class SandboxExecutor:
             self.counts.from_snapshot += 1
             source.users += 1
             source.forks += 1
-            self._snapshots.move_to_end(source.steps)
+            self._snapshots[source.steps] = self._snapshots.pop(source.steps)
         self.runs.add(run)
         if self._ticking is None:
             self._tick_after(TICK_S)
 
     def note_cost(self, request: Request, seconds: float) -> None:
         """Remembers what it takes to come as far as `request`, which has run in a fork."""
-        cost = max(seconds, self._costs.get(request.prefix, 0.0) + request.executions[-1].seconds)
+        cost = max(seconds, (self._costs.get(request.prefix) or 0.0) + request.executions[-1].seconds)
         if not request.fresh and cost >= self.settings.snapshot_after_s:
-            _note(self._costs, request.steps, cost)
+            self._costs.put(request.steps, cost)
 
     def _is_dear(self, prefix: Steps) -> bool:
         limits = self.settings
-        return limits.max_snapshots > 0 and self._costs.get(prefix, 0.0) >= limits.snapshot_after_s
+        return limits.max_snapshots > 0 and (self._costs.get(prefix) or 0.0) >= limits.snapshot_after_s
 
     def _nearest_snapshot(self, prefix: Steps, zygote: Zygote) -> Snapshot | None:
         if self._snapshots:
@@ -484,7 +505,7 @@ class SandboxExecutor:
         """Where `request` was to leave a snapshot: whoever waits for it goes on, with it or without."""
         if request.builds and request.steps in self._builds:
             if request.steps not in self._snapshots:
-                self._costs.pop(request.steps, None)
+                self._costs.pop(request.steps)
             self.again(self._builds.pop(request.steps))
 
     def keep(self, snapshot: Snapshot) -> None:
@@ -553,7 +574,12 @@ class SandboxExecutor:
             self._tick_after(IDLE_TICK_S)
 
     def _check_memory(self) -> None:
-        """Ends what takes most, once all processes together take more than they may."""
+        """Gives up what waits, then ends what takes most, once processes together take more than they may."""
+        if self._snapshots:
+            sizes = {snapshot: snapshot.child.memory_bytes() for snapshot in self._snapshots.values()}
+            limit = self.settings.snapshot_memory_mb << 20
+            while sum(sizes[snapshot] for snapshot in self._snapshots.values()) > limit and self._evict():
+                pass
         limit = self.settings.total_memory_bytes()
         total = sum(child.memory_bytes() for child in self._children())
         while total > limit and self._evict():
@@ -562,9 +588,10 @@ class SandboxExecutor:
             if total > limit and not worker.queue:
                 total -= worker.child.memory_bytes()
                 worker.close()
-        if total > limit and self.runs:
-            largest = max(self.runs, key=lambda run: run.child.memory_bytes())
-            largest.finish("memory_limit", f"MemoryLimit: all programs together take more than {limit >> 20} MiB")
+        running: list[Run | WarmWorker] = [*self.runs, *self._all_workers()]
+        if total > limit and running:
+            error = f"MemoryLimit: all programs together take more than {limit >> 20} MiB"
+            max(running, key=lambda one: one.child.memory_bytes()).out_of_memory(error)
 
     # ---------------------------------------------------------------- processes
 
@@ -623,11 +650,10 @@ class SandboxExecutor:
         zygote.end()
 
 
-def _note(table: OrderedDict[K, V], key: K, value: V) -> None:
-    """Notes something in a bounded table."""
-    table[key] = value
-    if len(table) > MAX_REMEMBERED:
-        table.popitem(last=False)
+@lru_cache(1024)
+def _prefix(steps: Steps) -> Steps:
+    """`steps` as programs are known here; the same object every time, which makes comparing cheap."""
+    return tuple([admission.without_comments(code) for code in steps])
 
 
 def _result(starting: asyncio.Task[Zygote] | None) -> Zygote | None:

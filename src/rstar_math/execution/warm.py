@@ -9,7 +9,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, cast
 
 from rstar_math.execution.processes import Child, Zygote
-from rstar_math.execution.requests import Request
+from rstar_math.execution.requests import Request, readable
 from rstar_math.types import Execution, ExecutionStatus
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class WarmWorker:
                 results = json.loads(frame)
                 for number, kind, *rest in results:
                     self._take(number, kind, rest)
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, RecursionError):
                 self.lost()
                 return
             if self.over:
@@ -139,6 +139,8 @@ class WarmWorker:
         ):
             raise ValueError(rest)
         self._barren = False
+        if error is not None:
+            error = readable(error)
         execution = Execution(cast(ExecutionStatus, kind), output, error, seconds)
         executor.warm_done(self, self.queue.pop(number), execution, replayed_s, kept)
 
@@ -187,6 +189,10 @@ class WarmWorker:
             request.executions.append(Execution(status, output, error, max(0.0, seconds)))
             executor.complete(request)
         self.queue.clear()
+
+    def out_of_memory(self, error: str) -> None:
+        """Ends it because all processes together take too much: what runs in it goes on in a fork of its own."""
+        self.lost()
 
     def lost(self) -> None:
         """It has ended, or does not keep to the protocol: what waited in it runs elsewhere."""

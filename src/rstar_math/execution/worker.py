@@ -20,6 +20,7 @@ import builtins
 import json
 import mmap
 import os
+import re
 import resource
 import select
 import socket
@@ -56,6 +57,7 @@ _DEPTH_OF_RUN = 3
 """Frames between `Worker.serve` and the program's: `_run_group`, `_run` and `_execute`."""
 
 _quoted = json.encoder.encode_basestring_ascii
+_STAR = re.compile(r"import[\s\\]*\*")
 
 
 class _Prepared:
@@ -96,7 +98,7 @@ class _Compiled:
         self.refusal = refusal
         self.error = error
         self.uses_random = "rand" in step or "shuffle" in step or "sample" in step
-        self.has_star = "import" in step and "*" in step
+        self.has_star = _STAR.search(step) is not None
 
 
 class _State:

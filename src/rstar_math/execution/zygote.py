@@ -284,7 +284,7 @@ def main() -> NoReturn:
             os.dup2(null, fd)
     os.closerange(3, control_fd)
     os.closerange(control_fd + 1, 4096)
-    sys.argv[:] = [""]
+    sys.argv[:] = sys.orig_argv[:] = [""]
     layers: Layers = {}
     enter_namespaces(layers, config["disabled"])
     sys.path[:] = [*config["path"], *(p for p in sys.path if p)]
@@ -306,6 +306,7 @@ def main() -> NoReturn:
         os.close(listener)
     else:
         control.send(ready)
+    os.dup2(1, 2)  # until here it said what went wrong; a program could write to the caller's terminal there
     Server(control, None, die_with_parent=bool(layers["pid_namespace"])).serve()
 
 

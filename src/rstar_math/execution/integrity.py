@@ -19,6 +19,7 @@ import gc
 import locale
 import operator
 import os
+import re
 import sys
 import types
 import warnings
@@ -34,7 +35,7 @@ _CACHES = ("cache", "_dummies")
 _SELF_CHANGING = frozenset({"sympy.polys.domains.mpelements"})
 """Modules whose classes get their methods anew whenever one is instantiated."""
 
-_QUIET_EVENTS = frozenset({"object.__getattr__", "sys._getframe", "builtins.id"})
+_QUIET_EVENTS = frozenset({"object.__getattr__", "sys._getframe", "builtins.id", "array.__new__"})
 """Events that libraries raise as they work; a program itself may not."""
 
 _GENERATORS = {"monomials.py": ("_build",)}
@@ -55,6 +56,12 @@ _EXTENDED = dis.opmap["EXTENDED_ARG"]
 _HANDLER = dis.opmap["PUSH_EXC_INFO"]
 _GENERATOR_FLAGS = 0x20 | 0x80 | 0x200
 _OWN_NAMES = frozenset({"__name__", "__doc__", "__annotations__", "__show__"})
+_LOAD_CONST = dis.opmap["LOAD_CONST"]
+_IDLE = frozenset(dis.opmap[name] for name in ("CACHE", "PUSH_NULL", "NOP", "EXTENDED_ARG") if name in dis.opmap)
+_SUSPECT_ATTRIBUTES = frozenset({"format", "register"})
+"""`format` reads attributes by text; `register` makes a class answer otherwise to `isinstance`, which no seal shows."""
+
+_LEADING_FIELD = re.compile(r"\{[^{}:!]*[.\[]")
 
 
 def forbidden(code: types.CodeType) -> str | None:
@@ -68,13 +75,20 @@ def forbidden(code: types.CodeType) -> str | None:
     names = code.co_names
     if any(name[:2] == "__" and name not in _OWN_NAMES for name in names):
         return "it uses names with double underscores"
-    if any(name[:1] == "_" for name in names):
+    if not _SUSPECT_ATTRIBUTES.isdisjoint(names) or any(name[:1] == "_" for name in names):
         extended = 0
+        loaded: object = None
         for i in range(0, len(bytecode), 2):
             operation, argument = bytecode[i], bytecode[i + 1] | extended
             extended = argument << 8 if operation == _EXTENDED else 0
-            if operation in _LOADS and names[argument >> _LOAD_SHIFT][:1] == "_":
-                return "it uses attributes with underscores"
+            if operation in _LOADS:
+                name = names[argument >> _LOAD_SHIFT]
+                if name[:1] == "_" or name == "register":
+                    return f"it uses the attribute {name}"
+                if name == "format" and not (isinstance(loaded, str) and not _LEADING_FIELD.search(loaded)):
+                    return "it has a format that may lead into objects"
+            if operation not in _IDLE:
+                loaded = code.co_consts[argument] if operation == _LOAD_CONST else None
     for constant in code.co_consts:
         if type(constant) is types.CodeType:
             reason = forbidden(constant)

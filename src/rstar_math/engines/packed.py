@@ -154,11 +154,13 @@ class KeyValuePool:
             return
         # more than was asked for, so that a growing batch does not copy its pool at every step
         num_slots = slots if slots >= num_slots else max(16, 1 << (num_slots - 1).bit_length())
-        num_columns = columns if columns >= num_columns else (num_columns + num_columns // 4 + 63) // 64 * 64
+        num_columns = columns if columns >= num_columns else (num_columns + num_columns // 2 + 63) // 64 * 64
         layers, _, _, heads, _, head_dim = self.storage.shape
-        # zeros, not empty: a masked column still takes part in a product, where NaN times 0 would be NaN
-        grown = self.storage.new_zeros(layers, num_slots, 2, heads, num_columns, head_dim)
+        grown = self.storage.new_empty(layers, num_slots, 2, heads, num_columns, head_dim)
         grown[:, :slots, :, :, :columns] = self.storage
+        # zeros in what is new: a masked column still takes part in a product, where NaN times 0 would be NaN
+        grown[:, :slots, :, :, columns:] = 0
+        grown[:, slots:] = 0
         self.storage = grown
 
     def copy(self, source: int, target: int, num_columns: int) -> None:

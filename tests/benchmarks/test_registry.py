@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,25 @@ def test_every_file_loads_whole_by_the_benchmarks_name(name: str) -> None:
     line = described(problems)
     assert f"{len(problems.problems)} problems; sha256 {problems.sha256}" in line
     assert ("without a reference" in line) == bool(without)
+
+
+@pytest.mark.slow
+@needs_files
+def test_twenty_problems_of_each_are_evaluated_by_the_command(tmp_path: Path) -> None:
+    rstar = Path(sys.executable).with_name("rstar")
+    named = [word for name in BENCHMARKS for word in ("--benchmark", name)]
+    sets = ["--from", str(SHARED), "--limit", "20", *named]
+    small = ["--workers", "1", "--set", "search.num_rollouts=2", "--set", "search.num_candidates=4"]
+    options = ["--strategy", "greedy,mcts", "--out", str(tmp_path / "out"), *sets, *small]
+    subprocess.run([rstar, "eval", "--model", "pocket", *options], check=True, timeout=1200)
+    files = sorted((tmp_path / "out" / "rows").glob("*.jsonl"))
+    rows = [json.loads(line) for path in files for line in path.read_text().splitlines()]
+    for strategy in ("greedy", "mcts"):
+        answered = Counter(row["benchmark"] for row in rows if row["strategy"] == strategy)
+        assert answered == dict.fromkeys(BENCHMARKS, 20)
+    assert len({(row["benchmark"], row["strategy"], row["problem"]) for row in rows}) == 360
+    summary = (tmp_path / "out" / "summary.md").read_text()
+    assert all(benchmark.title in summary for benchmark in BENCHMARKS.values())
 
 
 @needs_files

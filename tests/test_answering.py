@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rstar_math.answering import aggregate, choose
+from rstar_math.answering import aggregate, choose, lead_probability, value
 from rstar_math.config import AggregateName, SelectorName
 from rstar_math.types import Step, Trajectory
 
@@ -19,10 +21,10 @@ def made(answer: str | None, *scores: float) -> Trajectory:
 
 
 @pytest.mark.parametrize(
-    ("how", "value"), [("last", 0.75), ("mean", 0.5), ("min", 0.25), ("product", 0.25 * 0.5 * 0.75)]
+    ("how", "expected"), [("last", 0.75), ("mean", 0.5), ("min", 0.25), ("product", 0.25 * 0.5 * 0.75)]
 )
-def test_aggregates(how: AggregateName, value: float) -> None:
-    assert aggregate([-0.5, 0.0, 0.5], how) == pytest.approx(value)
+def test_aggregates(how: AggregateName, expected: float) -> None:
+    assert aggregate([-0.5, 0.0, 0.5], how) == pytest.approx(expected)
     assert aggregate([0.5], how) == pytest.approx(0.75)
 
 
@@ -117,3 +119,49 @@ def test_any_choice(rows: list[tuple[str | None, float]], selector: SelectorName
     if selector == "majority":
         assert len(alike) == max(answers.count(a) for a in answers if a is not None)
         assert choice.share == pytest.approx(len(alike) / sum(a is not None for a in answers))
+
+
+@pytest.mark.parametrize(
+    ("leader", "runner_up", "expected"),
+    [
+        (0, 0, 0.5),
+        (1, 0, 0.75),  # Beta(2, 1) above 1/2: 1 - 1/4
+        (4, 0, 1 - 0.5**5),
+        (1, 1, 0.5),
+        (2, 1, 11 / 16),  # Beta(3, 2): P(at least 3 of 4 fair tosses lie on one side) + ...
+        (5, 5, 0.5),
+        (200, 100, 1.0),
+    ],
+)
+def test_the_lead_of_a_vote(leader: float, runner_up: float, expected: float) -> None:
+    assert lead_probability(leader, runner_up) == pytest.approx(expected, abs=2e-4)
+    assert lead_probability(runner_up, leader) == pytest.approx(1 - expected, abs=2e-4)
+
+
+def test_more_votes_for_the_leader_mean_a_surer_lead() -> None:
+    leads = [lead_probability(votes, 1.5) for votes in (1.5, 2.0, 3.7, 8.0)]
+    assert leads == sorted(leads)
+    assert leads[0] == pytest.approx(0.5)
+
+
+def test_only_the_best_vote() -> None:
+    trajectories = [made("1", 0.9), made("2", 0.2), made("2", 0.2), made("2", 0.2)]
+    classes = [0, 1, 1, 1]
+    everybody = choose(trajectories, classes, "vote", "last")
+    best_two = choose(trajectories, classes, "vote", "last", num_voters=2)
+    assert everybody is not None
+    assert best_two is not None
+    assert (everybody.index, best_two.index) == (1, 0)  # 0.95 against 3 * 0.6; 0.95 against 0.6
+    assert best_two.share == pytest.approx(0.95 / 1.55)
+
+
+def test_log_probability_needs_no_reward_model() -> None:
+    trajectories = [
+        replace(made("1"), logprob=-4.0, num_tokens=40),
+        replace(made("2"), logprob=-3.0, num_tokens=10),
+    ]
+    chosen = choose(trajectories, [0, 1], "best", "last", weight="logprob")
+    assert chosen is not None
+    assert chosen.index == 0  # more probable by token, though less in all
+    assert value(trajectories[0], "logprob", "last") == pytest.approx(math.exp(-0.1))
+    assert value(trajectories[0], "score", "last") is None

@@ -178,3 +178,23 @@ def test_equivalence_classes() -> None:
     # one question per new text and class that stood before it
     assert asked == [("1", "2"), ("1", "1.0"), ("1", "3"), ("2", "3")]
     assert asyncio.run(equivalence_classes([], grade)) == []
+
+
+def test_a_settled_vote_ends_the_search() -> None:
+    search = SearchSettings(num_rollouts=1, num_candidates=2, terminal_value="ppm")
+    script, scores = {"": ["a."], "a.": ["=7"]}, {"a./=7": 0.9}
+    for settled, num_trees in ((None, 10), (0.7, 1), (0.9, 3), (0.99, 6)):
+        # every tree says the same, with a weight of 0.95: the lead after k votes is 1 - 0.5 ** (0.95 k + 1)
+        settings = AnsweringSettings(search=search, num_trees=10, selector="vote", settled=settled)
+        solution, trees = _answer(script, scores, settings)
+        assert len(trees) == num_trees
+        assert (solution.answer, solution.confidence) == ("7", 1.0)
+
+
+def test_an_open_vote_goes_on() -> None:
+    search = SearchSettings(num_rollouts=2, num_candidates=2, terminal_value="ppm")
+    script, scores = {"": ["a.", "b."], "a.": ["=7"], "b.": ["=8"]}, {"a./=7": 0.9, "b./=8": 0.9}
+    settings = AnsweringSettings(search=search, num_trees=5, selector="vote", settled=0.6)
+    solution, trees = _answer(script, scores, settings)
+    assert len(trees) == 5
+    assert solution.confidence == pytest.approx(0.5)

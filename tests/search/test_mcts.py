@@ -19,7 +19,7 @@ from rstar_math.search.expansion import with_prior
 from rstar_math.search.mcts import mcts, uct
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Problem
-from tests.growing import at, fake_environment, grow_fake, grow_script
+from tests.growing import at, fake_environment, grow_fake, grow_script, path_of, timeless_row
 
 # ---------------------------------------------------------------------------------------------------------------- UCT
 
@@ -273,3 +273,28 @@ def test_candidates_beyond_the_context_of_the_reward_model_are_rejected() -> Non
     assert all(n.rejected == "longer than the reward model's context" and not n.visit_count for n in refused)
     assert tree.trajectories()
     assert all(n.ppm_score is not None for n in tree.nodes[1:] if n.rejected is None)
+
+
+def test_parallel_descents_go_different_ways() -> None:
+    script = {"": ["a.", "b.", "c.", "d."], "*": ["=7", "=8"]}
+    scores = {"a.": 0.8, "b.": 0.79, "c.": -0.9, "d.": -0.9}
+    tree = grow_script(script, {"num_rollouts": 2, "num_parallel": 2, "exploration": 0.1}, scores=scores)
+    first_steps = [path_of(tree, tree.nodes[i]).split("/")[0] for i in tree.rollouts]
+    assert first_steps == ["a.", "b."]  # one lost visit puts a. behind b., but not behind c.
+    assert sum(n.visit_count for n in tree.children(tree.root)) == 4 + 2  # the lost visits are taken back
+
+
+def test_parallel_descents_never_meet_at_a_leaf() -> None:
+    script = {"": ["a."], "a.": ["=7", "=8", "=9"]}
+    tree = grow_script(script, {"num_rollouts": 8, "num_candidates": 3, "num_parallel": 8}, reference="7")
+    assert sorted(tree.rollouts) == [2, 3, 4]  # three leaves for eight descents, each visited once
+    assert tree.stopped == "closed"
+    assert (tree.root.visit_count, tree.root.value_sum) == (3, -1.0)
+
+
+def test_one_descent_at_a_time_is_the_paper_s_search() -> None:
+    search = SearchSettings(num_rollouts=12, num_candidates=4)
+    alone = grow_fake("mcts", search)
+    many = grow_fake("mcts", search.model_copy(update={"num_parallel": 4}))
+    assert len(alone.rollouts) == len(many.rollouts) == 12
+    assert timeless_row(alone) != timeless_row(many)  # virtual losses change where the second descent goes

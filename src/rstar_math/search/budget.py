@@ -24,13 +24,11 @@ class Reservation:
       num_candidates: how many.
       kind: their kind.
       num_tokens: tokens set aside for them.
-      is_probe: nothing is known of their length yet; ask for the others once this one has been paid.
     """
 
     num_candidates: int
     kind: str
     num_tokens: float
-    is_probe: bool = False
 
 
 class Budget:
@@ -110,12 +108,17 @@ class Budget:
             return Reservation(num_candidates, kind, 0.0)
         left = max(0.0, self.limits.tokens - self.num_tokens - self._reserved)
         drawn, tokens = self._drawn.get(kind, (0, 0))
-        is_probe = drawn == 0 and num_candidates * max_tokens > left
         mean = max(tokens / drawn, 1.0) if drawn else float(max_tokens)
-        fitting = min(1, int(left)) if is_probe else min(num_candidates, int(left / mean))
+        fitting = min(num_candidates, int(left / mean))
+        if drawn == 0 and fitting < num_candidates:
+            fitting = min(1, int(left))
         fitting = max(fitting, at_least)
         self._reserved += fitting * mean
-        return Reservation(fitting, kind, fitting * mean, is_probe)
+        return Reservation(fitting, kind, fitting * mean)
+
+    def knows(self, kind: str) -> bool:
+        """Whether any candidate of this kind has been paid, so that the length of the others can be estimated."""
+        return self._drawn.get(kind, (0, 0))[0] > 0
 
     def pay(self, reservation: Reservation, num_candidates: int, num_tokens: int) -> None:
         """Books what was drawn on a reservation, with its tokens in all; nothing drawn: gives the reservation back."""

@@ -9,7 +9,8 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from rstar_math import steps as step_format
@@ -23,6 +24,8 @@ from rstar_math.tree import Tree
 from rstar_math.types import Completion, Cost, Execution, Problem, SamplingParams, Verdict
 
 T = TypeVar("T")
+
+_WHOLE = (step_format.END_OF_CODE, step_format.END_OF_ANSWER)
 
 
 class Environment:
@@ -77,23 +80,14 @@ class Environment:
             tree.stopped = "budget"
 
     async def propose(
-        self,
-        prefix: str,
-        num_candidates: int,
-        settings: SearchSettings,
-        stop: Sequence[str] = step_format.STOPS,
-        max_tokens: int | None = None,
-        *,
-        finishing: bool = False,
+        self, prefix: str, num_candidates: int, settings: SearchSettings, *, finishing: bool = False
     ) -> Sequence[Completion]:
-        """Asks the policy for candidates of the next step (or, with other stops, for longer continuations).
+        """Asks the policy for candidates of the next step.
 
         Args:
           prefix: the text to go on from.
           num_candidates: candidates wanted; fewer come where the budget ends.
           settings: of the search.
-          stop: markers that end a candidate.
-          max_tokens: most tokens of a candidate; None: those of a step.
           finishing: the program is finished and only its answer is missing: one candidate is drawn at any budget.
 
         Returns:
@@ -102,42 +96,68 @@ class Environment:
         Raises:
           BudgetSpent: not a single candidate fits into what is left.
         """
-        max_tokens = max_tokens or settings.max_step_tokens
-        kind = "/".join(stop)
-        drawn: list[Completion] = []
-        while len(drawn) < num_candidates:
-            # one request, or two where a first candidate has to tell how long they are
-            at_least = 1 if finishing and not drawn else 0
-            granted = self.budget.reserve(num_candidates - len(drawn), max_tokens, kind, at_least=at_least)
-            if granted.num_candidates == 0:
-                break
-            params = SamplingParams(
-                n=granted.num_candidates,
-                temperature=settings.temperature,
-                top_p=settings.top_p,
-                max_tokens=max_tokens,
-                stop=tuple(stop),
-                seed=self.rng.getrandbits(62),
-            )
-            completions: Sequence[Completion] = ()
-            try:
-                async with _until(self.budget):
-                    generation = await self._engine.generate(prefix, params)
-                completions = generation.completions
-            except ContextLengthError:
-                return ()
-            finally:
-                num_tokens = sum(c.num_tokens for c in completions)
-                self.budget.pay(granted, len(completions), num_tokens)
-            self.cost.model_calls += 1
-            self.cost.tokens_prompt += generation.num_prompt_tokens
-            self.cost.tokens_generated += num_tokens
-            drawn += completions
-            if not granted.is_probe or not completions:
-                break
-        if not drawn:
-            raise BudgetSpent
+        params = self._params(settings, step_format.STOPS, settings.max_step_tokens)
+        is_first = not self.budget.knows("step")
+        drawn = await self._draw(prefix, num_candidates, params, "step", at_least=1 if finishing else 0)
+        if is_first and 0 < len(drawn) < num_candidates:  # one that tells how long the others will be
+            with suppress(BudgetSpent):
+                drawn += await self._draw(prefix, num_candidates - len(drawn), params, "step")
         return drawn
+
+    async def propose_solutions(self, prefix: str, num_solutions: int, settings: SearchSettings) -> list[Completion]:
+        """Asks the policy for whole solutions, up to the end of their code; otherwise as `propose`.
+
+        Under a limit of tokens the first request draws a single one, from which the length of the others is known.
+        """
+        params = self._params(settings, _WHOLE, settings.max_solution_tokens)
+        return await self._draw(prefix, num_solutions, params, "solution")
+
+    async def finish_solution(self, prefix: str, settings: SearchSettings) -> list[Completion]:
+        """Asks the policy for the answer of a solution whose code has run, at any budget; otherwise as `propose`."""
+        params = self._params(settings, step_format.STOPS, settings.max_step_tokens)
+        return await self._draw(prefix, 1, params, "solution", at_least=1, counts=False)
+
+    def _params(self, settings: SearchSettings, stop: Sequence[str], max_tokens: int) -> SamplingParams:
+        temperature, top_p = settings.temperature, settings.top_p
+        return SamplingParams(temperature=temperature, top_p=top_p, max_tokens=max_tokens, stop=tuple(stop))
+
+    async def _draw(
+        self,
+        prefix: str,
+        num_candidates: int,
+        params: SamplingParams,
+        kind: str,
+        at_least: int = 0,
+        counts: bool = True,
+    ) -> list[Completion]:
+        """One request, within the budget.
+
+        Args:
+          prefix: the text to go on from.
+          num_candidates: candidates wanted.
+          params: all but their number and the seed.
+          kind: candidates of one kind are of similar length.
+          at_least: candidates that are drawn whatever is left.
+          counts: whether they are candidates of their kind; False: only further tokens of those.
+        """
+        granted = self.budget.reserve(num_candidates, params.max_tokens, kind, at_least=at_least)
+        if granted.num_candidates == 0:
+            raise BudgetSpent
+        params = replace(params, n=granted.num_candidates, seed=self.rng.getrandbits(62))
+        completions: Sequence[Completion] = ()
+        try:
+            async with _until(self.budget):
+                generation = await self._engine.generate(prefix, params)
+            completions = generation.completions
+        except ContextLengthError:
+            return []
+        finally:
+            num_tokens = sum(c.num_tokens for c in completions)
+            self.budget.pay(granted, len(completions) if counts else 0, num_tokens)
+        self.cost.model_calls += 1
+        self.cost.tokens_prompt += generation.num_prompt_tokens
+        self.cost.tokens_generated += num_tokens
+        return list(completions)
 
     async def execute(self, prefix: Sequence[str], code: str) -> Execution:
         """Runs a step's code after the code of the steps before it."""

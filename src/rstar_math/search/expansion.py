@@ -40,20 +40,31 @@ async def expand_all(env: Environment, tree: Tree, nodes: Sequence[Node], settin
     for node, candidates in zip(nodes, drawn, strict=True):
         _add(tree, node, candidates, settings)
     if settings.use_ppm or settings.terminal_value == "ppm":
-        await all_of(_score(env, tree, node, settings) for node in nodes if tree.children(node))
+        await all_of(_score(env, tree, node, settings) for node in nodes)
     for node in nodes:
         if not tree.children(node):
             node.terminal = "dead_end"
 
 
-async def _draw(env: Environment, tree: Tree, node: Node, settings: SearchSettings) -> list[_Candidate]:
+async def widen(env: Environment, tree: Tree, node: Node, num_candidates: int, settings: SearchSettings) -> None:
+    """Draws further candidates for `node`: those with a text that it has already count there, the others are added."""
+    num_before = len(node.children)
+    _add(tree, node, await _draw(env, tree, node, settings, num_candidates), settings)
+    if settings.use_ppm or settings.terminal_value == "ppm":
+        await _score(env, tree, node, settings, num_before)
+
+
+async def _draw(
+    env: Environment, tree: Tree, node: Node, settings: SearchSettings, num_candidates: int | None = None
+) -> list[_Candidate]:
     history = tree.steps(node)
-    completions = await env.propose(
-        tree.prefix(node), _num_candidates(history, settings), settings, finishing=_code_is_closed(history)
-    )
+    wanted = num_candidates or _num_candidates(history, settings)
+    completions = await env.propose(tree.prefix(node), wanted, settings, finishing=_code_is_closed(history))
     merged: dict[str, list[Completion]] = {}
     for completion in completions:
         merged.setdefault(completion.text + (completion.stop or ""), []).append(completion)
+    for child in (tree.nodes[i] for i in node.children):
+        child.num_proposed += len(merged.pop(child.step.text if child.step else "", ()))
     outcomes = await all_of(
         _try_step(env, history, text, same[0].stop, _code_is_closed(history)) for text, same in merged.items()
     )
@@ -117,8 +128,13 @@ def printed(history: list[Step], last: Execution) -> str:
     return "".join(s.execution.output for s in history if s.execution) + last.output
 
 
-async def _score(env: Environment, tree: Tree, node: Node, settings: SearchSettings) -> None:
-    children = tree.children(node)
+async def _score(
+    env: Environment, tree: Tree, node: Node, settings: SearchSettings, num_scored_before: int = 0
+) -> None:
+    new = node.children[num_scored_before:]
+    children = [child for i in new if (child := tree.nodes[i]).rejected is None]
+    if not children:
+        return
     num_drawn = sum(tree.nodes[i].num_proposed for i in node.children)
     prefix = tree.prefix(node)
     texts = [prefix + c.step.text + c.step.observation for c in children if c.step]

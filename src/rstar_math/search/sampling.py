@@ -16,8 +16,6 @@ from rstar_math.search.expansion import printed
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Completion, Step
 
-_WHOLE = (step_format.END_OF_CODE, step_format.END_OF_ANSWER)
-
 
 async def greedy(env: Environment, settings: SearchSettings) -> Tree:
     """The policy alone: one solution at temperature 0."""
@@ -35,7 +33,7 @@ async def sample(env: Environment, settings: SearchSettings, strategy: str = "sa
     with env.within_budget(tree):
         prompt = tree.prefix(tree.root)
         num_samples = env.budget.begin_rollouts(settings.num_rollouts)
-        samples = await env.propose(prompt, num_samples, settings, _WHOLE, settings.max_solution_tokens)
+        samples = await env.propose_solutions(prompt, num_samples, settings)
         tree.root.expanded = True
         # Equal samples at temperature > 0 each count in a vote, so nothing is merged here. Nodes are added, and seeds
         # drawn, in the order of the samples, whatever the order in which their programs end.
@@ -103,7 +101,7 @@ def _add_program(tree: Tree, completion: Completion, program: list[_Ran]) -> Nod
 async def _reply(env: Environment, prefix: str, settings: SearchSettings) -> Sequence[Completion]:
     """The policy's answer to a finished program; none where the time runs out before."""
     try:
-        return await env.propose(prefix, 1, settings, finishing=True)
+        return await env.finish_solution(prefix, settings)
     except BudgetSpent:
         return ()
 

@@ -1,0 +1,164 @@
+"""Budgets: limits hold, what was finished before stands, and the account is exact."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from rstar_math.config import AnsweringSettings, BudgetSettings, SearchSettings
+from rstar_math.engines.base import Generation
+from rstar_math.engines.fake import FakeEngine, FakePolicy
+from rstar_math.search.answer import answer
+from rstar_math.search.budget import Budget, BudgetSpent
+from rstar_math.search.environment import Environment
+from rstar_math.search.strategies import STRATEGIES, strategy
+from rstar_math.types import Problem, SamplingParams, Solution
+from tests.growing import fake_environment
+
+SEARCH = SearchSettings(num_rollouts=6, num_candidates=4, terminal_value="ppm", max_step_tokens=40)
+LONG = FakePolicy(error_rate=0, malformed_rate=0, slip_rate=0)
+
+
+def _answer(name: str, settings: AnsweringSettings, engine: FakeEngine | None = None, seed: int = 0) -> Solution:
+    def environment(problem: Problem, seed: int) -> Environment:
+        return fake_environment(problem, seed, engine=engine or FakeEngine(LONG))
+
+    return asyncio.run(answer(Problem("p", "Question?"), environment, name, settings, seed))[0]
+
+
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if n != "greedy"])
+@pytest.mark.parametrize("tokens", [60, 400, 3000])
+def test_a_limit_of_tokens_is_used_and_hardly_passed(name: str, tokens: int) -> None:
+    solution = _answer(name, AnsweringSettings(search=SEARCH, budget=BudgetSettings(tokens=tokens)))
+    spent = solution.cost.tokens_generated
+    # passed at most by the deviation of one request's candidates from their mean, and by finishing what has begun
+    assert spent <= tokens + 60
+    if tokens > 60:
+        assert spent > 0.8 * tokens
+        assert solution.answer is not None
+        assert 0 < solution.confidence <= 1
+
+
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if n != "greedy"])
+def test_a_limit_of_rollouts_is_kept_exactly(name: str) -> None:
+    budget = BudgetSettings(rollouts=8)
+    seen: list[Environment] = []
+
+    def environment(problem: Problem, seed: int) -> Environment:
+        seen.append(fake_environment(problem, seed, LONG))
+        return seen[-1]
+
+    settings = AnsweringSettings(search=SEARCH, budget=budget, num_trees=1)
+    solution, trees = asyncio.run(answer(Problem("p", "Question?"), environment, name, settings, 0))
+    assert len(trees) > 1  # one tree has 6 rollouts, or 4 where it is a beam
+    assert seen[-1].budget.num_rollouts == 8
+    assert sum(len(tree.rollouts) for tree in trees) <= 8
+    assert solution.answer is not None
+
+
+class Clock:
+    """Stands in for `time` in the budget."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if n != "greedy"])
+def test_a_limit_of_seconds_gives_the_best_so_far(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("rstar_math.search.budget.time", clock)
+
+    class Slow(FakeEngine):
+        async def generate(self, prompt: str, params: SamplingParams) -> Generation:
+            clock.now += 1.0
+            return await super().generate(prompt, params)
+
+    settings = AnsweringSettings(search=SEARCH, budget=BudgetSettings(seconds=60))
+    solution = _answer(name, settings, Slow(LONG))
+    assert 60 <= clock.now - 100 < 80  # a request that has begun ends; after that no other begins
+    assert solution.answer is not None
+
+
+def test_a_request_that_takes_too_long_is_given_up() -> None:
+    class Stuck(FakeEngine):
+        async def generate(self, prompt: str, params: SamplingParams) -> Generation:
+            if self.num_requests >= 8:
+                await asyncio.Event().wait()
+            return await super().generate(prompt, params)
+
+    settings = AnsweringSettings(search=SEARCH, budget=BudgetSettings(seconds=0.3))
+    solution = _answer("mcts", settings, Stuck(LONG))
+    assert solution.answer is not None
+    assert solution.cost.seconds >= 0.25
+
+
+def test_nothing_that_fits_is_no_answer() -> None:
+    solution = _answer("mcts", AnsweringSettings(search=SEARCH, budget=BudgetSettings(tokens=5)))
+    assert (solution.answer, solution.confidence) == (None, 0.0)
+    assert solution.cost.tokens_generated < 40
+
+
+def test_the_tree_says_that_the_budget_ended_it() -> None:
+    env = fake_environment(Problem("p", "Question?", "1"))
+    env.budget = Budget(BudgetSettings(tokens=300))
+    tree = asyncio.run(strategy("mcts")(env, SEARCH.model_copy(update={"num_rollouts": 10_000})))
+    assert tree.stopped == "budget"
+    assert tree.cost.tokens_generated == env.budget.num_tokens
+
+
+def test_greedy_decoding_is_not_said_twice() -> None:
+    solution = _answer("greedy", AnsweringSettings(search=SEARCH, budget=BudgetSettings(tokens=10_000)))
+    assert len(solution.candidates) == 1
+
+
+def test_what_never_spends_anything_ends() -> None:
+    class Full(FakeEngine):
+        async def generate(self, prompt: str, params: SamplingParams) -> Any:
+            return Generation((), 5)
+
+    for budget in (BudgetSettings(tokens=100), BudgetSettings(rollouts=100), BudgetSettings(seconds=60)):
+        for name in STRATEGIES:
+            assert _answer(name, AnsweringSettings(search=SEARCH, budget=budget), Full()).answer is None
+
+
+class TestAccount:
+    """`Budget` by hand."""
+
+    def test_the_first_candidate_tells_how_long_the_others_are(self) -> None:
+        budget = Budget(BudgetSettings(tokens=100))
+        first = budget.reserve(8, 50, "step")
+        assert first.num_candidates == 1  # eight of 50 tokens would not fit
+        budget.pay(first, 1, 10)
+        second = budget.reserve(20, 50, "step")
+        assert second.num_candidates == 9  # 90 tokens are left, 10 each
+        assert budget.reserve(1, 50, "step").num_candidates == 0  # all of it is set aside
+        budget.pay(second, 9, 60)
+        assert budget.num_tokens == 70
+        assert budget.reserve(20, 50, "step").num_candidates == 4  # 7 tokens each, 30 left
+
+    def test_what_certainly_fits_is_granted_at_once(self) -> None:
+        assert Budget(BudgetSettings(tokens=400)).reserve(8, 50, "step").num_candidates == 8
+
+    def test_what_was_begun_may_be_finished(self) -> None:
+        budget = Budget(BudgetSettings(tokens=10))
+        budget.pay(budget.reserve(1, 10, "step"), 1, 10)
+        assert budget.spent
+        assert budget.reserve(1, 10, "step").num_candidates == 0
+        assert budget.reserve(1, 10, "step", at_least=1).num_candidates == 1
+
+    def test_rollouts(self) -> None:
+        budget = Budget(BudgetSettings(rollouts=5))
+        assert [budget.begin_rollouts(3), budget.begin_rollouts(3)] == [3, 2]
+        with pytest.raises(BudgetSpent):
+            budget.begin_rollouts(1)
+
+    def test_without_limits_everything_is_granted(self) -> None:
+        budget = Budget()
+        assert budget.begin_rollouts(10**9) == budget.reserve(10**9, 10**9, "step").num_candidates == 10**9
+        assert not budget.limited
+        assert not budget.spent

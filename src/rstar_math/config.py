@@ -340,6 +340,10 @@ class EvaluationSettings(Settings):
     )
 
 
+IsolationLayer = Literal["limits", "no_capabilities", "no_new_privileges", "landlock", "seccomp"]
+"""Layers of isolation without which steps are not executed, unless `runtime.accept_missing` names them."""
+
+
 class RuntimeSettings(Settings):
     """The machine, not the method: nothing here may change a result in deterministic mode."""
 
@@ -356,6 +360,12 @@ class RuntimeSettings(Settings):
     cpu_s: float = Field(5.0, gt=0, description="CPU seconds of one step's program")
     wall_s: float = Field(20.0, gt=0, description="wall seconds of one step's program")
     memory_mb: int = Field(1024, ge=64, description="memory of one step's program")
+    accept_missing: tuple[IsolationLayer, ...] = Field(
+        (), description="layers of isolation that this machine may lack; lacking any other, it executes nothing"
+    )
+    isolation: Literal["sandbox", "none"] = Field(
+        "sandbox", description="none: steps run with the caller's rights, which is not a security boundary"
+    )
 
 
 class Recipe(Settings):

@@ -163,25 +163,25 @@ async def device(patient: Patient) -> Finding:
 
 async def sandbox(patient: Patient) -> Finding:
     """Which layers isolate step code, and whether a step runs under them."""
-    from rstar_math.execution.sandbox import SandboxExecutor
+    from rstar_math.execution.layers import HasLayers
     from rstar_math.workbench import open_executor
 
     executor = open_executor(patient.runtime, num_slots=1)
     try:
         execution = await executor.execute([], "print(6 * 7)")
-        layers = await executor.layers() if isinstance(executor, SandboxExecutor) else []
+        layers = await executor.layers() if isinstance(executor, HasLayers) else []
     finally:
         await executor.aclose()
     if not execution.ok or execution.output.strip() != "42":
         found = f"a step that prints 42 ended as {execution.status}: {execution.error or execution.output!r}"
-        return Finding("failed", found, "see docs/sandbox.md for what this machine must allow")
+        return Finding("failed", found, "see docs/execution.md for what this machine must allow")
     present = [layer.name for layer in layers if layer.active]
     absent = [layer for layer in layers if not layer.active]
     found = f"steps run; layers: {', '.join(present) or 'none'}"
     if absent:
         found += "; missing: " + ", ".join(f"{layer.name} ({layer.detail})" for layer in absent)
     if any(layer.required for layer in absent):
-        return Finding("failed", found, "see docs/sandbox.md; steps must not run without these layers")
+        return Finding("failed", found, "see docs/execution.md; steps must not run without these layers")
     return Finding("warning" if absent else "ok", found)
 
 

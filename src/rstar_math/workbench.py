@@ -49,12 +49,18 @@ class Workbench:
 
 
 def open_executor(runtime: RuntimeSettings, num_slots: int | None = None) -> Executor:
-    """A sandboxed executor with the limits of `runtime`."""
-    from rstar_math.execution.sandbox import SandboxExecutor
+    """An executor with the limits and the isolation of `runtime`."""
+    from rstar_math.execution import opening
     from rstar_math.execution.settings import ExecutionSettings
 
-    settings = ExecutionSettings(cpu_s=runtime.cpu_s, wall_s=runtime.wall_s, memory_mb=runtime.memory_mb)
-    return SandboxExecutor(settings, num_slots=num_slots)
+    settings = ExecutionSettings(
+        cpu_s=runtime.cpu_s,
+        wall_s=runtime.wall_s,
+        memory_mb=runtime.memory_mb,
+        accept_missing=runtime.accept_missing,
+        isolation=runtime.isolation,
+    )
+    return opening.open_executor(settings, num_slots)
 
 
 def open_grader() -> Grader:

@@ -211,7 +211,7 @@ def test_a_missing_layer_is_refused_by_name_unless_it_is_accepted() -> None:
             return await executor.execute([], "print(1)")
 
     with pytest.raises(
-        SandboxError, match=r"layer 'landlock' is not active: .*execution\.accept_missing: \[landlock\]"
+        SandboxError, match=r"layer 'landlock' is not active: .*runtime\.accept_missing: \[landlock\]"
     ):
         asyncio.run(run(QUICK))
     accepting = QUICK.model_copy(update={"accept_missing": ("landlock",)})

@@ -21,14 +21,14 @@ import sys
 import sysconfig
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from rstar_math.errors import SandboxError
 from rstar_math.execution import confinement
 from rstar_math.execution.harness import HEADER, HEADER_BYTES, MAX_FULL_OUTPUTS
-from rstar_math.execution.settings import REQUIRED_LAYERS, ExecutionSettings
+from rstar_math.execution.layers import layer_reports, require
+from rstar_math.execution.settings import ExecutionSettings
 
 ZYGOTE = Path(__file__).with_name("zygote.py")
 MAX_INLINE_BYTES = 60_000
@@ -247,31 +247,6 @@ class Zygote(Forker):
         self.control.close()
 
 
-@dataclass(frozen=True, slots=True)
-class LayerReport:
-    """One layer of isolation on this machine.
-
-    Attributes:
-      name: its name.
-      active: whether it holds.
-      required: whether execution refuses to run without it.
-      detail: why it is not active; "" where it is.
-    """
-
-    name: str
-    active: bool
-    required: bool
-    detail: str
-
-
-def layer_reports(layers: dict[str, str], settings: ExecutionSettings) -> list[LayerReport]:
-    """The layers of a zygote, as `rstar doctor` shows them."""
-    return [
-        LayerReport(name, not detail, name in REQUIRED_LAYERS and name not in settings.accept_missing, detail)
-        for name, detail in layers.items()
-    ]
-
-
 def fork(
     loop: asyncio.AbstractEventLoop,
     forker: Forker,
@@ -391,12 +366,7 @@ async def _ready(loop: asyncio.AbstractEventLoop, zygote: Zygote, settings: Exec
     ready = json.loads(message[1:])
     zygote.pid = _vouched_pid(ancillary)
     zygote.layers = ready["layers"]
-    for layer in layer_reports(zygote.layers, settings):
-        if layer.required and not layer.active:
-            raise SandboxError(
-                f"steps are not executed, because the isolation layer {layer.name!r} is not active: {layer.detail}. "
-                f"Use a machine that has it, or accept running without it: execution.accept_missing: [{layer.name}]"
-            )
+    require(layer_reports(zygote.layers, settings))
     if not zygote.layers["seccomp"] and zygote.listener < 0:
         raise OSError(errno.EMFILE, "the descriptor table is full")
     zygote.resident_bytes = resident_bytes(zygote.pid)

@@ -27,8 +27,9 @@ from rstar_math.errors import SandboxError
 from rstar_math.execution import admission, processes
 from rstar_math.execution.forked import RECORDS_BYTES, Run, Snapshot
 from rstar_math.execution.harness import output_room
+from rstar_math.execution.layers import LayerReport, layer_reports
 from rstar_math.execution.lru import LRU
-from rstar_math.execution.processes import BusyError, Child, Forker, LayerReport, LostError, Zygote
+from rstar_math.execution.processes import BusyError, Child, Forker, LostError, Zygote
 from rstar_math.execution.requests import Key, Request, Steps
 from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.warm import QUEUE_DEPTH, WarmWorker
@@ -182,7 +183,7 @@ class SandboxExecutor:
     async def layers(self) -> list[LayerReport]:
         """The layers of isolation that programs run under on this machine."""
         self._enter_loop()
-        return processes.layer_reports((await self._zygote("light")).layers, self.settings)
+        return layer_reports((await self._zygote("light")).layers, self.settings)
 
     async def aclose(self) -> None:
         """Ends every process that this executor started; programs on their way end as SandboxError."""

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
-from rstar_math.config import Settings
+from rstar_math.config import IsolationLayer, Settings
 
-Layer = Literal["limits", "no_capabilities", "no_new_privileges", "landlock", "seccomp"]
+REQUIRED_LAYERS: tuple[IsolationLayer, ...] = get_args(IsolationLayer)
 """Layers of isolation that execution does not do without, unless `accept_missing` names them."""
-
-REQUIRED_LAYERS: tuple[Layer, ...] = ("limits", "no_capabilities", "no_new_privileges", "landlock", "seccomp")
 
 
 class ExecutionSettings(Settings):
@@ -48,7 +46,7 @@ class ExecutionSettings(Settings):
     isolation: Literal["sandbox", "none"] = Field(
         "sandbox", description="none: warm workers with limits only, which is not a security boundary"
     )
-    accept_missing: tuple[Layer, ...] = Field((), description="layers of isolation that this machine may lack")
+    accept_missing: tuple[IsolationLayer, ...] = Field((), description="layers of isolation that this machine may lack")
 
     def slots(self) -> int:
         """The number of programs that may run at once."""

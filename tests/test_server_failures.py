@@ -79,7 +79,7 @@ def test_a_server_that_dies_for_good_is_reported_and_the_stage_goes_on_from_what
     runtime = RuntimeSettings(num_workers=1, concurrency=2, device="cpu")
     with WorkerPool(runtime) as pool:
         server.lives = 40
-        with pytest.raises(EngineError, match=r"failed again and again.*It answered before; run the same command"):
+        with pytest.raises(EngineError, match=r"failed again and again.*It was reached before; run the same command"):
             search(pool, server, tmp_path / "trees")
         with TreeStore(tmp_path / "trees") as store:
             kept = {tree.problem.id: tree for tree in store}

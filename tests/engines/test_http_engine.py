@@ -231,6 +231,14 @@ def test_where_no_server_is_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -
         asyncio.run(run())
 
 
+def test_a_server_that_loads_its_model_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_engine, "FIRST_CONTACT_S", 0.0)
+    loading = Answer({"error": {"message": "Loading model"}}, 503)
+    (generation,), _, engine = ask(in_turn(loading, loading, loading, one()))
+    assert generation.completions[0].text == " ok"
+    assert engine.counts.retries == 3
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_is_no_matter_of_patience(status: int) -> None:
     with pytest.raises(ModelError, match=r"refuses the key.*OPENAI_API_KEY"):

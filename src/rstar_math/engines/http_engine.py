@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 FIRST_CONTACT_S = 10.0
-"""A server that has never answered is given up after this time: it is more likely not there than busy."""
+"""A server that was never reached is given up after this time: it is more likely not there than busy."""
 
 _PASSING = (408, 409, 425, 429)
 """Refusals that pass: time-out, conflict, too early, too many requests."""
@@ -116,7 +116,7 @@ class HttpEngine:
         self._fan_out = False
         self._stop_late = False
         self._restate = self._settings.continuation == "restate"
-        self._answered = False
+        self._reached = False
         self._told: set[str] = set()
 
     async def generate(self, prompt: str, params: SamplingParams) -> Generation:
@@ -274,21 +274,20 @@ class HttpEngine:
                 reply = await self._try(path, body)
             if reply.value is not None and not reply.trouble:
                 self.counts.requests += 1
-                self._answered = True
                 return reply.value
             if 400 <= reply.status < 500 and reply.status not in _PASSING:
                 if self._forget_refused(body, reply):
                     continue
                 raise await self._refusal(path, reply)
             patience = self._settings.max_retry_s
-            if not self._answered:
+            if not self._reached:
                 patience = min(patience, FIRST_CONTACT_S)
             # jitter spreads a crowd of requests; no result depends on it
             wait = max(reply.retry_after, pause * random.uniform(0.5, 1.0))
             if time.monotonic() + wait - began > patience:
                 raise EngineError(
                     f"{self._url}{path} failed again and again: {reply.trouble}. "
-                    + ("It answered before" if self._answered else "It has never answered: is a server running there")
+                    + ("It was reached before" if self._reached else "It was never reached: is a server running there")
                     + "; run the same command again to go on, or raise endpoint.max_retry_s "
                     f"({self._settings.max_retry_s:g})"
                 )
@@ -316,10 +315,14 @@ class HttpEngine:
         """
         try:
             response = await self._client.request(method, self._url + path, json=body)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise EngineError(f"no connection ({type(error).__name__}: {error})") from error
         except httpx.TimeoutException as error:
+            self._reached = True  # it listens, and is busy or loads its model
             raise EngineError(f"no answer within {self._settings.timeout_s:g} s ({type(error).__name__})") from error
         except httpx.HTTPError as error:
             raise EngineError(f"the connection failed ({type(error).__name__}: {error})") from error
+        self._reached = True
         try:
             value = response.json()
         except ValueError:

@@ -15,7 +15,10 @@ import rstar_math
 
 LAYERS: dict[int, tuple[str, ...]] = {
     0: ("types", "errors"),
-    1: ("tree", "steps", "selection", "scored_texts", "answering", "metrics", "config", "published"),
+    1: (
+        *("tree", "steps", "selection", "scored_texts", "answering", "metrics", "config", "published"),
+        "observation",
+    ),
     2: ("policy", "engines.base", "execution.base", "grading.base"),
     3: ("search",),
     4: (

@@ -7,9 +7,9 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from rstar_math.execution.observation import RecordedExecution, Statement
 from rstar_math.execution.processes import Child, Forker
 from rstar_math.execution.requests import Request, readable
+from rstar_math.observation import RecordedExecution, Statement
 from rstar_math.types import Execution, ExecutionStatus
 
 if TYPE_CHECKING:
@@ -224,10 +224,14 @@ class Snapshot(Forker):
 def _statements(data: bytes) -> tuple[Statement, ...]:
     """What a child recorded, statement by statement; () where it is not what it should be."""
     try:
-        pairs = json.loads(data or b"[]")
+        rows = json.loads(data or b"[]")
         return tuple(
-            Statement(readable(str(printed)), None if value is None else readable(str(value)))
-            for printed, value in pairs
+            Statement(readable(str(printed)), _text(value), bool(value_is_text), _text(label))
+            for printed, value, value_is_text, label in rows
         )
     except (ValueError, TypeError, RecursionError):
         return ()
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else readable(str(value))

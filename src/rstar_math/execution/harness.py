@@ -12,6 +12,7 @@ import json.encoder
 import mmap
 import os
 import random
+import re
 import socket
 import struct
 import sys
@@ -180,8 +181,10 @@ def seed_random() -> None:
         sys.modules["sympy.core.random"].rng.seed(SEED)
 
 
-Records = list[tuple[str, str | None]]
-"""For each statement: what it printed, and the text of its value where it is an expression with one."""
+Records = list[tuple[str, str | None, bool, str | None]]
+"""For each statement: the fields of `rstar_math.observation.Statement`."""
+
+_PRINTED = re.compile(r"print\((.*?)\)")
 
 
 def run_step(code: str, namespace: dict[str, Any], mode: str, output: OutputBuffer) -> Records:
@@ -223,13 +226,34 @@ def run_step(code: str, namespace: dict[str, Any], mode: str, output: OutputBuff
                 exec(compile(module, "<step>", "exec", dont_inherit=True), namespace)
             if len(records) < MAX_STATEMENTS:
                 text = None if value is None else bounded(str(value))
-                records.append((bounded(output.printed(since=start)), text))
+                printed = bounded(output.printed(since=start))
+                records.append((printed, text, isinstance(value, str), print_label(statement, code)))
     return records
 
 
+def print_label(statement: ast.stmt, code: str) -> str | None:
+    """What the released rules put before the output of a statement that prints; None where it is none."""
+    if not _prints(statement):
+        return None
+    found = _PRINTED.findall(ast.get_source_segment(code, statement) or "")
+    return bounded(" ".join(found) + ":") if found else ""
+
+
+def _prints(statement: ast.stmt) -> bool:
+    """Whether the released rules take `statement` for one that prints: a call of `print`, or a block with one."""
+    if isinstance(statement, ast.Expr):
+        call = statement.value
+        return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print"
+    blocks = (ast.If, ast.While, ast.For, ast.FunctionDef)
+    return isinstance(statement, blocks) and any(_prints(inner) for inner in statement.body)
+
+
 def _records_as_json(records: Records) -> bytes:
-    pairs = (f"[{_quoted(printed)},{'null' if value is None else _quoted(value)}]" for printed, value in records)
-    return f"[{','.join(pairs)}]".encode()
+    def text(value: str | None) -> str:
+        return "null" if value is None else _quoted(value)
+
+    rows = (f"[{text(p)},{text(v)},{'true' if is_text else 'false'},{text(label)}]" for p, v, is_text, label in records)
+    return f"[{','.join(rows)}]".encode()
 
 
 def bounded(text: str) -> str:

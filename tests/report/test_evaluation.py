@@ -139,6 +139,17 @@ def test_the_tables_fit_a_terminal() -> None:
     assert "sure of 50.0 % of the answers, of which 100.0 % are right" in text
 
 
+def test_benchmarks_with_other_tiers_have_tables_of_their_own() -> None:
+    rows = [row(i, True, benchmark=b, tier=f"{b} level {i % 5}") for b in ("a", "b", "c") for i in range(10)]
+    rows += [{**r, "benchmark": "a-again"} for r in rows if r["benchmark"] == "a"]
+    rows += [row(i, True, benchmark="d", tier=None) for i in range(3)]
+    summary = summarise(rows)
+    found = [t for t in evaluation_tables(summary) if t.title.startswith("Accuracy by tier")]
+    assert [len(table.rows) for table in found] == [2, 1, 1]
+    assert [table.title.rpartition("%: ")[2] for table in found] == ["pocket", "b, pocket", "c, pocket"]
+    assert all(len(table.columns) <= 9 for table in found)
+
+
 def test_the_files_are_json_and_markdown(tmp_path: Path) -> None:
     summary = summarise([*GREEDY, *MCTS])
     write_evaluation(tmp_path, summary)

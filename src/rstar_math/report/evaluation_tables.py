@@ -84,11 +84,22 @@ def cost_table(summary: Summary) -> TextTable:
     return _Heading("Cost of one answer, mean", summary.rows).table(cells, note)
 
 
-def groups_table(summary: Summary, by: str) -> TextTable | None:
-    """Accuracy by "tier" or by "part"; None where no row names any."""
-    names = sorted({name for r in summary.rows for name in _groups(r, by)})
-    if not names:
-        return None
+def groups_tables(summary: Summary, by: str) -> list[TextTable]:
+    """Accuracy by "tier" or by "part": one table for all benchmarks that have the same ones."""
+    names_of: dict[str, set[str]] = {}
+    for row in summary.rows:
+        names_of.setdefault(row.benchmark, set()).update(_groups(row, by))
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for benchmark, names in names_of.items():
+        alike.setdefault(tuple(sorted(names)), []).append(benchmark)
+    return [
+        _groups_table([r for r in summary.rows if r.benchmark in benchmarks], by, names)
+        for names, benchmarks in alike.items()
+        if names
+    ]
+
+
+def _groups_table(rows: Sequence[SummaryRow], by: str, names: Sequence[str]) -> TextTable:
     cells: dict[Column, Callable[[SummaryRow], str]] = {}
     for name in names:
         cells[Column(name)] = lambda r, name=name: (  # type: ignore[misc]
@@ -97,7 +108,7 @@ def groups_table(summary: Summary, by: str) -> TextTable | None:
     cells[Column("problems")] = lambda r: " / ".join(
         str(_groups(r, by)[name].num_problems) if name in _groups(r, by) else "0" for name in names
     )
-    return _Heading(f"Accuracy by {by}, %", summary.rows).table(cells)
+    return _Heading(f"Accuracy by {by}, %", rows).table(cells)
 
 
 def _groups(row: SummaryRow, by: str) -> Mapping[str, Accuracy]:
@@ -218,8 +229,8 @@ def evaluation_tables(summary: Summary) -> list[TextTable]:
         *summary_tables(summary),
         samples_table(summary),
         found_table(summary),
-        groups_table(summary, "tier"),
-        groups_table(summary, "part"),
+        *groups_tables(summary, "tier"),
+        *groups_tables(summary, "part"),
         cost_table(summary),
     )
     return [table for table in found if table is not None]

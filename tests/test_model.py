@@ -47,6 +47,24 @@ def test_the_same_seed_gives_the_same_solution(model: RStarMathModel, problems: 
     assert a.cost.tokens_generated == b.cost.tokens_generated
 
 
+@pytest.mark.parametrize("strategy", ["mcts", "sample"])
+def test_a_limit_gives_the_best_answer_so_far(
+    model: RStarMathModel, problems: tuple[Problem, ...], strategy: str
+) -> None:
+    spent = []
+    for limit in (400, 1000):
+        solution = model.solve(problems[0], strategy, num_simulations=1, max_tokens=limit, max_seconds=120)
+        assert limit * 0.7 < solution.cost.tokens_generated < limit * 1.1
+        assert 0 < solution.confidence <= 1
+        assert solution.sure is None  # the threshold was chosen at another budget
+        spent.append(len(solution.candidates))
+    assert spent[1] > spent[0] > 0
+    few = model.solve(problems[0], "sample", num_simulations=1, max_rollouts=3)
+    assert len(few.candidates) <= 3
+    with pytest.raises(ConfigError, match="max_tokens is 0"):
+        model.solve(problems[0], max_tokens=0)
+
+
 def test_evaluate_step_is_a_probability_that_tells_steps_apart(
     model: RStarMathModel, problems: tuple[Problem, ...]
 ) -> None:

@@ -68,6 +68,9 @@ class RStarMathModel:
         num_simulations: int | None = None,
         max_depth: int | None = None,
         *,
+        max_rollouts: int | None = None,
+        max_tokens: int | None = None,
+        max_seconds: float | None = None,
         seed: int = 0,
         settings: AnsweringSettings | None = None,
     ) -> Solution:
@@ -77,6 +80,9 @@ class RStarMathModel:
           problem: the question.
           num_simulations: rollouts of each tree; None: as measured to be best for this model.
           max_depth: most steps of a solution; None likewise.
+          max_rollouts, max_tokens, max_seconds: what the answer may cost in all: rollouts, tokens generated, wall
+            seconds. Under a limit fresh trees follow one another until the first limit is reached, and the best answer
+            so far is given, with its share of the vote (`Solution.confidence`).
           seed: the same seed gives the same solution.
           settings: everything else; None: the model's own.
 
@@ -84,7 +90,15 @@ class RStarMathModel:
           ConfigError: the question is empty, or a number is out of range.
         """
         return self.solve(
-            problem, "mcts", num_simulations=num_simulations, max_depth=max_depth, seed=seed, settings=settings
+            problem,
+            "mcts",
+            num_simulations=num_simulations,
+            max_depth=max_depth,
+            max_rollouts=max_rollouts,
+            max_tokens=max_tokens,
+            max_seconds=max_seconds,
+            seed=seed,
+            settings=settings,
         )
 
     def solve(
@@ -94,19 +108,28 @@ class RStarMathModel:
         *,
         num_simulations: int | None = None,
         max_depth: int | None = None,
+        max_rollouts: int | None = None,
+        max_tokens: int | None = None,
+        max_seconds: float | None = None,
         seed: int = 0,
         settings: AnsweringSettings | None = None,
     ) -> Solution:
         """Answers a problem by any strategy; see `solve_with_mcts`."""
         chosen = settings or self.answering
+        limits = {"rollouts": max_rollouts, "tokens": max_tokens, "seconds": max_seconds}
+        for name, limit in limits.items():
+            if limit is not None and not limit > 0:
+                raise ConfigError(f"max_{name} is {limit}; it must be greater than 0")
+        budget = chosen.budget.model_dump() | {k: v for k, v in limits.items() if v is not None}
         changes = {"num_rollouts": num_simulations, "max_depth": max_depth}
         search = chosen.search.model_dump() | {k: v for k, v in changes.items() if v is not None}
         for name, value in changes.items():
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}; it must be at least 1")
-        chosen = AnsweringSettings.model_validate(chosen.model_dump() | {"search": search})
+        chosen = AnsweringSettings.model_validate(chosen.model_dump() | {"search": search, "budget": budget})
         solution, _ = self._call(answer(_as_problem(problem), self._workbench.environment, strategy, chosen, seed))
-        if self.folders.threshold is not None and strategy == "mcts":
+        # a share of the vote under another budget is not what the threshold was chosen for
+        if self.folders.threshold is not None and strategy == "mcts" and not chosen.budget.limited:
             solution = replace(solution, sure=solution.confidence >= self.folders.threshold)
         return solution
 

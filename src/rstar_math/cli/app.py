@@ -94,16 +94,22 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
 def solve(
     problem: Annotated[str | None, typer.Argument(help="The question; without one, a pocket test problem.")] = None,
     model: Model = "pocket",
-    strategy: Annotated[str, typer.Option(help="mcts, sample or greedy.")] = "mcts",
+    strategy: Annotated[str, typer.Option(help="A strategy by name, or my_file.py:function.")] = "mcts",
     rollouts: Annotated[int | None, typer.Option(help="Rollouts of each tree; default: the model's own.")] = None,
     trees: Annotated[int | None, typer.Option(help="Fresh trees; default: the model's own.")] = None,
+    total_rollouts: Annotated[
+        int | None, typer.Option(help="Limit: rollouts in all trees together; fresh trees follow until it is reached.")
+    ] = None,
+    tokens: Annotated[int | None, typer.Option(help="Limit: tokens generated, likewise.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Limit: wall seconds, likewise.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the search, and of the choice of a test problem.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Think about one problem; show the verified steps, the answer, how sure the search is, and the cost."""
-    from rstar_math.cli.solve import solve_command
+    from rstar_math.cli.solve import Limits, solve_command
 
-    solve_command(problem, model, strategy, rollouts, trees, seed, json)
+    limits = Limits(total_rollouts, tokens, seconds)
+    solve_command(problem, model, strategy, rollouts, trees, limits, seed, json)
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rstar_math.errors import ConfigError
@@ -13,12 +13,22 @@ from rstar_math.types import Problem, Solution
 _NUM_EXAMPLES = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the answer may cost in all; None: no limit."""
+
+    rollouts: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+
+
 def solve_command(
     question: str | None,
     model_name: str,
     strategy: str,
     rollouts: int | None,
     trees: int | None,
+    limits: Limits,
     seed: int | None,
     as_json: bool,
 ) -> None:
@@ -33,7 +43,14 @@ def solve_command(
         if trees is not None:
             settings = type(settings).model_validate(settings.model_dump() | {"num_trees": trees})
         solution = model.solve(
-            problem or question or "", strategy, num_simulations=rollouts, seed=seed or 0, settings=settings
+            problem or question or "",
+            strategy,
+            num_simulations=rollouts,
+            max_rollouts=limits.rollouts,
+            max_tokens=limits.tokens,
+            max_seconds=limits.seconds,
+            seed=seed or 0,
+            settings=settings,
         )
     if as_json:
         print(json.dumps(solution_to_json(solution, problem or Problem("", question or "")), ensure_ascii=False))

@@ -1,0 +1,126 @@
+"""Methods: read from files with clear errors, and made ready for a model that brings its own settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rstar_math.config import AnsweringSettings, BudgetSettings, MethodSettings, SearchSettings
+from rstar_math.errors import ConfigError, ModelError
+from rstar_math.methods import named_scorers, prepare, read_methods, shipped_methods
+from rstar_math.models import ModelFolders, find_model
+
+
+def scorer(folder: Path) -> Path:
+    """A folder that counts as a reward model's as long as nobody loads it."""
+    folder.mkdir(parents=True)
+    (folder / "ppm.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> ModelFolders:
+    own = AnsweringSettings(search=SearchSettings(num_candidates=6, terminal_value="ppm"), selector="vote")
+    (tmp_path / "round-1" / "policy").mkdir(parents=True)
+    return ModelFolders("run", tmp_path / "round-1" / "policy", scorer(tmp_path / "round-1" / "ppm"), own, 0.5)
+
+
+def write(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "methods.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_method_takes_from_the_model_what_it_does_not_name(model: ModelFolders) -> None:
+    method = MethodSettings(name="m", strategy="sample", answering={"selector": "best", "search": {"temperature": 0.5}})
+    ready = prepare(method, model, BudgetSettings(tokens=100))
+    assert (ready.settings.selector, ready.settings.search.temperature) == ("best", 0.5)
+    assert ready.settings.search.num_candidates == 6
+    assert ready.settings.budget == BudgetSettings(tokens=100)
+    assert (ready.scorer, ready.scorer_folder, ready.is_own) == ("ppm", model.ppm, False)
+
+
+def test_only_the_models_own_way_keeps_its_threshold(model: ModelFolders) -> None:
+    own = MethodSettings(name="mcts", strategy="mcts")
+    assert prepare(own, model).is_own
+    assert not prepare(own, model, BudgetSettings(rollouts=3)).is_own
+    assert not prepare(own.model_copy(update={"answering": {"num_trees": 2}}), model).is_own
+
+
+def test_scorers_are_found_by_name_beside_the_model_and_as_folders(model: ModelFolders, tmp_path: Path) -> None:
+    method = MethodSettings(name="m", strategy="sample", scorer="orm")
+    with pytest.raises(ModelError, match="--scorer orm=FOLDER"):
+        prepare(method, model)
+    beside = scorer(tmp_path / "round-1" / "orm")
+    assert prepare(method, model).scorer_folder == beside
+    named = named_scorers([f"orm={scorer(tmp_path / 'elsewhere')}"])
+    ready = prepare(method, model, scorers=named)
+    assert (ready.scorer, ready.scorer_folder) == ("orm", tmp_path / "elsewhere")
+    folder = prepare(method.model_copy(update={"scorer": str(tmp_path / "elsewhere")}), model)
+    assert (folder.scorer, folder.scorer_folder) == ("elsewhere", tmp_path / "elsewhere")
+
+
+def test_without_a_scorer_nothing_is_chosen_by_scores(model: ModelFolders) -> None:
+    method = MethodSettings(name="m", strategy="sample", scorer="none")
+    with pytest.raises(ConfigError, match="method 'm' chooses by 'vote' of scores"):
+        prepare(method, model)
+    by_majority = prepare(method.model_copy(update={"answering": {"selector": "majority"}}), model)
+    assert (by_majority.scorer, by_majority.scorer_folder) == ("none", None)
+    assert not by_majority.settings.search.use_ppm
+    prepare(method.model_copy(update={"answering": {"weight": "logprob"}}), model)
+
+
+def test_a_model_without_ppm_cannot_be_searched_with_one(model: ModelFolders) -> None:
+    bare = ModelFolders("bare", model.policy, None, model.answering)
+    with pytest.raises(ModelError, match="bare has none"):
+        prepare(MethodSettings(name="m", strategy="mcts"), bare)
+    assert prepare(MethodSettings(name="m", strategy="greedy"), bare).scorer == "none"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- {name: a, stratgy: mcts}", r"methods\[0\].stratgy is not a known key; did you mean 'strategy'"),
+        ("- {name: a, answering: {serch: {}}}", "serch is not a known key; did you mean 'search'"),
+        (
+            "- {name: a, answering: {search: {num_rolouts: 2}}}",
+            "a: answering: search.num_rolouts is not a known key; did you mean 'num_rollouts'",
+        ),
+        ("- {name: a, answering: {search: {temperature: -1}}}", "search.temperature is -1"),
+        ("- {name: a}\n- {name: a}", "two methods are called 'a'"),
+        ("- {name: a, strategy: mtcs}", "strategy 'mtcs' is not known"),
+        ("{baseline: b, methods: [{name: a}]}", "baseline is 'b', which is none of the methods: a"),
+        ("hello", "must be a list of methods"),
+        ("methods: [", "cannot be read"),
+        ("methods: []", "methods is"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_methods(path)
+    assert message.startswith("strategy") or path in str(caught.value)
+
+
+def test_an_unknown_file_and_a_bad_scorer_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nor one of .*pocket"):
+        read_methods("poket")
+    with pytest.raises(ConfigError, match="NAME=FOLDER"):
+        named_scorers(["orm"])
+    with pytest.raises(ModelError, match="holds no reward model"):
+        named_scorers([f"orm={tmp_path}"])
+
+
+@pytest.mark.parametrize("name", shipped_methods())
+def test_the_shipped_methods_fit_the_shipped_model(name: str, tmp_path: Path) -> None:
+    file = read_methods(name)
+    scorers = {"orm": scorer(tmp_path / "orm"), "pqm": scorer(tmp_path / "pqm")}
+    ready = {m.name: prepare(m, find_model("pocket"), BudgetSettings(tokens=300), scorers) for m in file.methods}
+    assert {r.scorer for r in ready.values()} == {"none", "ppm", "orm", "pqm"}
+    assert len({r.settings.search.temperature for r in ready.values()}) == 1
+    paper = ready["MCTS, PPM"].settings
+    assert (paper.search.exploration, paper.search.prior_weight, paper.selector, paper.aggregate) == (
+        *(2.0, 0.0, "best"),
+        "last",
+    )

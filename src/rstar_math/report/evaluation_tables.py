@@ -27,19 +27,30 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _UNEQUAL, _OFF_BUDGET = "*", "†"
+_FEW_METHODS = 3
 
 
 def summary_tables(summary: Summary) -> list[TextTable]:
-    """Accuracy, difference to the baseline and cost of every line, one table for each budget."""
-    budgets = dict.fromkeys(r.budget for r in summary.rows)
-    return [_summary_table([r for r in summary.rows if r.budget == budget]) for budget in budgets]
+    """Accuracy, difference to the baseline and cost of every line, one table for each budget.
+
+    With more than a few methods each benchmark and model has tables of its own.
+    """
+    apart = len({r.method for r in summary.rows}) > _FEW_METHODS
+    tables: dict[tuple[str, ...], list[SummaryRow]] = {}
+    for row in summary.rows:
+        key = (row.benchmark, row.model, row.budget) if apart else (row.budget,)
+        tables.setdefault(key, []).append(row)
+    return [_summary_table(lines) for lines in tables.values()]
 
 
 def _summary_table(lines: Sequence[SummaryRow]) -> TextTable:
-    heading = _Heading("Accuracy", lines)
+    sizes = {r.num_graded for r in lines}
+    heading = _Heading("Accuracy" if len(sizes) > 1 else f"Accuracy on {max(sizes)} problems", lines)
     baselines = {r.difference_to for r in lines} - {None}
-    cells: dict[Column, Callable[[SummaryRow], str]] = {
-        Column("problems"): lambda r: count(r.num_graded),
+    cells: dict[Column, Callable[[SummaryRow], str]] = {}
+    if len(sizes) > 1:
+        cells[Column("problems")] = lambda r: count(r.num_graded)
+    cells |= {
         Column("accuracy, %"): lambda r: _percent_interval(r.accuracy),
         Column(f"over {next(iter(baselines))}" if len(baselines) == 1 else "over the baseline"): _difference,
         Column("generated", "tokens"): lambda r: count(r.mean.tokens_generated) + _OFF_BUDGET * r.is_off_budget,
@@ -64,7 +75,7 @@ def _difference(row: SummaryRow) -> str:
         return NONE
     value = row.difference
     shown = f"{points(value.value)} [{points(value.low)}, {points(value.high)}]"
-    return shown + (f" {_UNEQUAL}" if row.is_unequal else "")
+    return shown + _UNEQUAL * row.is_unequal
 
 
 def cost_table(summary: Summary) -> TextTable:
@@ -117,17 +128,19 @@ def _groups(row: SummaryRow, by: str) -> Mapping[str, Accuracy]:
 
 def samples_table(summary: Summary) -> TextTable | None:
     """pass@k, maj@k, best-of-k and vote-of-k of independent samples, at each method's largest budget."""
-    curves = [
-        (row, name, curve)
-        for row in _at_most(summary)
-        for name, curve in (
-            ("pass@k", row.curves.pass_at_k),
-            ("maj@k", row.curves.maj_at_k),
-            ("best-of-k", row.curves.best_of_k),
-            ("vote-of-k", row.curves.vote_at_k),
-        )
-        if curve is not None
-    ]
+    curves, seen = [], set()
+    for row in _at_most(summary):
+        named = {
+            "pass@k": row.curves.pass_at_k,
+            "maj@k": row.curves.maj_at_k,
+            "best-of-k": row.curves.best_of_k,
+            "vote-of-k": row.curves.vote_at_k,
+        }
+        for name, curve in named.items():
+            # methods may differ only in how they choose from the same samples
+            if curve is not None and (what := (row.benchmark, row.model, name, tuple(curve.items()))) not in seen:
+                curves.append((row, name, curve))
+                seen.add(what)
     note = (
         "pass@k: the unbiased estimator. best-of-k, vote-of-k: by the values that the method gives its samples. No k "
         "is shown that some problem has fewer samples than."
@@ -157,19 +170,12 @@ def _at_most(summary: Summary) -> list[SummaryRow]:
 
 
 def _curves_table(title: str, curves: Sequence[tuple[SummaryRow, str, Curve]], note: str) -> TextTable | None:
-    kept, seen = [], set()
-    for row, name, curve in curves:  # methods that only choose in different ways from the same samples
-        what = (row.benchmark, row.model, name, tuple(curve.items()))
-        if what not in seen:
-            kept.append((row, name, curve))
-            seen.add(what)
-    if not kept:
+    if not curves:
         return None
-    ks = sorted({k for _, _, curve in kept for k in curve})
-    heading = _Heading(title, [row for row, _, _ in kept])
-    cells: dict[Column, Callable[[int], str]] = {Column("", is_text=True): lambda i: kept[i][1]}
-    for k in ks:
-        cells[Column(str(k))] = lambda i, k=k: percent(kept[i][2].get(k))  # type: ignore[misc]
+    heading = _Heading(title, [row for row, _, _ in curves])
+    cells: dict[Column, Callable[[int], str]] = {Column("", is_text=True): lambda i: curves[i][1]}
+    for k in sorted({k for _, _, curve in curves for k in curve}):
+        cells[Column(str(k))] = lambda i, k=k: percent(curves[i][2].get(k))  # type: ignore[misc]
     return heading.table_by_index(cells, note)
 
 
@@ -238,10 +244,10 @@ def evaluation_tables(summary: Summary) -> list[TextTable]:
 
 def print_evaluation(console: Console, summary: Summary) -> None:
     """Prints the tables of an evaluation."""
-    with wide_enough(console):
-        for table in evaluation_tables(summary):
-            console.print(to_rich(table))
-            console.print()
+    for table in evaluation_tables(summary):
+        with wide_enough(console, shown := to_rich(table)):
+            console.print(shown)
+        console.print()
     for line in sure_lines(summary):
         console.print(line, markup=False, highlight=False)
 

@@ -154,7 +154,7 @@ def tokens_png(summary: Summary) -> bytes | None:
     with _style(ink="#24292f"):
         from matplotlib.figure import Figure
 
-        height = 3.6 * num_rows + 0.24 * legend_rows + 0.2
+        height = (3.6 if len(methods) <= 8 else 4.8) * num_rows + 0.24 * legend_rows + 0.2
         figure = Figure(figsize=(max(7.5, 4.2 * columns), height), layout="constrained", facecolor="white", dpi=160)
         grid = figure.subplots(num_rows, columns, squeeze=False, sharey=True)
         for axes, panel in zip(grid.flat, panels, strict=False):
@@ -165,8 +165,7 @@ def tokens_png(summary: Summary) -> bytes | None:
         for row in grid:
             row[0].set_ylabel("accuracy, %")
         found = dict(pair for a in grid.flat for pair in zip(*a.get_legend_handles_labels()[::-1], strict=True))
-        names = [m for m in methods if m in found]
-        figure.legend([found[n] for n in names], names, loc="outside lower left", ncols=_BELOW, frameon=False)
+        figure.legend(found.values(), found.keys(), loc="outside lower left", ncols=_BELOW, frameon=False)
         buffer = io.BytesIO()
         FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
@@ -175,23 +174,28 @@ def tokens_png(summary: Summary) -> bytes | None:
 def _tokens_panel(axes: Axes, lines: Sequence[SummaryRow], methods: Sequence[str]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    width = 0.015 * len(methods)
     spread = max(1.0, len(methods) - 1.0)
+    baselines = {r.difference_to for r in lines}
     for i, method in enumerate(methods):
         mine = sorted((r for r in lines if r.method == method), key=lambda r: r.mean.tokens_generated)
         points = [(r.mean.tokens_generated, r.accuracy) for r in mine if r.accuracy is not None]
         if not points:
             continue
         # equal budgets put the methods on top of one another: a small shift keeps their intervals apart
-        shift = 1.0 + 0.06 * (i / spread - 0.5)
+        shift = 1.0 + width * (i / spread - 0.5)
         x = [tokens * shift for tokens, _ in points]
         color, style = _LINES[i % len(_LINES)], "-" if i < len(_LINES) else "--"
+        if method in baselines:
+            color, style = "#24292f", "-"
         axes.plot(
             x,
             [100 * a.value for _, a in points],
             style,
             marker=_MARKERS[i % len(_MARKERS)],
             color=color,
-            label=method,
+            label=f"{method} (baseline)" if method in baselines else method,
+            zorder=3 if method in baselines else 2,
         )
         for at, (_, a) in zip(x, points, strict=True):
             axes.plot([at, at], [100 * a.low, 100 * a.high], color=color, linewidth=1, alpha=0.5)

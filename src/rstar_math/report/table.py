@@ -19,6 +19,7 @@ MIN_WIDTH = 100
 """Columns that every table fits into."""
 
 _MIN_NAME_WIDTH = 10
+_ANY_WIDTH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +98,16 @@ def to_rich(table: TextTable) -> rich.table.Table:
 
 
 @contextmanager
-def wide_enough(console: Console) -> Iterator[Console]:
-    """The console, for a while at least `MIN_WIDTH` columns wide: a narrower one would cut numbers off.
+def wide_enough(console: Console, table: rich.table.Table | None = None) -> Iterator[Console]:
+    """The console, for a while at least `MIN_WIDTH` columns wide, and as wide as a table needs: no number is cut off.
 
     What is no terminal (a log file, a pipe) is taken to be 80 columns wide otherwise.
     """
     width = console.width
     console.width = max(width, MIN_WIDTH)
+    if table is not None:
+        needed = console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).minimum
+        console.width = max(console.width, needed)
     try:
         yield console
     finally:

@@ -167,6 +167,11 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
+def adopt_orphans() -> None:
+    """Has the kernel give this process the children of its descendants that have ended."""
+    prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+
+
 # -------------------------------------------------------------------- namespaces and the new root
 
 

@@ -32,7 +32,7 @@ _BENIGN_NAMES = frozenset({"__warningregistry__", "_count", "_dummycount", "_bes
 _CACHES = ("cache", "_dummies")
 """Ends of the names of dictionaries that libraries fill as they work, and that programs cannot reach."""
 
-_SELF_CHANGING = frozenset({"sympy.polys.domains.mpelements"})
+_SELF_CHANGING = frozenset({"sympy.polys.domains.mpelements", "mpmath.ctx_mp", "mpmath.ctx_mp_python"})
 """Modules whose classes get their methods anew whenever one is instantiated."""
 
 _QUIET_EVENTS = frozenset({"object.__getattr__", "sys._getframe", "builtins.id", "array.__new__"})

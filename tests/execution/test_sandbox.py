@@ -2,11 +2,14 @@
 
 import asyncio
 import os
+from dataclasses import replace
+from unittest.mock import ANY
 
 import pytest
 
 from rstar_math.errors import SandboxError
-from rstar_math.execution.admission import profile_of
+from rstar_math.execution.admission import profile_of, without_comments
+from rstar_math.execution.lru import LRU
 from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.types import Execution
@@ -25,6 +28,56 @@ def test_a_step_sees_nothing_of_other_programs(running: Running) -> None:
     assert running.execute("import math, builtins\nsecret = 1\nmath.pi = 3\nbuiltins.len = None").ok
     assert running.execute("print(secret)").error == "NameError: name 'secret' is not defined"
     assert running.execute("import math\nprint(math.pi, len('ab'))").output == "3.141592653589793 2\n"
+
+
+SPOIL = {
+    "names": ("shared = 1", "print('shared' in globals())", "False\n"),
+    "builtins": ("import builtins\nbuiltins.len = lambda x: 0", "print(len('ab'))", "2\n"),
+    "modules": ("import math\nmath.pi = 3", "import math\nprint(math.pi > 3)", "True\n"),
+    "recursion limit": ("import sys\nsys.setrecursionlimit(5000)", "import sys\nprint(sys.getrecursionlimit())", None),
+    "decimal": ("import decimal\ndecimal.getcontext().prec = 5", "import decimal\nprint(1 / decimal.Decimal(3))", None),
+    "random": ("import random\nrandom.seed(1)\nrandom.random()", "import random\nprint(random.random())", None),
+    "an object of the prefix": ("kept.append(5)", "print(kept)", "[1]\n"),
+    "a function's default": ("f()\nf()", "print(f())", "[1]\n"),
+    "main": ("import __main__\n__main__.y = 1", "import __main__\nprint(hasattr(__main__, 'y'))", "False\n"),
+}
+
+
+@pytest.mark.parametrize("kind", SPOIL)
+@pytest.mark.parametrize("dear", ["", "\nclass A: pass\nz = sum(range(1_000_000))"], ids=["cheap", "after a snapshot"])
+def test_what_one_step_changes_no_other_sees(running: Running, kind: str, dear: str) -> None:
+    spoil, look, expected = SPOIL[kind]
+    prefix = f"kept = [1]\ndef f(a=[]):\n    a.append(1)\n    return a{dear}"
+    before = running.execute(look, prefix)
+    assert before.ok, before
+    assert running.execute(spoil, prefix).ok
+    # other text, so that it is run again
+    assert running.execute(f"{look}\n0", prefix) == replace(before, seconds=ANY)
+    if expected is not None:
+        assert before.output == expected
+
+
+def test_random_state_and_precision_of_libraries_are_as_at_the_start() -> None:
+    look = (
+        "import mpmath, numpy\nfrom sympy.core.random import rng\n"
+        "print(mpmath.mp.dps, mpmath.pi, numpy.random.rand(), rng.random(), numpy.geterr()['divide'])"
+    )
+    spoil = (
+        "import mpmath, numpy\nfrom sympy.core.random import rng\n"
+        "mpmath.mp.dps = 50\nnumpy.random.seed(1)\nnumpy.random.rand(3)\nrng.random()\nnumpy.seterr(all='raise')"
+    )
+
+    async def run() -> list[Execution]:
+        async with SandboxExecutor(QUICK) as executor:
+            first = await executor.execute([], look)
+            assert (await executor.execute([], spoil)).ok
+            after = (await executor.execute([spoil], "print(mpmath.mp.dps)")).output
+            assert after == "50\n"  # of its own prefix a step sees everything
+            return [first, await executor.execute([], f"{look}\n0"), (await executor.execute_program([look]))[0]]
+
+    first, *others = asyncio.run(run())
+    assert first.ok
+    assert [other.output for other in others] == [first.output] * 2
 
 
 @pytest.mark.parametrize(
@@ -61,6 +114,111 @@ def test_endless_output_is_cut_at_its_limit(running: Running) -> None:
     assert execution.status == "output_limit"
     assert 4000 < len(execution.output.encode()) <= 4096
     assert set(execution.output) == {"é", "\n"}
+
+
+def test_waiting_for_ever_ends_at_the_wall_limit_with_the_output_so_far() -> None:
+    async def run() -> Execution:
+        async with SandboxExecutor(HASTY) as executor:
+            return await executor.execute(["x = 'a'"], "print(x)\nimport time\ntime.sleep(60)")
+
+    execution = asyncio.run(run())
+    assert (execution.status, execution.output) == ("wall_limit", "a\n")
+    assert execution.error == "WallLimit: more than 0.5 seconds"
+
+
+@pytest.mark.parametrize("start", ["os.fork()", "__import__('threading').Thread(target=print).start()"])
+def test_programs_start_no_processes(running: Running, start: str) -> None:
+    once = running.execute(f"import os\nprint('a')\n{start}")
+    assert (once.status, once.output) == ("error", "a\n")
+    code = f"import os\nprint('a')\nwhile True:\n    try: {start}\n    except Exception: pass"
+    always = running.execute(code)
+    assert always.status in ("killed", "cpu_limit")
+    assert always.output == "a\n"
+
+
+def test_the_memory_of_all_programs_together_is_limited() -> None:
+    settings = QUICK.model_copy(update={"memory_mb": 512, "total_memory_mb": 300, "num_slots": 3})
+    code = "class A: pass\nprint({})\nx = b'x' * (200 << 20)\nimport time\ntime.sleep(2)"
+
+    async def run() -> list[Execution]:
+        async with SandboxExecutor(settings) as executor:
+            first = await asyncio.gather(*[executor.execute([], code.format(i)) for i in range(3)])
+            alone = next(i for i, execution in enumerate(first) if not execution.ok)
+            return [*first, await executor.execute([], code.format(alone))]
+
+    *first, alone = asyncio.run(run())
+    assert sorted(e.status for e in first) == ["memory_limit", "memory_limit", "ok"]
+    assert [e.output for e in first] == ["0\n", "1\n", "2\n"]
+    assert {e.error for e in first if not e.ok} == {"MemoryLimit: all programs together take more than 300 MiB"}
+    assert alone.ok  # it was not remembered, because it says nothing about the program
+
+
+def test_live_processes_and_snapshots_are_limited() -> None:
+    settings = QUICK.model_copy(update={"max_processes": 8, "max_snapshots": 6, "snapshot_after_s": 0.001})
+    others = descendants()
+    most = 0
+
+    async def run() -> SandboxExecutor:
+        async def watch() -> None:
+            nonlocal most
+            while True:
+                most = max(most, len(descendants() - others))
+                await asyncio.sleep(0.02)
+
+        async with SandboxExecutor(settings) as executor:
+            watching = asyncio.ensure_future(watch())
+            for again in range(2):
+                executions = await asyncio.gather(
+                    *[
+                        executor.execute([f"class A: pass\nx = {i} + 0 * sum(range(200_000))"], f"print(x)\n{again}")
+                        for i in range(20)
+                    ]
+                )
+                assert [e.output for e in executions] == [f"{i}\n" for i in range(20)]
+            watching.cancel()
+            return executor
+
+    executor = asyncio.run(run())
+    assert executor.counts.snapshots >= 20
+    assert executor.counts.evicted >= executor.counts.snapshots - 6
+    assert most <= 8 + 2  # the zygote and the process that keeps it
+
+
+def test_snapshots_that_take_too_much_memory_are_given_up_and_replayed() -> None:
+    settings = QUICK.model_copy(update={"snapshot_memory_mb": 100, "snapshot_after_s": 0.001})
+
+    async def run() -> None:
+        async with SandboxExecutor(settings) as executor:
+            prefixes = [f"class A: pass\nx = b'{i}' * (60 << 20)" for i in range(3)]
+            for i, prefix in enumerate(prefixes):
+                assert (await executor.execute([prefix], "print(x[:1])")).output == f"b'{i}'\n"
+                assert (await executor.execute([prefix], "print(x[:3])")).output == f"b'{i}{i}{i}'\n"
+            for _ in range(200):
+                if executor.counts.evicted >= 2:
+                    break
+                await asyncio.sleep(0.05)
+            assert executor.counts.evicted >= 2
+            assert (await executor.execute(prefixes[:1], "print(x[:2])")).output == "b'00'\n"
+
+    asyncio.run(run())
+
+
+def test_programs_of_many_steps_run() -> None:
+    steps = [f"print({i})" for i in range(2000)]
+    settings = QUICK.model_copy(update={"output_bytes": 1 << 20})
+
+    async def run() -> list[Execution]:
+        async with SandboxExecutor(settings) as executor:
+            return await executor.execute_program(steps)
+
+    assert [e.output for e in asyncio.run(run())] == [f"{i}\n" for i in range(2000)]
+
+
+def test_a_program_as_a_whole_prints_at_most_eight_times_as_much_as_a_step(running: Running) -> None:
+    step = "print('x' * 4000, end='')"
+    executions = running.run(lambda executor: executor.execute_program([step] * 12))
+    assert [e.status for e in executions] == ["ok"] * 8 + ["output_limit"]
+    assert sum(len(e.output) for e in executions) == 8 * 4096
 
 
 def test_code_that_does_not_compile_is_an_error(running: Running) -> None:
@@ -111,6 +269,50 @@ def test_a_result_is_remembered_but_never_a_wall_limit() -> None:
             assert (await executor.execute([], slow)).output != first.output
 
     asyncio.run(run())
+
+
+def test_steps_that_differ_in_their_comments_alone_run_once() -> None:
+    async def run() -> None:
+        async with SandboxExecutor(QUICK) as executor:
+            tasks = [
+                executor.execute([f"# prefix {i}\nx = 1"], f"# put otherwise {i}\nprint(x)\n    # and so {i}")
+                for i in range(8)
+            ]
+            assert {e.output for e in await asyncio.gather(*tasks)} == {"1\n"}
+            assert executor.counts.cached == 7
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("code", "bare"),
+    [
+        ("# a\nx = 1  # b\n  # c", "\nx = 1  # b\n"),
+        ("x = '''\n# a\n'''", None),
+        ('x = """\n# a\n"""', None),
+        ("x = 'a\\\n# b'", None),
+        ("# a\rprint(1)", None),
+        ("# a\0", None),
+        ("# \ud800", None),
+        ("x = f'{\n# a\ny = }'", None),
+        ("if x:\n    y = (1,\n# a\n    2)", "if x:\n    y = (1,\n\n    2)"),
+    ],
+)
+def test_comments_are_left_out_where_that_changes_nothing(code: str, bare: str | None) -> None:
+    assert without_comments(code) == (code if bare is None else bare)
+
+
+def test_results_are_remembered_up_to_a_number_and_a_size() -> None:
+    table: LRU[str, str] = LRU(max_entries=3, max_bytes=100)
+    for name in "abc":
+        table.put(name, name.upper(), 10)
+    assert table.get("a") == "A"
+    table.put("d", "D", 10)
+    assert ("b" in table, len(table), table.num_bytes) == (False, 3, 30)
+    table.put("e", "E", 90)
+    assert (table.get("c"), table.get("a"), table.get("d"), table.get("e")) == (None, None, "D", "E")
+    table.put("d", "too large", 101)
+    assert (len(table), table.num_bytes) == (1, 90)
 
 
 def test_hundreds_of_executions_at_once_are_not_mixed_up(running: Running) -> None:
@@ -210,9 +412,7 @@ def test_a_missing_layer_is_refused_by_name_unless_it_is_accepted() -> None:
             executor._disabled_layers = ("landlock",)
             return await executor.execute([], "print(1)")
 
-    with pytest.raises(
-        SandboxError, match=r"layer 'landlock' is not active: .*runtime\.accept_missing: \[landlock\]"
-    ):
+    with pytest.raises(SandboxError, match=r"layer 'landlock' is not active: .*runtime\.accept_missing: \[landlock\]"):
         asyncio.run(run(QUICK))
     accepting = QUICK.model_copy(update={"accept_missing": ("landlock",)})
     assert asyncio.run(run(accepting)).output == "1\n"

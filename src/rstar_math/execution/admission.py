@@ -12,7 +12,7 @@ PROFILES = ("light", "numpy", "sympy", "all")
 _MAX_CHARS = 16_384
 """Steps longer than this are not worth a place in a table."""
 
-_COMMENT_LINE = re.compile(r"^([ \t]*#)[^\r\n\0\ud800-\udfff]+$", re.MULTILINE)
+_COMMENT_LINE = re.compile(r"^[ \t]*#[^\r\n\0\ud800-\udfff]*$", re.MULTILINE)
 _LINES_MAY_BE_TEXT = re.compile(r"'''|\"\"\"|\\[\r\n]|=\s*[}!:]")
 """Where a line that looks like a comment may be part of text: triple quotes, continued lines, f-strings that show their
 own source."""
@@ -46,4 +46,4 @@ def without_comments(code: str) -> str:
 def _without_comments(code: str) -> str:
     if "#" not in code or _LINES_MAY_BE_TEXT.search(code):
         return code
-    return _COMMENT_LINE.sub(r"\1", code)
+    return _COMMENT_LINE.sub("", code)

@@ -37,6 +37,12 @@ MAX_INLINE_BYTES = 60_000
 START_S = 300.0
 """How long a zygote may take to start, on a machine that is busy otherwise."""
 
+MAX_ZYGOTE_STARTS = 8
+"""How often a zygote is started that something kills while it starts."""
+
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
+"""Exit codes of a zygote that was killed, itself or inside its namespace."""
+
 TABLE_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 """Errors that pass when others give something back."""
 
@@ -233,6 +239,11 @@ class Zygote(Forker):
 
     def end(self) -> None:
         """Kills it, and with it everything that it has forked."""
+        if self.layers.get("pid_namespace"):  # no namespace of processes that would end with it
+            # forks need the consent of this thread, so nothing can be made in the meantime
+            for pid in descendants(self.process.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
         self.forget()
@@ -303,9 +314,14 @@ async def start_zygote(
       SandboxError: it could not be started, or isolation is not what the settings ask for.
     """
     deadline = time.monotonic() + START_S
+    starts = 0
     while True:
         try:
             return await _start_zygote(loop, profile, settings, disabled)
+        except LostError as error:
+            starts += 1
+            if starts >= MAX_ZYGOTE_STARTS:
+                raise SandboxError(f"the {profile} zygote was killed {starts} times while it started") from error
         except OSError as error:
             if error.errno not in TABLE_FULL or time.monotonic() > deadline:
                 raise SandboxError(f"the {profile} zygote could not be started: {error}") from error
@@ -362,6 +378,8 @@ async def _ready(loop: asyncio.AbstractEventLoop, zygote: Zygote, settings: Exec
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             zygote.listener = int.from_bytes(data[:4], sys.byteorder)
     if message[:1] != b"Z":
+        if zygote.process.wait() in _KILLED:
+            raise LostError
         raise SandboxError(f"the {zygote.profile} zygote ended while it started; its standard error says why")
     ready = json.loads(message[1:])
     zygote.pid = _vouched_pid(ancillary)
@@ -413,6 +431,22 @@ def clean_environment() -> dict[str, str]:
         "MPLBACKEND": "Agg",
         **dict.fromkeys(threads, "1"),
     }
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that `pid` has forked, those that these have forked, and so on."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                fields = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # it ended while the list was read
+            children.setdefault(int(fields[1]), []).append(int(name))
+    found = [pid]
+    for parent in found:
+        found += children.get(parent, [])
+    return found[1:]
 
 
 def resident_bytes(pid: int) -> int:

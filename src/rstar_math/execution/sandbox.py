@@ -102,6 +102,8 @@ class SandboxExecutor:
         self._packages = tuple(processes.extra_packages(self.settings))
         self.reasons: Counter[str] = Counter()
         """Why programs did not run in a warm worker."""
+        # the released rules find labels in the text of a statement, its comments included
+        self._comments_do_not_count = self.settings.output != "statements"
         self._num_slots = num_slots or self.settings.slots()
         self._cache: LRU[Key, Execution] = LRU(self.settings.cache_entries, self.settings.cache_mb << 20)
         self._refused: LRU[str, bool] = LRU(MAX_REMEMBERED)
@@ -146,8 +148,9 @@ class SandboxExecutor:
         """Runs `code` in a fresh namespace that holds what `prefix` defined and nothing else."""
         loop = self._enter_loop()
         self.counts.executions += 1
-        before = _prefix(tuple(prefix))
-        code = admission.without_comments(code)
+        before = tuple(prefix)
+        if self._comments_do_not_count:
+            before, code = _prefix(before), admission.without_comments(code)
         key = (before, code)
         known = self._cache.get(key)
         if known is not None:

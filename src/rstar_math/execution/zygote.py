@@ -153,14 +153,15 @@ def enter_namespaces(layers: Layers, disabled: list[str]) -> None:
     for name in confinement.NAMESPACES:
         attempt(layers, name, disabled, partial(confinement.enter_namespaces, [name]))
     if layers["pid_namespace"]:
+        confinement.adopt_orphans()  # so that the supervisor finds what a program leaves behind
         return
     keeper = os.getpid()
     child = os.fork()
     if child:
         # the keeper: the process that the supervisor knows; it ends with the zygote, and the zygote with it
         os.closerange(0, 256)
-        os.waitpid(child, 0)
-        os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os._exit(code if code >= 0 else 128 - code)  # as shells tell of signals
     confinement.prctl(1, signal.SIGKILL)
     if os.getppid() not in (0, keeper):
         os._exit(1)

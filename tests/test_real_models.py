@@ -58,6 +58,7 @@ def test_a_round_of_a_qwen2_checkpoint_through_trl(base: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_four_rounds_of_a_qwen2_checkpoint_through_trl(base: Path, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe(tmp_path, base, 4)))
@@ -134,6 +135,7 @@ def test_the_engine_speaks_to_the_server_of_transformers(server: str, base: Path
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_round_one_behind_the_server_later_rounds_in_process(server: str, base: Path, tmp_path: Path) -> None:
     settings = recipe(tmp_path, base, 4)
     settings["rounds"][0]["policy"] = f"{server}?model={base}&bootstrap=none"

@@ -38,6 +38,7 @@ def test_every_file_loads_whole_by_the_benchmarks_name(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @needs_files
 def test_twenty_problems_of_each_are_evaluated_by_the_command(tmp_path: Path) -> None:
     rstar = Path(sys.executable).with_name("rstar")

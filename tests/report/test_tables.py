@@ -7,9 +7,17 @@ import io
 import pytest
 from rich.console import Console
 
-from rstar_math.report.schema import BaseNumbers, Report, RoundNumbers
+from rstar_math.report.schema import NOT_REPRODUCED, BaseNumbers, Report, RoundNumbers
 from rstar_math.report.table import Column, TextTable, compact, percent, seconds, to_html, to_markdown
-from rstar_math.report.tables import accuracy_table, cost_table, growth_table, print_report, report_tables, solved_table
+from rstar_math.report.tables import (
+    accuracy_table,
+    cost_table,
+    dropped_lines,
+    growth_table,
+    print_report,
+    report_tables,
+    solved_table,
+)
 from tests.report.made_up import report
 
 
@@ -33,6 +41,12 @@ def test_the_terminal_shows_everything_in_100_columns() -> None:
     ):
         assert said in text
     assert "rows too long" not in text  # none was dropped for that
+
+
+def test_what_no_fresh_execution_reproduced_is_shown_even_where_it_is_nothing() -> None:
+    rounds = [r.model_copy(update={"dropped": {NOT_REPRODUCED: 0}}) for r in report().rounds[:1]]
+    lines = dropped_lines(report().model_copy(update={"rounds": rounds}))
+    assert lines == ["Dropped or degraded in round 1: trajectories that a fresh execution did not reproduce 0"]
 
 
 def test_a_narrow_console_cuts_no_number() -> None:

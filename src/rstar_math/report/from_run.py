@@ -16,6 +16,7 @@ from rstar_math.metrics import precision_and_coverage
 from rstar_math.models import read_answering
 from rstar_math.report.growth import counts_by_part, counts_by_tier, growth, shares_by_part, shares_by_tier
 from rstar_math.report.schema import (
+    NOT_REPRODUCED,
     BaseNumbers,
     Confidence,
     ProblemSetUsed,
@@ -121,7 +122,7 @@ def _round(
         controlled = shares_by_tier({p.id: float(p.id in solved) for p in subset}, subset)
         num_control = len(subset)
     dropped = {
-        "trajectories that a fresh execution did not reproduce": made["num_not_reproduced"],
+        NOT_REPRODUCED: made["num_not_reproduced"],
         "trajectories too long to train on": stages["policy"]["num_too_long"],
         "pairs too long to train on": ppm["num_too_long"],
         "answers whose grading timed out": sum(bool(r["grading_timed_out"]) for r in [*greedy, *system]),
@@ -147,7 +148,7 @@ def _round(
         num_ppm_pairs_held_out=ppm["num_measuring_pairs"],
         ppm_calibration_error=ppm["calibration_error"],
         stage_seconds=_stage_seconds(folder, number),
-        dropped={name: count for name, count in dropped.items() if count},
+        dropped={name: count for name, count in dropped.items() if count or name == NOT_REPRODUCED},
     )
 
 

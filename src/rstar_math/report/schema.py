@@ -17,6 +17,9 @@ from rstar_math.types import Cost
 
 FORMAT_VERSION = 1
 
+NOT_REPRODUCED = "trajectories that a fresh execution did not reproduce"
+"""Name of what `dropped` counts even where it is 0."""
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 ByTier = dict[str, Share]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rstar_math.metrics import Interval
-from rstar_math.report.schema import ByPart, ByTier, Report
+from rstar_math.report.schema import NOT_REPRODUCED, ByPart, ByTier, Report
 from rstar_math.report.table import Column, TextTable, compact, count, percent, points, seconds, to_rich, wide_enough
 
 if TYPE_CHECKING:
@@ -216,12 +216,14 @@ def confidence_lines(report: Report) -> list[str]:
 
 def dropped_lines(report: Report) -> list[str]:
     """What was dropped or degraded in each round, as text."""
-    return [
-        f"Dropped or degraded in round {r.round}: "
-        + ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in r.dropped.items() if n)
-        for r in report.rounds
-        if any(r.dropped.values())
-    ]
+    lines = []
+    for r in report.rounds:
+        # that nothing failed to be reproduced is worth saying, that nothing else was dropped is not
+        shown = [(name, n) for name, n in r.dropped.items() if n or name == NOT_REPRODUCED]
+        if shown:
+            counts = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in shown)
+            lines.append(f"Dropped or degraded in round {r.round}: {counts}")
+    return lines
 
 
 def interval(value: Interval | None) -> str:

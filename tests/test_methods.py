@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,13 @@ def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, message: str) -
     with pytest.raises(ConfigError, match=message) as caught:
         read_methods(path)
     assert message.startswith("strategy") or path in str(caught.value)
+
+
+def test_the_methods_in_the_docs_are_read(tmp_path: Path) -> None:
+    usage = (Path(__file__).parents[1] / "docs" / "usage.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n(baseline:.*?)```", usage, flags=re.DOTALL)
+    file = read_methods(write(tmp_path, text))
+    assert (file.baseline, len(file.methods)) == ("MCTS", 3)
 
 
 def test_an_unknown_file_and_a_bad_scorer_are_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 
@@ -11,11 +12,14 @@ from hypothesis import strategies as st
 
 from rstar_math.metrics import (
     Interval,
+    best_of_k,
     confidence_threshold,
+    maj_at_k,
     mean_by_group,
     paired_difference,
     pass_at_k,
     precision_and_coverage,
+    vote_at_k,
     wilson,
 )
 
@@ -144,3 +148,39 @@ def test_a_target_out_of_reach_takes_the_highest_precision() -> None:
     assert confidence_threshold([0.1, 0.5, 0.9], [False] * 3, 0.9) == 0.1
     assert confidence_threshold([], [], 0.9) == 1.0
     assert precision_and_coverage([], [], 0.5) == (None, 0.0)
+
+
+def test_maj_at_k_by_hand() -> None:
+    classes, correct = [0, 1, 1, 0, 0, 2, 1], [False, True, True, False, False, False, True]
+    assert maj_at_k(classes, correct, 1) == pytest.approx(3 / 7)
+    assert maj_at_k(classes, correct, 2) == pytest.approx(1 / 3)  # 0 1: a tie, 0 came first; 1 0: 1 came first; 0 2
+    assert maj_at_k(classes, correct, 3) == pytest.approx(1 / 2)  # 0 1 1; 0 0 2
+    assert maj_at_k(classes, correct, 7) == 0.0  # three of each: 0 came first
+    assert maj_at_k([None, 1, None, None], [False, True, False, False], 2) == 0.5  # nothing finished is wrong
+
+
+def test_a_vote_with_weights_by_hand() -> None:
+    classes, correct = [0, 0, 1], [False, False, True]
+    assert vote_at_k(classes, [0.2, 0.2, 0.5], correct, 3) == 1.0
+    assert vote_at_k(classes, [0.3, 0.3, 0.5], correct, 3) == 0.0
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([None, 0.1, 0.5, 0.9]), st.booleans()), min_size=1, max_size=6),
+    st.integers(1, 6),
+)
+def test_best_of_k_is_the_mean_over_all_subsets(samples: list[tuple[float | None, bool]], k: int) -> None:
+    values, correct = [v for v, _ in samples], [c for _, c in samples]
+    if k > len(samples):
+        with pytest.raises(ValueError, match="between 1 and"):
+            best_of_k(values, correct, k)
+        return
+    subsets = list(itertools.combinations(range(len(samples)), k))
+    best = [max(s, key=lambda i: (-1.0 if (v := values[i]) is None else v, -i)) for s in subsets]
+    assert best_of_k(values, correct, k) == pytest.approx(sum(correct[i] for i in best) / len(subsets))
+
+
+def test_all_estimates_agree_on_one_sample() -> None:
+    classes, correct = [0, 1, 1, 2, 1], [False, True, True, False, True]
+    share = pass_at_k(5, 3, 1)
+    assert share == maj_at_k(classes, correct, 1) == best_of_k([0.1, 0.2, 0.3, 0.4, 0.5], correct, 1)

@@ -114,7 +114,7 @@ def test_models_and_benchmarks_are_not_mixed() -> None:
 def test_rows_without_references_have_no_accuracy() -> None:
     summary = summarise([row(1, None), row(2, None)])
     assert summary.rows[0].accuracy is None
-    assert summary_tables(summary)[0].rows[0][:4] == ("greedy", "0", "-", "-")
+    assert summary_tables(summary)[0].rows[0][:3] == ("greedy", "-", "-")
 
 
 def test_a_row_that_lacks_a_column_is_an_error() -> None:
@@ -158,3 +158,126 @@ def test_the_files_are_json_and_markdown(tmp_path: Path) -> None:
     markdown = (tmp_path / "summary.md").read_text()
     assert markdown == summary_markdown(summary)
     assert markdown.count("\n|---|") == len(evaluation_tables(summary)) == 4
+
+
+def at(budget: int, problem: int, correct: bool, method: str, tokens: int, **changes: Any) -> dict[str, Any]:
+    return row(
+        problem,
+        correct,
+        changes.pop("strategy", "mcts"),
+        method=method,
+        scorer="ppm",
+        budget={"tokens": budget},
+        tokens_generated=tokens,
+        **changes,
+    )
+
+
+def test_methods_are_compared_at_the_same_budget_with_the_baseline() -> None:
+    rows = [
+        *[at(100, p, p == 1, "a", 99) for p in (1, 2)],
+        *[at(100, p, True, "b", 101) for p in (1, 2)],
+        *[at(200, p, False, "a", 201) for p in (1, 2)],
+        *[at(200, p, True, "b", 199) for p in (1, 2)],
+    ]
+    lines = {(r.budget, r.method): r for r in summarise(rows, "b").rows}
+    assert list(lines) == [("100 tokens", "a"), ("100 tokens", "b"), ("200 tokens", "a"), ("200 tokens", "b")]
+    small, large = lines["100 tokens", "a"], lines["200 tokens", "a"]
+    assert small.difference is not None
+    assert large.difference is not None
+    assert (small.difference_to, small.difference.value, large.difference.value) == ("b", -0.5, -1.0)
+    assert lines["100 tokens", "b"].difference is None
+    assert not any(r.is_unequal or r.is_off_budget for r in lines.values())
+    assert [r.budget_used for r in lines.values()] == [0.99, 1.01, 1.005, 0.995]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "is_unequal", "is_off_budget"),
+    [(100, False, False), (91, False, False), (89, True, True), (109, False, False), (113, True, True)],
+)
+def test_unequal_budgets_are_said(tokens: int, is_unequal: bool, is_off_budget: bool) -> None:
+    rows = [at(100, 1, True, "a", 100), at(100, 1, True, "b", tokens)]
+    summary = summarise(rows)
+    line = summary.rows[1]
+    assert (line.is_unequal, line.is_off_budget) == (is_unequal, is_off_budget)
+    (table,) = summary_tables(summary)
+    assert ("NOT at equal budgets" in table.note) == is_unequal
+    assert ("of the budget was spent" in table.note) == is_off_budget
+    difference, generated = table.rows[1][2:4]
+    assert difference.endswith("*") == is_unequal
+    assert generated.endswith("†") == is_off_budget
+
+
+def test_without_budgets_the_comparison_says_so_too() -> None:
+    (table,) = summary_tables(summarise([row(1, True), row(1, True, "mcts", tokens_generated=500)]))
+    assert "NOT at equal budgets" in table.note
+
+
+def test_models_of_several_training_seeds_are_pooled() -> None:
+    rows = [at(100, p, p <= right, "a", 100, model=m) for m, right in (("r0", 1), ("r1", 2)) for p in (1, 2, 3)]
+    summary = summarise(rows, pooled=True)
+    assert [(r.model, r.num_models) for r in summary.rows] == [("r0", 1), ("r1", 1), ("all 2 models", 2)]
+    pooled = summary.rows[2].accuracy
+    assert pooled is not None
+    assert pooled.value == pytest.approx(1 / 2)  # problems 1, 1/2, 0
+    assert (pooled.low, pooled.high) == (0.0, 1.0)
+    assert summarise(rows).rows == summary.rows[:2]
+
+
+def found(*samples: tuple[int | None, bool, float | None]) -> dict[str, Any]:
+    classes, correct, values = zip(*samples, strict=True)
+    return {"classes": list(classes), "correct": list(correct), "values": list(values)}
+
+
+def test_what_the_first_candidates_give() -> None:
+    candidates = [
+        found((0, False, 0.9), (1, True, 0.2), (1, True, 0.3), (None, False, None)),
+        found((0, True, 0.5), (1, False, 0.4), (None, False, None)),
+    ]
+    sampled = [at(100, p, True, "s", 100, strategy="sample", candidates=c) for p, c in enumerate(candidates)]
+    curves = summarise(sampled).rows[0].curves
+    assert curves.pass_at_k == {1: pytest.approx((1 / 2 + 1 / 3) / 2), 2: pytest.approx((5 / 6 + 2 / 3) / 2)}
+    assert curves.maj_at_k == {1: pytest.approx((1 / 2 + 1 / 3) / 2), 2: pytest.approx((1 / 2 + 1) / 2)}
+    assert curves.best_of_k is not None
+    assert curves.best_of_k[2] == pytest.approx((3 / 6 + 2 / 3) / 2)
+    assert curves.solved_by_first is None
+    grown = [at(100, p, True, "m", 100, candidates=c) for p, c in enumerate(candidates)]
+    curves = summarise(grown).rows[0].curves
+    assert (curves.pass_at_k, curves.solved_by_first) == (None, {1: 0.5, 2: 1.0, 4: 1.0})
+    text = summary_markdown(summarise([*sampled, *grown]))
+    assert "pass@k" in text
+    assert "any of first N" in text
+
+
+def test_samples_without_values_have_no_best() -> None:
+    candidates = found((0, True, None), (1, False, None))
+    curves = summarise([at(100, 1, True, "s", 100, strategy="sample", candidates=candidates)]).rows[0].curves
+    assert curves.maj_at_k is not None
+    assert (curves.best_of_k, curves.vote_at_k) == (None, None)
+
+
+def test_a_wide_table_is_not_cut_on_a_narrow_terminal() -> None:
+    rows = [
+        at(budget, p, p == 1, method, budget, model=model, process_cpu_seconds=12.5)
+        for model in ("runs/a-rather-long-name", "runs/another-long-name")
+        for budget in (1000, 2000)
+        for method in ("best-of-N, ORM", "score-weighted vote, PPM")
+        for p in (1, 2)
+    ]
+    stream = io.StringIO()
+    print_evaluation(Console(file=stream, width=60), summarise(rows))
+    assert stream.getvalue().count("13.0") == 2 * 8  # CPU seconds stand behind every line of both tables
+
+
+def test_the_picture_is_a_png_and_the_same_for_the_same_numbers(tmp_path: Path) -> None:
+    rows = [at(b, p, p == 1, m, b, process_cpu_seconds=1.0) for b in (100, 1000) for m in ("a", "b") for p in (1, 2)]
+    pictures = []
+    for name in ("one", "two"):
+        write_evaluation(tmp_path / name, summarise(rows))
+        pictures.append((tmp_path / name / "accuracy.png").read_bytes())
+    assert pictures[0] == pictures[1]
+    assert pictures[0].startswith(b"\x89PNG")
+    write_evaluation(tmp_path / "other", summarise([row | {"correct": True} for row in rows]))
+    assert (tmp_path / "other" / "accuracy.png").read_bytes() != pictures[0]
+    write_evaluation(tmp_path / "none", summarise([row | {"correct": None} for row in rows]))
+    assert not (tmp_path / "none" / "accuracy.png").exists()

@@ -105,6 +105,25 @@ class Tree:
         parent.children.append(node.index)
         return node
 
+    def graft(self, other: Tree) -> None:
+        """Takes over all nodes of a tree of the same problem: its first steps become further children of this root.
+
+        Visits, values and rollouts add up; `other` must not be used any more.
+        """
+        offset = len(self.nodes) - 1
+
+        def moved(index: int) -> int:
+            return index + offset if index else 0
+
+        for node in other.nodes[1:]:
+            node.index, node.parent = moved(node.index), moved(node.parent)
+            node.children = [moved(i) for i in node.children]
+            self.nodes.append(node)
+        self.root.children += [moved(i) for i in other.root.children]
+        self.root.visit_count += other.root.visit_count
+        self.root.value_sum += other.root.value_sum
+        self.rollouts += [moved(i) for i in other.rollouts]
+
     def children(self, node: Node) -> list[Node]:
         """The candidates of `node` that can be continued or that answer; rejected ones are left out."""
         return [child for i in node.children if (child := self.nodes[i]).rejected is None]

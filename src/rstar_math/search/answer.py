@@ -76,8 +76,8 @@ async def answer(
 
 
 def _voters(tree: Tree) -> list[Trajectory]:
-    """One vote per distinct trajectory of a search, but one per sample where samples are independent."""
-    if tree.strategy == "sample":
+    """One vote per distinct trajectory of a search, but one per rollout where rollouts are independent."""
+    if tree.strategy in ("sample", "forest"):
         return [tree.trajectory(node) for i in tree.rollouts if (node := tree.nodes[i]).terminal == "answer"]
     return tree.trajectories()
 

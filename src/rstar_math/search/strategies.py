@@ -13,6 +13,7 @@ from rstar_math.config import SearchSettings
 from rstar_math.errors import ConfigError
 from rstar_math.search.beam import beam, diverse_beam
 from rstar_math.search.environment import Environment
+from rstar_math.search.forest import forest
 from rstar_math.search.mcts import mcts
 from rstar_math.search.sampling import greedy, sample
 from rstar_math.tree import Tree
@@ -25,6 +26,7 @@ STRATEGIES: dict[str, Strategy] = {
     "beam": beam,
     "diverse_beam": diverse_beam,
     "mcts": mcts,
+    "forest": forest,
 }
 
 

@@ -218,3 +218,11 @@ def test_calibration_is_stored_beside_the_weights(trained: Path) -> None:
     assert read_ppm_file(trained) == dataclasses.replace(before, calibration=calibration)
     stored = json.loads((trained / "ppm.json").read_text())["calibration"]
     assert sorted(stored) == ["expected_calibration_error", "intercept", "num_examples", "slope"]
+
+
+def test_calibration_does_not_depend_on_the_order_of_its_examples(trained: Path) -> None:
+    """Trees are stored as they are finished: after a resume they stand in another order, with the same content."""
+    pairs = make_pairs(range(50, 90))
+    examples = [(p.prefix + side, int(side == p.chosen)) for p in pairs for side in (p.chosen, p.rejected)]
+    found = [calibrate(trained, order, CPU) for order in (examples, examples[::-1], examples[1::2] + examples[::2])]
+    assert found[0] == found[1] == found[2]

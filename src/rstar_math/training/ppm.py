@@ -166,7 +166,10 @@ def pair_accuracy(ppm: Path, pairs: Sequence[PreferencePair], device: torch.devi
 
 
 def calibrate(ppm: Path, examples: Sequence[tuple[str, int]], device: torch.device | None = None) -> Calibration:
-    """Fits a PPM's calibration on held-out (text, outcome) examples and stores it in its `ppm.json`.
+    """Fits a reward model's calibration on held-out (text, outcome) examples and stores it in its `ppm.json`.
+
+    The order of the examples has no influence, not on the last digit either: trees are stored in the order in which
+    their searches end, which is another one in a run that was resumed.
 
     Args:
       ppm: folder of a trained PPM.
@@ -179,6 +182,7 @@ def calibrate(ppm: Path, examples: Sequence[tuple[str, int]], device: torch.devi
       DataError: no examples, an outcome other than 0 and 1, or a text longer than the model's context.
     """
     content = read_ppm_file(ppm)
+    examples = sorted(examples)  # who stands beside whom in a batch moves a logit's eighth digit
     model = load_reward_model(ppm, device or loop.default_device())
     logits = reward.score_texts(model, load_tokenizer(ppm), [text for text, _ in examples])
     calibration = fit_calibration(logits, [outcome for _, outcome in examples])

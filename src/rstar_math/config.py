@@ -21,11 +21,18 @@ class Settings(BaseModel):
 AggregateName = Literal["last", "mean", "min", "product"]
 SelectorName = Literal["best", "vote", "majority"]
 WeightName = Literal["score", "logprob"]
+FormName = Literal["steps", "program", "text"]
+"""A form of solution: code-augmented steps, one whole program, plain text without code."""
 
 
 class SearchSettings(Settings):
     """One search of one problem (section 3.1; METHOD.md section 2). Every departure from the paper is a key."""
 
+    form: FormName = Field(
+        "steps",
+        description="steps with code that each run (paper); program: one whole program, whose output is the answer; "
+        "text: nothing is executed",
+    )
     num_rollouts: int = Field(
         16, ge=1, description="descents from the root to a terminal node (paper: 16 in rounds 2-4)"
     )
@@ -42,7 +49,9 @@ class SearchSettings(Settings):
     temperature: float = Field(1.0, ge=0, description="of the policy (paper: 1.0)")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus of the policy")
     max_step_tokens: int = Field(512, ge=1, description="most tokens of one step; the paper is silent")
-    max_solution_tokens: int = Field(2048, ge=1, description="most tokens of a solution sampled in one go (baselines)")
+    max_solution_tokens: int = Field(
+        2048, ge=1, description="most tokens of a solution sampled in one go (baselines; form: program)"
+    )
     unvisited: Literal["first", "zero_bonus"] = Field(
         "first",
         description="unvisited children come first (UCT is unbounded at N = 0), or get no bonus (released code)",
@@ -212,6 +221,11 @@ class SFTSettings(TrainingSettings):
     """Supervised fine-tuning of the policy on verified trajectories (section 3.4)."""
 
     num_epochs: float | None = Field(None, gt=0, description="passes over the data (paper: 2); or num_steps")
+    form: FormName = Field(
+        "steps",
+        description="what the policy learns to write: the trajectories as they are (paper); program: their code in one "
+        "piece, without the answer; text: without what was printed",
+    )
 
 
 class PPMSettings(TrainingSettings):
@@ -356,6 +370,9 @@ class RuntimeSettings(Settings):
     engine: Literal["torch", "vllm"] = Field("torch", description="what runs a policy of this machine")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="weights while searching")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1, mps")
+    remember: str | None = Field(
+        None, description="file of completions and scores: what was asked for before is not made again; null: none"
+    )
     trees_per_part: int = Field(50, ge=1, description="trees in one file of a run")
     cpu_s: float = Field(5.0, gt=0, description="CPU seconds of one step's program")
     wall_s: float = Field(20.0, gt=0, description="wall seconds of one step's program")

@@ -185,7 +185,8 @@ class RoundStages:
             by_problem(read_trajectories(self.run.round(n + 1) / "trajectories.parquet")) for n in range(self.number)
         ]
         rows = sft_rows(found[-1], found[:-1] if self.run.recipe.keep_earlier_solutions else [])
-        examples = [sft_example(problem.question, trajectory.steps) for problem, trajectory, _ in rows]
+        form = self.settings.sft.form
+        examples = [sft_example(problem.question, trajectory.steps, form) for problem, trajectory, _ in rows]
         report = train_sft(
             self.base.policy_folder,
             examples,
@@ -236,9 +237,8 @@ class RoundStages:
         """Measures the policy alone and the whole system on problems that no training ever sees."""
         settings = self.run.recipe.evaluation
         model = ModelFolders(f"round-{self.number}", self.folder / "policy", self.folder / "ppm")
-        made = {
-            "policy_greedy": self._accuracy(model, "greedy", AnsweringSettings(), self.problems.evaluation, "greedy")
-        }
+        alone = AnsweringSettings(search=SearchSettings(form=self.settings.sft.form))
+        made = {"policy_greedy": self._accuracy(model, "greedy", alone, self.problems.evaluation, "greedy")}
         if settings.system is not None:
             threshold = None
             if self.number == len(self.run.recipe.rounds) and self.problems.threshold is not None:

@@ -10,7 +10,8 @@ import pytest
 from rstar_math import steps
 from rstar_math.config import SearchSettings
 from rstar_math.execution.fake import FakeExecutor
-from rstar_math.search.expansion import expand, printed
+from rstar_math.search.expansion import expand
+from rstar_math.search.forms import printed
 from rstar_math.tree import Tree
 from rstar_math.types import Execution, Problem, Step
 from tests.growing import ScriptedEngine, at, fake_environment, grow_script

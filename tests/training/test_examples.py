@@ -79,3 +79,20 @@ def test_long_rows_are_dropped_and_counted(tiny_checkpoint: Path, example: SFTEx
     tokenised = tokenise_all(tokenizer, [example, longer], max_length=length)
     assert (len(tokenised.rows), tokenised.num_too_long) == (1, 1)
     assert len(tokenised.rows[0].input_ids) == length
+
+
+def test_a_solution_as_one_program() -> None:
+    response = "\n# add\nx = 12\n<end_of_step>\n\ny = x + 30\n<end_of_step>" + RESPONSE.partition("<end_of_step>")[2]
+    example = sft_example("How many?", steps.parse(response.replace("total", "y")), "program")
+    program = "\n# add\nx = 12\n\n\ny = x + 30\n\n\n# Now print the final answer\nprint(y)\n<end_of_code>"
+    assert example.pieces == ((program, True),)
+    # one that was found as a whole program loses only what it printed
+    again = steps.parse(program + "\n<output>42<end_of_output>")
+    assert sft_example("How many?", again, "program") == example
+
+
+def test_a_solution_as_plain_text() -> None:
+    example = sft_example("How many?", steps.parse(RESPONSE), "text")
+    assert "".join(text for text, _ in example.pieces) == RESPONSE.replace("\n<output>42<end_of_output>", "")
+    assert all(trained for _, trained in example.pieces)
+    assert sft_example("How many?", steps.parse(RESPONSE), "steps") == sft_example("How many?", steps.parse(RESPONSE))

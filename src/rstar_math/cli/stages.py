@@ -167,16 +167,18 @@ def sft_command(
     from rstar_math.training.examples import sft_example
     from rstar_math.training.sft import train_sft
 
-    _, settings = round_of(recipe_name, round_number)
+    _, round_settings = round_of(recipe_name, round_number)
+    settings = changed(round_settings.sft, changes)
     own = [path for path in files if not is_foreign(path)]
     rows = [row for path in own for row in read_trajectories(path)]
-    examples = [sft_example(problem.question, trajectory.steps) for problem, trajectory, _ in rows]
-    examples += [sft_example(*row) for path in files if path not in own for row in read_solutions(path)]
+    examples = [sft_example(problem.question, trajectory.steps, settings.form) for problem, trajectory, _ in rows]
+    foreign = [row for path in files if path not in own for row in read_solutions(path)]
+    examples += [sft_example(question, steps, settings.form) for question, steps in foreign]
     progress = progress_display.for_terminal()
     made = train_sft(
         find_model(base).policy_folder,
         examples,
-        changed(settings.sft, changes),
+        settings,
         out,
         seed,
         progress_display.Steps(progress, "SFT"),

@@ -20,12 +20,11 @@ from rstar_math.errors import ConfigError, ContextLengthError
 from rstar_math.execution.base import Executor
 from rstar_math.grading.base import Grader
 from rstar_math.search.budget import Budget, BudgetSpent
+from rstar_math.search.forms import FORMS
 from rstar_math.tree import Tree
 from rstar_math.types import Completion, Cost, Execution, Problem, SamplingParams, Verdict
 
 T = TypeVar("T")
-
-_WHOLE = (step_format.END_OF_CODE, step_format.END_OF_ANSWER)
 
 
 class Environment:
@@ -96,7 +95,8 @@ class Environment:
         Raises:
           BudgetSpent: not a single candidate fits into what is left.
         """
-        params = self._params(settings, step_format.STOPS, settings.max_step_tokens)
+        form = FORMS[settings.form]
+        params = self._params(settings, form.step_stops, form.max_step_tokens(settings))
         is_first = not self.budget.knows("step")
         drawn = await self._draw(prefix, num_candidates, params, "step", at_least=1 if finishing else 0)
         if is_first and 0 < len(drawn) < num_candidates:  # one that tells how long the others will be
@@ -105,11 +105,11 @@ class Environment:
         return drawn
 
     async def propose_solutions(self, prefix: str, num_solutions: int, settings: SearchSettings) -> list[Completion]:
-        """Asks the policy for whole solutions, up to the end of their code; otherwise as `propose`.
+        """Asks the policy for whole solutions, as far as they go without the executor; otherwise as `propose`.
 
         Under a limit of tokens the first request draws a single one, from which the length of the others is known.
         """
-        params = self._params(settings, _WHOLE, settings.max_solution_tokens)
+        params = self._params(settings, FORMS[settings.form].solution_stops, settings.max_solution_tokens)
         return await self._draw(prefix, num_solutions, params, "solution")
 
     async def finish_solution(self, prefix: str, settings: SearchSettings) -> list[Completion]:

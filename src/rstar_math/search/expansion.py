@@ -6,22 +6,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
 from rstar_math.search.environment import Environment, all_of
+from rstar_math.search.forms import FORMS, TriedStep, code_is_closed
 from rstar_math.tree import Node, Tree
-from rstar_math.types import Completion, Execution, Step
+from rstar_math.types import Completion, Step
 
 _NEAR_ONE = 1.0 - 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """What the policy proposed, executed; `rejected` says why it cannot be continued (None if it can)."""
+    """What the policy proposed, and what became of it."""
 
     completions: list[Completion]
-    step: Step
-    rejected: str | None
+    tried: TriedStep
 
 
 async def expand(env: Environment, tree: Tree, node: Node, settings: SearchSettings) -> None:
@@ -59,39 +58,35 @@ async def _draw(
 ) -> list[_Candidate]:
     history = tree.steps(node)
     wanted = num_candidates or _num_candidates(history, settings)
-    completions = await env.propose(tree.prefix(node), wanted, settings, finishing=_code_is_closed(history))
+    completions = await env.propose(tree.prefix(node), wanted, settings, finishing=code_is_closed(history))
     merged: dict[str, list[Completion]] = {}
     for completion in completions:
         merged.setdefault(completion.text + (completion.stop or ""), []).append(completion)
     for child in (tree.nodes[i] for i in node.children):
         child.num_proposed += len(merged.pop(child.step.text if child.step else "", ()))
-    outcomes = await all_of(
-        _try_step(env, history, text, same[0].stop, _code_is_closed(history)) for text, same in merged.items()
-    )
-    return [_Candidate(same, *outcome) for same, outcome in zip(merged.values(), outcomes, strict=True)]
-
-
-def _code_is_closed(history: Sequence[Step]) -> bool:
-    return any(step_format.END_OF_CODE in step.text for step in history)
+    form = FORMS[settings.form]
+    tried = await all_of(form.try_step(env, history, text, same[0].stop) for text, same in merged.items())
+    return [_Candidate(same, step) for same, step in zip(merged.values(), tried, strict=True)]
 
 
 def _num_candidates(history: Sequence[Step], settings: SearchSettings) -> int:
-    if settings.num_answer_candidates is not None and _code_is_closed(history):
+    if settings.num_answer_candidates is not None and code_is_closed(history):
         return settings.num_answer_candidates
     return settings.num_candidates
 
 
 def _add(tree: Tree, node: Node, candidates: Sequence[_Candidate], settings: SearchSettings) -> None:
     for candidate in candidates:
-        first, step = candidate.completions[0], candidate.step
-        child = tree.add(node, step)
+        first, tried = candidate.completions[0], candidate.tried
+        child = tree.add(node, tried.step)
         child.num_proposed = len(candidate.completions)
         child.num_tokens = first.num_tokens
         child.logprob = first.logprob
-        child.rejected = candidate.rejected
-        if child.rejected and step.execution and _errors_in_a_row(tree, child) <= settings.max_consecutive_errors:
+        child.rejected = tried.rejected
+        may_go_on = tried.step.execution is not None and not tried.is_last
+        if child.rejected and may_go_on and _errors_in_a_row(tree, child) <= settings.max_consecutive_errors:
             child.rejected = None  # differs from the paper: as in the released code, only where the key asks for it
-        if candidate.rejected is None and step.text.endswith(step_format.END_OF_ANSWER):
+        if tried.rejected is None and tried.is_last:
             child.terminal = "answer"
         elif child.rejected is None and child.depth >= settings.max_depth:
             child.terminal = "depth_limit"
@@ -102,30 +97,6 @@ def _add(tree: Tree, node: Node, candidates: Sequence[_Candidate], settings: Sea
         for child in children:
             if child is not answers[0]:
                 child.rejected = "dropped beside an answer"
-
-
-async def _try_step(
-    env: Environment, history: list[Step], text: str, stop: str | None, code_closed: bool
-) -> tuple[Step, str | None]:
-    """The step of a candidate, executed, and why it cannot be continued (None if it can)."""
-    if (reason := step_format.malformed(text, stop, code_closed)) is not None:
-        return Step(text=text, code=step_format.code_of(text)), reason
-    if stop == step_format.END_OF_ANSWER:
-        return step_format.step_from_text(text), None
-    code = step_format.code_of(text)
-    execution = await env.execute([s.code for s in history if s.execution is None or s.execution.ok], code)
-    seen = ""
-    if stop == step_format.END_OF_CODE:
-        seen = step_format.observation(printed(history, execution))
-    step = Step(text=text, code=code, observation=seen, execution=execution)
-    return step, None if execution.ok else execution.error or execution.status
-
-
-def printed(history: list[Step], last: Execution) -> str:
-    """What the whole program printed, step after step; for a failed last step its error instead."""
-    if not last.ok:
-        return last.error or last.status
-    return "".join(s.execution.output for s in history if s.execution) + last.output
 
 
 async def _score(

@@ -1,20 +1,21 @@
 """Whole solutions without search: independent samples (best-of-N, majority vote), and greedy decoding.
 
-The policy writes until its code is closed, the program runs, and the policy reads the output and answers.
+The policy writes until its code is closed, the program runs, and the policy reads the output and answers (form: steps;
+see `forms.py` for the others).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
 from rstar_math.search.budget import BudgetSpent
 from rstar_math.search.environment import Environment, all_of
-from rstar_math.search.expansion import printed
+from rstar_math.search.forms import FORMS, Form, TriedStep
 from rstar_math.tree import Node, Tree
-from rstar_math.types import Completion, Step
+from rstar_math.types import Completion
 
 
 async def greedy(env: Environment, settings: SearchSettings) -> Tree:
@@ -37,8 +38,8 @@ async def sample(env: Environment, settings: SearchSettings, strategy: str = "sa
         tree.root.expanded = True
         # Equal samples at temperature > 0 each count in a vote, so nothing is merged here. Nodes are added, and seeds
         # drawn, in the order of the samples, whatever the order in which their programs end.
-        programs = await all_of(_run(env, completion) for completion in samples)
-        ends = [_add_program(tree, *run) for run in zip(samples, programs, strict=True)]
+        solutions = await all_of(_run(env, completion, FORMS[settings.form]) for completion in samples)
+        ends = [_add_solution(tree, *run) for run in zip(samples, solutions, strict=True)]
         closed = [end for end in ends if end.terminal is None]
         replies = await all_of(_reply(env, tree.prefix(end), settings) for end in closed)
         answers = {end.index: _add_reply(tree, end, reply) for end, reply in zip(closed, replies, strict=True)}
@@ -57,43 +58,30 @@ async def sample(env: Environment, settings: SearchSettings, strategy: str = "sa
     return tree
 
 
-@dataclass(frozen=True, slots=True)
-class _Ran:
-    """A sampled step after its execution, and why the solution cannot go on from it (None if it can)."""
-
-    step: Step
-    rejected: str | None
-
-
-async def _run(env: Environment, completion: Completion) -> list[_Ran]:
-    """Runs a sampled program, step after step, up to the first that cannot stand."""
-    ran: list[_Ran] = []
-    text = completion.text + (completion.stop or "")
-    for parsed in step_format.parse(text) or [Step(text="")]:
-        stop = next((s for s in step_format.STOPS if parsed.text.endswith(s)), None)
-        reason = step_format.malformed(parsed.text, stop, code_is_closed=False)
-        if reason is not None:
-            return [*ran, _Ran(Step(text=parsed.text, code=parsed.code), reason)]
-        done = [r.step for r in ran]
-        execution = await env.execute([s.code for s in done], parsed.code)
-        closes = execution.ok and stop == step_format.END_OF_CODE
-        seen = step_format.observation(printed(done, execution)) if closes else ""
-        step = Step(text=parsed.text, code=parsed.code, observation=seen, execution=execution)
-        ran.append(_Ran(step, None if execution.ok else execution.error or execution.status))
-        if not execution.ok:
-            return ran
-    return ran
+async def _run(env: Environment, completion: Completion, form: Form) -> list[TriedStep]:
+    """Makes a sampled solution steps, one after the other, up to the first that cannot stand."""
+    tried: list[TriedStep] = []
+    for text in form.split(completion.text + (completion.stop or "")):
+        stop = next((s for s in form.step_stops if text.endswith(s)), None)
+        made = await form.try_step(env, [t.step for t in tried], text, stop)
+        if made.rejected is not None:  # nobody reads on after it
+            return [*tried, replace(made, step=replace(made.step, observation=""))]
+        tried.append(made)
+    return tried
 
 
-def _add_program(tree: Tree, completion: Completion, program: list[_Ran]) -> Node:
-    """Adds a program's steps to the tree; returns the last, terminal unless an answer may follow."""
+def _add_solution(tree: Tree, completion: Completion, solution: list[TriedStep]) -> Node:
+    """Adds a solution's steps to the tree; returns the last, terminal unless an answer may follow."""
     node = tree.root
-    for ran in program:
-        node = tree.add(node, ran.step)
-        node.expanded, node.visit_count, node.rejected = True, 1, ran.rejected
+    for tried in solution:
+        node = tree.add(node, tried.step)
+        node.expanded, node.visit_count, node.rejected = True, 1, tried.rejected
     first = tree.path(node)[0]  # the tokens of a sample are booked on its first step: their sum is what counts
     first.num_tokens, first.logprob = completion.num_tokens, completion.logprob
-    if node.rejected is not None or not program[-1].step.text.endswith(step_format.END_OF_CODE):
+    last = solution[-1]
+    if last.is_last and last.rejected is None:
+        node.terminal = "answer"
+    elif node.rejected is not None or not last.step.text.endswith(step_format.END_OF_CODE):
         node.terminal = "dead_end"
     return node
 

@@ -6,12 +6,13 @@ The prompt and the executor's output are read, never imitated. Nothing here need
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rstar_math import steps as step_format
+from rstar_math.config import FormName
 from rstar_math.errors import ModelError
 from rstar_math.types import Step
 
@@ -61,9 +62,28 @@ class TokenisedExamples:
     num_too_long: int
 
 
-def sft_example(question: str, steps: Sequence[Step]) -> SFTExample:
-    """The example that teaches a policy to write `steps` for `question`."""
-    return SFTExample(step_format.prompt(question), tuple(step_format.loss_segments(steps)))
+def sft_example(question: str, steps: Sequence[Step], form: FormName = "steps") -> SFTExample:
+    """The example that teaches a policy to write `steps` for `question`, in a form of solution.
+
+    Args:
+      question: the question.
+      steps: a verified solution.
+      form: `steps`: as it is. `program`: its code steps in one piece, without markers between them and without the
+        answer, which the program's output takes the place of. `text`: without what was printed, so that the policy
+        learns to write the answer from the steps alone.
+    """
+    return SFTExample(step_format.prompt(question), tuple(step_format.loss_segments(in_form(steps, form))))
+
+
+def in_form(steps: Sequence[Step], form: FormName) -> list[Step]:
+    """A solution of code-augmented steps rewritten in another form; see `sft_example`."""
+    if form == "steps":
+        return list(steps)
+    if form == "text":
+        return [replace(step, code="", observation="", execution=None) for step in steps]
+    written = "".join(s.text for s in steps if not s.text.endswith(step_format.END_OF_ANSWER))
+    body = written.replace(step_format.END_OF_STEP, "").removesuffix(step_format.END_OF_CODE)
+    return [step_format.step_from_text(body + step_format.END_OF_CODE)]
 
 
 def tokenise(tokenizer: PreTrainedTokenizerBase, example: SFTExample) -> TokenisedExample:

@@ -1,0 +1,182 @@
+"""Forms of solution: code-augmented steps, one whole program, plain text; what is drawn at once and what is executed.
+
+The paper's solutions are `steps` (section 3.2). The other two are what it sets them against: a program written in one
+go (program of thought, Chen et al. 2022) and a chain of thought that nothing checks. A form says where the policy stops
+writing and what becomes of a candidate; strategies know nothing of it, so that all of them work with all forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rstar_math import steps as step_format
+from rstar_math.config import FormName, SearchSettings
+from rstar_math.types import Execution, Step
+
+_WHOLE = (step_format.END_OF_CODE, step_format.END_OF_ANSWER)
+_PRINT_ANSWER = "print(answer)"
+
+
+@dataclass(frozen=True, slots=True)
+class TriedStep:
+    """A candidate made a step.
+
+    Attributes:
+      step: the step, executed where the form executes.
+      rejected: why it cannot stand, or None if it can.
+      is_last: nothing can follow it; where it stands, its solution is finished.
+    """
+
+    step: Step
+    rejected: str | None
+    is_last: bool
+
+
+class RunsCode(Protocol):
+    """The part of an `Environment` that a form needs."""
+
+    async def execute(self, prefix: Sequence[str], code: str) -> Execution:
+        """Runs a step's code after the code of the steps before it."""
+        ...
+
+
+class Form(Protocol):
+    """How solutions are written.
+
+    Attributes:
+      step_stops: markers that end a candidate of the next step.
+      solution_stops: markers at which a solution sampled in one go ends, or waits for its program's output.
+    """
+
+    step_stops: tuple[str, ...]
+    solution_stops: tuple[str, ...]
+
+    def max_step_tokens(self, settings: SearchSettings) -> int:
+        """Most tokens of a candidate."""
+        ...
+
+    def split(self, solution: str) -> list[str]:
+        """The candidates one after the other that a solution sampled in one go stands for."""
+        ...
+
+    async def try_step(self, env: RunsCode, history: Sequence[Step], text: str, stop: str | None) -> TriedStep:
+        """Makes a candidate a step.
+
+        Args:
+          env: executes.
+          history: the steps before it.
+          text: the candidate, its stop marker included.
+          stop: the marker at which it ended; None if it ended without one.
+        """
+        ...
+
+
+class CodeSteps:
+    """Code-augmented chain of thought: each step's code runs at once, and an answer step reads what was printed."""
+
+    step_stops: tuple[str, ...] = step_format.STOPS
+    solution_stops: tuple[str, ...] = _WHOLE
+
+    def max_step_tokens(self, settings: SearchSettings) -> int:
+        """Those of one step."""
+        return settings.max_step_tokens
+
+    def split(self, solution: str) -> list[str]:
+        """Step by step."""
+        return [step.text for step in step_format.parse(solution)] or [""]
+
+    async def try_step(self, env: RunsCode, history: Sequence[Step], text: str, stop: str | None) -> TriedStep:
+        """Executes the step's code after that of the steps before it which did not fail."""
+        if (reason := step_format.malformed(text, stop, code_is_closed(history))) is not None:
+            return _rejected(text, reason)
+        if stop == step_format.END_OF_ANSWER:
+            return TriedStep(step_format.step_from_text(text), None, is_last=True)
+        code = step_format.code_of(text)
+        execution = await env.execute([s.code for s in history if s.execution is None or s.execution.ok], code)
+        seen = step_format.observation(printed(history, execution)) if stop == step_format.END_OF_CODE else ""
+        return TriedStep(Step(text, code, seen, execution), _failure(execution), is_last=False)
+
+
+class Program:
+    """Program of thought: one program, executed once, whose answer is what it printed last.
+
+    Where it printed nothing, the value of its variable `answer` is asked for by one further execution. The policy reads
+    nothing of what was printed, and writes no answer; a reward model reads it as the step's observation.
+    """
+
+    step_stops: tuple[str, ...] = _WHOLE
+    solution_stops: tuple[str, ...] = _WHOLE
+
+    def max_step_tokens(self, settings: SearchSettings) -> int:
+        """Those of a whole solution."""
+        return settings.max_solution_tokens
+
+    def split(self, solution: str) -> list[str]:
+        """The program as it is, whatever markers of steps stand in it."""
+        return [solution]
+
+    async def try_step(self, env: RunsCode, history: Sequence[Step], text: str, stop: str | None) -> TriedStep:
+        """Executes the program; rejected where it fails, or shows no answer."""
+        if (reason := step_format.malformed(text, stop, code_is_closed(history))) is not None:
+            return _rejected(text, reason)
+        code = step_format.code_of(text)
+        execution = await env.execute([], code)
+        output, reason = execution.output, _failure(execution)
+        if reason is None and not output.strip():
+            asked = await env.execute([code], _PRINT_ANSWER)
+            output = asked.output
+            if not output.strip():
+                reason = f"the program printed nothing, and `{_PRINT_ANSWER}` after it: {_failure(asked) or 'nothing'}"
+        if reason is not None:
+            return TriedStep(Step(text, code, "", execution), reason, is_last=True)
+        answer = output.strip().splitlines()[-1].strip()
+        step = Step(text, code, step_format.observation(output), execution, answer)
+        return TriedStep(step, None, is_last=True)
+
+
+class Text:
+    """Plain chain of thought: steps as they are, nothing executed, no observation; the answer comes from the policy."""
+
+    step_stops: tuple[str, ...] = step_format.STOPS
+    solution_stops: tuple[str, ...] = (step_format.END_OF_ANSWER,)
+
+    def max_step_tokens(self, settings: SearchSettings) -> int:
+        """Those of one step."""
+        return settings.max_step_tokens
+
+    def split(self, solution: str) -> list[str]:
+        """Step by step; an output that the policy wrote itself stays in its step, which cannot stand then."""
+        return [step.text + step.observation for step in step_format.parse(solution)] or [""]
+
+    async def try_step(self, env: RunsCode, history: Sequence[Step], text: str, stop: str | None) -> TriedStep:
+        """Holds the step against the format only."""
+        if (reason := step_format.malformed(text, stop, code_is_closed(history))) is not None:
+            return TriedStep(Step(text), reason, is_last=False)
+        if stop == step_format.END_OF_ANSWER:
+            return TriedStep(step_format.step_from_text(text), None, is_last=True)
+        return TriedStep(Step(text), None, is_last=False)
+
+
+FORMS: dict[FormName, Form] = {"steps": CodeSteps(), "program": Program(), "text": Text()}
+
+
+def code_is_closed(history: Sequence[Step]) -> bool:
+    """Whether only an answer can follow."""
+    return any(step_format.END_OF_CODE in step.text for step in history)
+
+
+def printed(history: Sequence[Step], last: Execution) -> str:
+    """What the whole program printed, step after step; for a failed last step its error instead."""
+    if not last.ok:
+        return last.error or last.status
+    return "".join(s.execution.output for s in history if s.execution) + last.output
+
+
+def _rejected(text: str, reason: str) -> TriedStep:
+    return TriedStep(Step(text, step_format.code_of(text)), reason, is_last=False)
+
+
+def _failure(execution: Execution) -> str | None:
+    return None if execution.ok else execution.error or execution.status

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from rstar_math.report.from_run import _pair_baselines
 from rstar_math.report.schema import NOT_REPRODUCED, BaseNumbers, Report, RoundNumbers
 from rstar_math.report.table import Column, TextTable, compact, percent, seconds, to_html, to_markdown
 from rstar_math.report.tables import (
@@ -115,3 +116,9 @@ def test_html_and_markdown_escape() -> None:
     assert "&lt;script&gt;" in html
     assert "<caption>&lt;b&gt;</caption>" in html
     assert markdown.splitlines()[2:5] == ["| g a\\|b | \\<i> |", "|---:|---|", "| 1\\|2 | \\<script> |"]
+
+
+def test_rules_that_a_run_did_not_measure_are_left_out() -> None:
+    made = {"pair_accuracy_by_length": 0.25, "pair_accuracy_by_logprob": 0.0, "pair_accuracy_by_logprob_per_token": None}
+    assert _pair_baselines(made) == {"length": 0.25, "logprob": 0.0}
+    assert _pair_baselines({"pair_accuracy_by_length": None}) is None  # a run of an earlier version, without pairs

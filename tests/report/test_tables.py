@@ -119,6 +119,10 @@ def test_html_and_markdown_escape() -> None:
 
 
 def test_rules_that_a_run_did_not_measure_are_left_out() -> None:
-    made = {"pair_accuracy_by_length": 0.25, "pair_accuracy_by_logprob": 0.0, "pair_accuracy_by_logprob_per_token": None}
+    made = {
+        "pair_accuracy_by_length": 0.25,
+        "pair_accuracy_by_logprob": 0.0,
+        "pair_accuracy_by_logprob_per_token": None,
+    }
     assert _pair_baselines(made) == {"length": 0.25, "logprob": 0.0}
     assert _pair_baselines({"pair_accuracy_by_length": None}) is None  # a run of an earlier version, without pairs

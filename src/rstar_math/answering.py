@@ -6,7 +6,7 @@ Whether two answers mean the same is a question for the grader; the functions he
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,7 +21,8 @@ class Choice:
     Attributes:
       index: its position.
       share: the share in [0, 1] of all votes that its class of equivalent answers has.
-      lead: how probable it is that its answer would stay ahead if the vote went on, in [0, 1].
+      lead: how probable it is that its answer would stay ahead if trajectories, each one vote, went on coming; in
+        [0, 1]. Scores do not count: the product of many small ones would hold a vote open that everybody agrees on.
     """
 
     index: int
@@ -98,11 +99,12 @@ def choose(
         winner = max(votes, key=lambda c: (votes[c], -min(i for i in indices if classes[i] == c)))
         index = max((i for i in indices if classes[i] == winner), key=lambda i: (worth[i], -i))
     total = sum(votes.values())
-    others = [v for c, v in votes.items() if c != classes[index]]
+    counts = Counter(classes[i] for i in indices)
+    leader = counts.pop(classes[index])
     return Choice(
         index,
         share=votes[classes[index]] / total if total > 0 else 0.0,
-        lead=lead_probability(votes[classes[index]], max(others, default=0.0)),
+        lead=lead_probability(leader, max(counts.values(), default=0)),
     )
 
 

@@ -184,7 +184,7 @@ def test_a_settled_vote_ends_the_search() -> None:
     search = SearchSettings(num_rollouts=1, num_candidates=2, terminal_value="ppm")
     script, scores = {"": ["a."], "a.": ["=7"]}, {"a./=7": 0.9}
     for settled, num_trees in ((None, 10), (0.7, 1), (0.9, 3), (0.99, 6)):
-        # every tree says the same, with a weight of 0.95: the lead after k votes is 1 - 0.5 ** (0.95 k + 1)
+        # every tree says the same: the lead after k votes is 1 - 0.5 ** (k + 1)
         settings = AnsweringSettings(search=search, num_trees=10, selector="vote", settled=settled)
         solution, trees = _answer(script, scores, settings)
         assert len(trees) == num_trees

@@ -32,6 +32,7 @@ def _one(value: object, where: str) -> Published:
 
 
 _SEARCH_IN_PAPER = {
+    "form": _one("steps", "section 3.2"),
     "exploration": _one(2.0, "appendix A.2"),
     "max_depth": _one(16, "appendix A.2"),
     "unvisited": _one("first", "section 3.1, equation 1"),
@@ -59,6 +60,7 @@ PAPER: Mapping[str, Published] = {
         ),
         "section 3.4; the number of trees is silent",
     ),
+    "rounds.sft.form": _one("steps", "section 3.2"),
     "rounds.sft.learning_rate": _one(7e-6, "appendix A.2; Phi3-mini: 5e-6"),
     "rounds.sft.num_epochs": _one(2, "appendix A.2"),
     "rounds.sft.num_steps": _one(None, "appendix A.2 counts epochs"),
@@ -91,6 +93,7 @@ _SFT = "README, SFT train script"
 _RM = "README, RM train script"
 
 _SEARCH_IN_CODE = {
+    "form": _one("steps", "agents/mcts.py"),
     "top_p": _one(1.0, "config.py"),
     "unvisited": _one("zero_bonus", "nodes/mcts_node.py"),
     "failure_value": _one(-1, "config.py"),
@@ -115,6 +118,7 @@ RELEASED: Mapping[str, Published] = {
     "rounds.search.max_consecutive_errors": Published((1, 0), f"{_SAMPLING}: errors_threshold 2, then 1"),
     **{f"rounds.search.{key}": value for key, value in _SEARCH_IN_CODE.items()},
     "rounds.extra": _one([], "README"),
+    "rounds.sft.form": _one("steps", "train/sft_data_examples.json"),
     "rounds.sft.learning_rate": _one(7e-6, _SFT),
     "rounds.sft.num_epochs": _one(2, _SFT),
     "rounds.sft.num_steps": _one(None, _SFT),

@@ -20,14 +20,17 @@ from rstar_math.methods import Method
 from rstar_math.models import ModelFolders, read_answering
 from rstar_math.report.evaluation import summarise
 from rstar_math.report.schema import Report, report_from_json, report_to_json
+from rstar_math.scored_texts import outcomes, step_values
 from rstar_math.selection import preference_pairs, top_trajectories
 from rstar_math.store.records import (
     read_pairs,
+    read_scored_texts,
     read_trajectories,
     row_to_tree,
     tree_to_row,
     write_pairs,
     write_rows,
+    write_scored_texts,
     write_trajectories,
 )
 from rstar_math.training.ppm_file import read_ppm_file
@@ -71,6 +74,16 @@ def test_trajectory_and_pair_come_from_the_tree(tmp_path: Path) -> None:
     pairs = preference_pairs([tree], SelectionSettings())
     write_pairs(tmp_path / "pairs.jsonl", pairs)
     assert json.loads((tmp_path / "pairs.jsonl").read_text().splitlines()[0]) == ROWS["pair"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_texts_with_targets_come_from_the_tree_and_are_read(suffix: str, tmp_path: Path) -> None:
+    tree = row_to_tree(ROWS["tree"])
+    for name, rows in (("outcome", outcomes([tree])), ("q_value", step_values([tree]))):
+        path = tmp_path / f"{name}{suffix}"
+        write_scored_texts(path, rows)
+        assert read_scored_texts(path) == rows
+        assert dataclasses.asdict(rows[0]) == ROWS[name]
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])

@@ -6,7 +6,10 @@ Not distributed, and no gradient checkpointing: it is made for models that fit o
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +22,8 @@ from rstar_math.errors import ModelError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+_log = logging.getLogger(__name__)
 
 WIDTH_STEP = 32
 """Rows are padded to a multiple of this many tokens: few shapes, or the kernel caches of CPU back ends grow."""
@@ -60,9 +65,12 @@ def arithmetic_dtype(settings: TrainingSettings, device: torch.device) -> torch.
     """The arithmetic of forward and backward passes: the settings' dtype, where the device has it.
 
     A CPU without bfloat16 instructions emulates them (measured with 1.2 M parameters on an AVX2 machine: 547 tokens
-    per second against 7,320 in float32), so such a CPU gets float32.
+    per second against 7,320 in float32), so such a CPU gets float32; the first time, a warning says so.
     """
-    if settings.dtype == "float32" or (device.type == "cpu" and not _cpu_has_bfloat16()):
+    if settings.dtype == "float32":
+        return torch.float32
+    if device.type == "cpu" and not _cpu_has_bfloat16():
+        _tell_of_float32()
         return torch.float32
     return torch.bfloat16
 
@@ -239,6 +247,16 @@ def _decoder_layers(model: PreTrainedModel) -> Sequence[nn.Module]:
         f"cannot find the {num_layers} decoder layers of a {model.config.model_type} model; "
         "set dropout to 0 for this architecture"
     )
+
+
+@functools.cache
+def _tell_of_float32() -> None:
+    """Once in a process, and in the first of a launch only."""
+    if int(os.environ.get("RANK", "0")) == 0:
+        _log.warning(
+            "dtype is bfloat16, which this CPU would emulate, some 15 times slower: training in float32 instead. "
+            "Set dtype: float32 to have it said in the recipe"
+        )
 
 
 def _cpu_has_bfloat16() -> bool:

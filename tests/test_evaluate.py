@@ -35,6 +35,7 @@ class InlinePool(WorkerPool):
 
     def __init__(self, runtime: RuntimeSettings | None = None) -> None:
         self._workers = []
+        self._runtime = runtime or RuntimeSettings()
         self.done: list[str] = []
 
     def run(self, job: Job, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
@@ -189,8 +190,23 @@ def test_what_cannot_be_measured_is_refused_before_anything_runs(inline: Asked, 
         ({"baseline": "nobody"}, "baseline is 'nobody'"),
         ({"strategies": ["greedy"]}, "two methods are called 'greedy'"),
         ({"limit": 0}, "--limit is 0"),
+        ({"shared": True, "seconds": [1.0]}, "--shared and --seconds"),
         ({"changes": ["search.nothing=1"]}, "search.nothing is not a known key"),
     ]:
         with pytest.raises(ConfigError, match=message):
             evaluate_command(tmp_path / "out", replace(inline, **wrong), workers=1, concurrency=4)  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_shared_is_timed_by_nobody(inline: Asked, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    evaluate_command(tmp_path / "out", replace(inline, shared=True), workers=1, concurrency=4)
+    rows = [
+        json.loads(line) for p in (tmp_path / "out" / "rows").glob("*.jsonl") for line in p.read_text().splitlines()
+    ]
+    assert all(row["shared"] for row in rows)
+    markdown = (tmp_path / "out" / "summary.md").read_text()
+    assert "seconds were not measured" in markdown
+    evaluate_command(tmp_path / "out", inline, workers=1, concurrency=4)  # timed rows are others
+    assert "seconds were not measured" not in (tmp_path / "out" / "summary.md").read_text()

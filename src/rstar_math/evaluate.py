@@ -73,7 +73,7 @@ def evaluate_method(
         progress.start(stage, len(problems), len(problems) - len(todo))
         for task, result in pool.run(job, todo):
             assert isinstance(result, Answered)
-            row = to_row(task.problem, result, benchmark, model, method, seed)
+            row = to_row(task.problem, result, benchmark, model, method, seed, is_shared=pool.is_remembering)
             rows.append({"key": keys[task.problem.id], **row})
             progress.advance(result.solution.cost.tokens_generated, result.correct)
         progress.finish()
@@ -81,7 +81,14 @@ def evaluate_method(
 
 
 def to_row(
-    problem: Problem, answered: Answered, benchmark: str, model: ModelFolders, method: Method, seed: int
+    problem: Problem,
+    answered: Answered,
+    benchmark: str,
+    model: ModelFolders,
+    method: Method,
+    seed: int,
+    *,
+    is_shared: bool = False,
 ) -> dict[str, Any]:
     """The result row of one problem."""
     solution = answered.solution
@@ -109,6 +116,7 @@ def to_row(
         "budget": budget_of(method.settings),
         "num_rollouts": answered.num_rollouts,
         "process_cpu_seconds": answered.process_cpu_seconds,
+        "shared": is_shared,
         "candidates": {
             "classes": [c.answer_class for c in answered.candidates],
             "correct": [c.correct for c in answered.candidates],

@@ -102,4 +102,10 @@ def open_workbench(
 
     engine = open_policy(policy, runtime, device)
     scorer = open_scorer(ppm, runtime, device) if ppm is not None else None
+    if runtime.remember is not None:
+        from rstar_math.engines.remembered import Memory, RememberingEngine, RememberingScorer, model_key
+
+        engine = RememberingEngine(engine, Memory(Path(runtime.remember)), model_key(policy))
+        if ppm is not None and scorer is not None:
+            scorer = RememberingScorer(scorer, Memory(Path(runtime.remember)), model_key(ppm))
     return Workbench(engine, open_executor(runtime, num_slots), open_grader(), scorer)

@@ -182,6 +182,11 @@ class WorkerPool:
     def num_workers(self) -> int:
         return len(self._devices)
 
+    @property
+    def is_remembering(self) -> bool:
+        """Whether completions and scores are remembered, so that seconds say nothing about what a method takes."""
+        return self._runtime.remember is not None
+
     def __enter__(self) -> Self:
         return self
 
@@ -309,9 +314,7 @@ def _serve(connection: Connection, runtime: RuntimeSettings, device: str, num_wo
     """The life of a worker process: jobs and tasks in, results out, until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     import torch
-    import transformers
 
-    transformers.utils.logging.disable_progress_bar()
     if device == "cpu":
         torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // num_workers))
     asyncio.run(_Server(connection, runtime, device, num_workers).run())
@@ -378,7 +381,7 @@ class _Server:
         else:
             try:
                 result = _slim(await work(job, task, self._bench))
-                if isinstance(result, Answered):
+                if isinstance(result, Answered) and self._runtime.remember is None:
                     now = time.process_time()
                     result = replace(result, process_cpu_seconds=now - self._cpu_seconds)
                     self._cpu_seconds = now

@@ -173,6 +173,9 @@ def evaluate(
     rollouts: Annotated[list[int] | None, typer.Option(help="Budget: rollouts, or samples, in all; likewise.")] = None,
     seconds: Annotated[list[float] | None, typer.Option(help="Budget: wall seconds; likewise.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Method that others are compared with; default: first.")] = None,
+    shared: Annotated[
+        bool, typer.Option("--shared", help="Methods share completions and scores; seconds are not measured.")
+    ] = False,
     pool: Annotated[bool, typer.Option("--pool", help="Models differ in training seed only: a line over all.")] = False,
     limit: Annotated[int | None, typer.Option(help="Only the first so many problems.")] = None,
     seed: Annotated[list[int], typer.Option(help="Seed of every search; may be repeated.")] = [0],  # noqa: B006
@@ -197,6 +200,7 @@ def evaluate(
         limit=limit,
         changes=settings or (),
         pool_models=pool,
+        shared=shared,
     )
     evaluate_command(out, asked, workers, concurrency)
 

@@ -34,6 +34,7 @@ class Asked:
       baseline: method that the others are compared with; None: the files', or the first.
       limit: only the first so many problems.
       changes: KEY=VALUE for the settings of every method.
+      shared: a completion or score that one method asked for is not made again for another.
       pool_models: the models are one recipe under several training seeds: add a line over all.
     """
 
@@ -50,6 +51,7 @@ class Asked:
     limit: int | None = None
     changes: Sequence[str] = ()
     pool_models: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: 
     if asked.limit is not None and asked.limit < 1:
         raise ConfigError(f"--limit is {asked.limit}; it must be at least 1")
     budgets = _budgets(asked)
+    if asked.shared and asked.seconds:
+        raise ConfigError("--shared and --seconds do not go together: what is shared takes no time")
     scorers = named_scorers(asked.scorers)
     models = [find_model(name) for name in dict.fromkeys(asked.models)]
     ready = [
@@ -95,7 +99,14 @@ def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: 
         out / "benchmarks.json", [{"name": p.name, "sha256": p.sha256, "problems": len(p.problems)} for p in sets]
     )
     runs = [
-        _Run((i, method.scorer), model, method, problems, seed, _rows_path(out, model, method, problems, seed))
+        _Run(
+            (i, method.scorer),
+            model,
+            method,
+            problems,
+            seed,
+            _rows_path(out, model, method, problems, seed, asked.shared),
+        )
         for problems in sets
         for i, model in enumerate(models)
         for method in ready[i]
@@ -103,7 +114,10 @@ def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: 
     ]
     progress = progress_display.for_terminal()
     rows = {}
-    with WorkerPool(runtime_with(RuntimeSettings(), workers, concurrency)) as pool:
+    runtime = runtime_with(RuntimeSettings(), workers, concurrency)
+    if asked.shared:
+        runtime = runtime.model_copy(update={"remember": str(out / "shared.sqlite")})
+    with WorkerPool(runtime) as pool:
         for run in sorted(runs, key=lambda r: r.order):
             problems = run.problems
             rows[run.path] = evaluate_method(
@@ -135,13 +149,14 @@ def _budgets(asked: Asked) -> list[BudgetSettings | None]:
     return list(budgets) or [None]
 
 
-def _rows_path(out: Path, model: ModelFolders, method: Method, problems: ProblemSet, seed: int) -> Path:
+def _rows_path(out: Path, model: ModelFolders, method: Method, problems: ProblemSet, seed: int, shared: bool) -> Path:
     """The file of rows, with what it holds beside it: rows of other settings, scorers or problems are other rows."""
     from rstar_math.store.files import fingerprint, write_json
 
     key = {"settings": method.settings.model_dump(mode="json"), "problems": problems.sha256, "seed": seed}
     key |= {"model": model.name, "strategy": method.strategy, "benchmark": problems.name}
     key |= {"method": method.name, "scorer": method.scorer, "scorer_folder": str(method.scorer_folder or "")}
+    key |= {"shared": shared}  # seconds of such rows say nothing
     if method.scorer_folder is not None:  # its probe scores tell whether it was trained again
         key["scorer_file"] = fingerprint((method.scorer_folder / "ppm.json").read_text(encoding="utf-8"))
     name = re.sub(r"[^\w.-]+", "-", f"{problems.name}-{method.name}")

@@ -127,6 +127,7 @@ class SummaryRow(Numbers):
     )
     num_models: Count = Field(1, description="models of this line; more than one: pooled")
     curves: Curves = Field(default_factory=Curves)
+    is_shared: bool = Field(False, description="completions were shared between methods: seconds say nothing")
 
     @property
     def label(self) -> str:
@@ -244,6 +245,7 @@ def _summary_row(line: _Line, rows: Sequence[Row], baseline: str, other: Sequenc
         is_unequal=is_unequal,
         num_models=len({r["model"] for r in rows}),
         curves=_curves(rows),
+        is_shared=any(r.get("shared") for r in rows),
     )
 
 

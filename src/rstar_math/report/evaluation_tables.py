@@ -30,6 +30,12 @@ _UNEQUAL, _OFF_BUDGET = "*", "†"
 _FEW_METHODS = 3
 
 
+_TIME: dict[Column, Callable[[SummaryRow], str]] = {
+    Column("CPU", "seconds"): lambda r: NONE if r.is_shared else seconds(r.mean.all_cpu_seconds),
+    Column("wall", "seconds"): lambda r: NONE if r.is_shared else seconds(r.mean.seconds),
+}
+
+
 def summary_tables(summary: Summary) -> list[TextTable]:
     """Accuracy, difference to the baseline and cost of every line, one table for each budget.
 
@@ -55,9 +61,7 @@ def _summary_table(lines: Sequence[SummaryRow]) -> TextTable:
         Column(f"over {next(iter(baselines))}" if len(baselines) == 1 else "over the baseline"): _difference,
         Column("generated", "tokens"): lambda r: count(r.mean.tokens_generated) + _OFF_BUDGET * r.is_off_budget,
         Column("scored", "tokens"): lambda r: count(r.mean.tokens_scored),
-        Column("CPU", "seconds"): lambda r: seconds(r.mean.all_cpu_seconds),
-        Column("wall", "seconds"): lambda r: seconds(r.mean.seconds),
-    }
+    } | _TIME
     notes = ["95 % intervals: Wilson; differences are paired over the same problems, bootstrap."]
     if any(r.num_seeds > 1 or r.num_models > 1 for r in lines):
         notes = ["95 % intervals: bootstrap over problems, each the mean of its answers; differences are paired."]
@@ -67,6 +71,8 @@ def _summary_table(lines: Sequence[SummaryRow]) -> TextTable:
         )
     if any(r.is_off_budget for r in lines):
         notes.append(f"{_OFF_BUDGET} less than 90 % or more than 110 % of the budget was spent.")
+    if any(r.is_shared for r in lines):
+        notes.append("Completions and scores were shared between methods, so that seconds were not measured.")
     return heading.table(cells, " ".join(notes))
 
 
@@ -86,9 +92,7 @@ def cost_table(summary: Summary) -> TextTable:
         Column("calls", "model"): lambda r: f"{r.mean.model_calls:.1f}",
         Column("executions"): lambda r: f"{r.mean.executions:.1f}",
         Column("finished", "trajectories"): lambda r: f"{r.mean.num_trajectories:.1f}",
-        Column("CPU", "seconds"): lambda r: seconds(r.mean.all_cpu_seconds),
-        Column("wall", "seconds"): lambda r: seconds(r.mean.seconds),
-    }
+    } | _TIME
     note = "CPU seconds: models, executing and grading. Wall seconds: of one answer, many of which run side by side."
     if any(r.mean.process_cpu_seconds is None for r in summary.rows):
         note = note.replace("models, ", "")

@@ -1,0 +1,118 @@
+"""Completions and scores that were asked for before, kept in a file: methods that are measured side by side share them.
+
+A completion is a function of the model, the prompt and the parameters with their seed, so methods that sample alike,
+and the same method at several budgets, ask for the same completions. What is remembered counts in `Cost` as if it
+were made again; seconds do not say anything any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rstar_math.config import PolicySettings
+from rstar_math.engines.base import Engine, Generation, Score, Scorer
+from rstar_math.errors import DataError
+from rstar_math.types import Completion, SamplingParams
+
+_WAIT_S = 60.0
+
+
+class Memory:
+    """A file of values by key that several processes may read and write at the same time."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file, or makes it.
+
+        Raises:
+          DataError: it is something else.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
+        try:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            self._connection.execute("CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
+        except sqlite3.DatabaseError as error:
+            raise DataError(f"{path} holds no remembered completions ({error}); give another file") from error
+
+    def get(self, key: str) -> str | None:
+        """The value of a key, or None."""
+        row = self._connection.execute("SELECT value FROM kept WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def put(self, key: str, value: str) -> None:
+        """Keeps a value; the first one of a key stays."""
+        self._connection.execute("INSERT OR IGNORE INTO kept VALUES (?, ?)", (key, value))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class RememberingEngine:
+    """A policy that is asked for each completion once."""
+
+    def __init__(self, engine: Engine, memory: Memory, model: str) -> None:
+        """Wraps an engine.
+
+        Args:
+          engine: draws what is not remembered.
+          memory: closed together with the engine.
+          model: tells models apart, see `model_key`.
+        """
+        self._engine, self._memory, self._model = engine, memory, model
+
+    async def generate(self, prompt: str, params: SamplingParams) -> Generation:
+        """As the engine's own."""
+        key = _key(self._model, prompt, asdict(params))
+        if (kept := self._memory.get(key)) is not None:
+            value = json.loads(kept)
+            return Generation(tuple(Completion(*c) for c in value["completions"]), value["num_prompt_tokens"])
+        made = await self._engine.generate(prompt, params)
+        completions = [[c.text, c.stop, c.num_tokens, c.logprob] for c in made.completions]
+        self._memory.put(key, json.dumps({"completions": completions, "num_prompt_tokens": made.num_prompt_tokens}))
+        return made
+
+    async def aclose(self) -> None:
+        await self._engine.aclose()
+        self._memory.close()
+
+
+class RememberingScorer:
+    """A reward model that is asked for each text once."""
+
+    def __init__(self, scorer: Scorer, memory: Memory, model: str) -> None:
+        """Wraps a scorer; see `RememberingEngine`."""
+        self._scorer, self._memory, self._model = scorer, memory, model
+
+    async def score(self, texts: Sequence[str]) -> list[Score]:
+        """As the scorer's own."""
+        keys = [_key(self._model, text) for text in texts]
+        kept = {key: Score(*json.loads(value)) for key in keys if (value := self._memory.get(key)) is not None}
+        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in kept}
+        if missing:
+            made = await self._scorer.score(list(missing.values()))
+            for key, score in zip(missing, made, strict=True):
+                self._memory.put(key, json.dumps([score.logit, score.value, score.num_tokens]))
+                kept[key] = score
+        return [kept[key] for key in keys]
+
+    async def aclose(self) -> None:
+        await self._scorer.aclose()
+        self._memory.close()
+
+
+def model_key(model: Path | PolicySettings) -> str:
+    """Tells a model from others, and from what stood in its folder before it was trained again."""
+    if isinstance(model, PolicySettings):
+        return model.model_dump_json()
+    files = sorted(p for p in model.iterdir() if p.is_file())
+    return _key(str(model.resolve()), [[p.name, (stat := p.stat()).st_size, stat.st_mtime_ns] for p in files])
+
+
+def _key(*values: object) -> str:
+    return hashlib.sha256(json.dumps(values, ensure_ascii=False).encode()).hexdigest()

@@ -195,10 +195,7 @@ class RStarMathModel:
 
 
 async def _open(folders: ModelFolders, runtime: RuntimeSettings) -> Workbench:
-    from rstar_math.training.checkpoint import quiet_transformers
-
-    with quiet_transformers():
-        return open_workbench(folders.policy, folders.ppm, runtime)
+    return open_workbench(folders.policy, folders.ppm, runtime)
 
 
 def _as_problem(problem: str | Problem) -> Problem:

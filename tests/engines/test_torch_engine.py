@@ -16,6 +16,7 @@ from rstar_math.engines.base import Generation
 from rstar_math.engines.decoding import is_steady
 from rstar_math.engines.packed import KeyValuePool, PackedDecoder, PackedTokens
 from rstar_math.engines.torch_engine import TorchEngine
+from rstar_math.engines.weights import LlamaWeights
 from rstar_math.errors import ContextLengthError, EngineError
 from rstar_math.types import SamplingParams
 
@@ -127,7 +128,9 @@ def test_deterministic_mode_is_exact(folder: Path, steady: bool, monkeypatch: py
 
 def test_the_check_of_steadiness_can_fail(checkpoints: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     model: Any = AutoModelForCausalLM.from_pretrained(checkpoints["llama"])
-    decoder, head = PackedDecoder(model), model.get_output_embeddings().weight.detach()
+    weights = LlamaWeights.of_model(model)
+    assert weights is not None
+    decoder, head = PackedDecoder(weights), weights.head
     original = PackedDecoder.forward
 
     def drifting(self: PackedDecoder, batch: PackedTokens, pool: KeyValuePool) -> torch.Tensor:

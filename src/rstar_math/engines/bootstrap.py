@@ -191,13 +191,16 @@ def cleaned(text: str) -> str:
 
 def knows_markers(folder: Path) -> bool:
     """Whether the tokenizer of a folder was made for the step format (others may know `<code>` from web pages)."""
-    from transformers import AutoTokenizer
-
     try:
-        vocabulary = AutoTokenizer.from_pretrained(folder, local_files_only=True).get_vocab()
+        if (folder / "tokenizer.json").is_file():
+            from tokenizers import Tokenizer
+
+            return Tokenizer.from_file(str(folder / "tokenizer.json")).token_to_id(step_format.END_OF_STEP) is not None
+        from transformers import AutoTokenizer
+
+        return step_format.END_OF_STEP in AutoTokenizer.from_pretrained(folder, local_files_only=True).get_vocab()
     except Exception:  # damaged or missing: `load_engine` says what is wrong with it
         return True
-    return step_format.END_OF_STEP in vocabulary
 
 
 def read_examples(path: Path) -> Sequence[Example]:

@@ -7,17 +7,19 @@ Two implementations of `Decoder`: `PackedRows` for the architectures that `rstar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import PreTrainedModel
-from transformers.cache_utils import Cache
 
 from rstar_math.engines.packed import NO_ROUNDING, STEADY, PackedDecoder, PackedTokens, Rounding
 from rstar_math.engines.prefix_cache import PrefixCache
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+    from transformers.cache_utils import Cache
 
 IntArray = np.ndarray
 

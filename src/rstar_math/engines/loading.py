@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,16 +46,14 @@ def load_engine(
       ModelError: the folder is missing or incomplete, or its tokenizer is unfit.
     """
     folder = check_folder(spec)
-    check_tokenizer(folder, allow_text_markers=allow_text_markers)
+    _check_tokenizer(folder, allow_text_markers)
 
     from rstar_math.engines.torch_engine import TorchEngine
-    from rstar_math.training.checkpoint import quiet_transformers
 
     try:
-        with quiet_transformers():
-            return TorchEngine.from_pretrained(
-                folder, device=device, dtype=dtype, max_batch_rows=max_batch_rows, deterministic=deterministic
-            )
+        return TorchEngine.from_pretrained(
+            folder, device=device, dtype=dtype, max_batch_rows=max_batch_rows, deterministic=deterministic
+        )
     except Exception as error:  # damaged files raise whatever their reader does
         raise ModelError(f"{folder} cannot be loaded as a causal language model: {error}") from error
 
@@ -79,14 +77,12 @@ def load_scorer(
       ModelError: the folder is missing or incomplete, or not the model that was saved.
     """
     folder = check_folder(spec)
-    check_tokenizer(folder, allow_text_markers=allow_text_markers)
+    _check_tokenizer(folder, allow_text_markers)
 
     from rstar_math.engines.torch_scorer import TorchScorer
-    from rstar_math.training.checkpoint import quiet_transformers
 
     try:
-        with quiet_transformers():
-            return TorchScorer.from_pretrained(folder, device=device, dtype=dtype, deterministic=deterministic)
+        return TorchScorer.from_pretrained(folder, device=device, dtype=dtype, deterministic=deterministic)
     except ModelError:
         raise
     except Exception as error:  # damaged files raise whatever their reader does
@@ -112,7 +108,7 @@ def check_folder(spec: str | Path) -> Path:
 
 
 def check_tokenizer(folder: Path, *, allow_text_markers: bool = False) -> PreTrainedTokenizerBase:
-    """The tokenizer of a folder, after checking that it knows the markers and encodes as its file says.
+    """The tokenizer of a folder as transformers loads it, if it knows the markers and encodes as its file says.
 
     Raises:
       ModelError: a marker is no token, or `AutoTokenizer` replaced the tokenizer's pre-tokenizer.
@@ -124,14 +120,28 @@ def check_tokenizer(folder: Path, *, allow_text_markers: bool = False) -> PreTra
     except Exception as error:  # damaged files raise whatever their reader does
         raise ModelError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
     if not allow_text_markers:
-        _check_markers(folder, tokenizer, steps.MARKERS)
+        _check_markers(folder, tokenizer.get_vocab())
     _check_ids(folder, tokenizer)
     return tokenizer
 
 
-def _check_markers(folder: Path, tokenizer: PreTrainedTokenizerBase, markers: Sequence[str]) -> None:
-    vocabulary = tokenizer.get_vocab()
-    missing = [marker for marker in markers if marker not in vocabulary]
+def _check_tokenizer(folder: Path, allow_text_markers: bool) -> None:
+    """As `check_tokenizer`, without transformers where the engines do not need it for the folder."""
+    from rstar_math.engines.weights import PlainFolder
+
+    try:
+        plain = PlainFolder.find(folder)
+        vocabulary = None if plain is None else plain.tokenizer.get_vocab()
+    except Exception as error:  # damaged files raise whatever their reader does
+        raise ModelError(f"the tokenizer of {folder} cannot be loaded: {error}") from error
+    if vocabulary is None:
+        check_tokenizer(folder, allow_text_markers=allow_text_markers)
+    elif not allow_text_markers:
+        _check_markers(folder, vocabulary)
+
+
+def _check_markers(folder: Path, vocabulary: Mapping[str, int]) -> None:
+    missing = [marker for marker in steps.MARKERS if marker not in vocabulary]
     if missing:
         raise ModelError(
             f"the tokenizer of {folder} has no token {missing[0]}"

@@ -6,24 +6,21 @@ the prefix's keys and values per candidate. Here the tokens of all sequences lie
 of a pool, the prefix once and behind it the tokens of all candidates, and a mask says which token sees which column. So
 prefill, decoding of many candidates and scoring of a tree of steps are the same call.
 
-Weights are read from a transformers model, whose results it reproduces up to floating-point noise; architectures that
-it does not know run through transformers (`rstar_math.engines.decoding.ModuleRows`).
+Its results are those of transformers up to floating-point noise. `rstar_math.engines.weights` says which models it
+knows; others run through transformers (`rstar_math.engines.decoding.ModuleRows`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import PretrainedConfig, PreTrainedModel
 
-_KNOWN_MODEL_TYPES = ("llama", "qwen2")
-_KNOWN_ROPE_TYPES = ("default", "linear", "llama3", "yarn")
-"""Rotary embeddings whose angles depend on the position alone, not on how long the sequence has become."""
+from rstar_math.engines.weights import LlamaWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,33 +173,19 @@ class PackedDecoder:
       device: where it runs.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        """Reads the weights of a transformers model (causal LM or sequence classifier) that `supports` knows."""
-        backbone: Any = model.model
-        config = model.config
-        self.device = backbone.embed_tokens.weight.device
-        self.hidden_size = int(config.hidden_size)
-        self._num_heads = int(config.num_attention_heads)
-        self._num_kv_heads = int(config.num_key_value_heads)
-        self._head_dim = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
-        self._eps = float(config.rms_norm_eps)
-        self._embedding = backbone.embed_tokens.weight.detach()
-        self._final_norm = backbone.norm.weight.detach()
-        self._rotary = backbone.rotary_emb
+    def __init__(self, weights: LlamaWeights) -> None:
+        """Takes the weights apart."""
+        self._embedding = weights.embedding
+        self.device = self._embedding.device
+        self.hidden_size = self._embedding.shape[1]
+        self._num_heads, self._num_kv_heads, self._head_dim = weights.num_heads, weights.num_kv_heads, weights.head_dim
+        self._eps = weights.eps
+        self._final_norm = weights.backbone["norm.weight"]
+        self._inverse_frequencies, self._rotation_scale = weights.inverse_frequencies, weights.rotation_scale
         self._rotations = torch.zeros(0, self._head_dim // 2, dtype=torch.complex64, device=self.device)
-        self._layers = [
-            _Layer.from_module(layer, self._num_heads, self._num_kv_heads, self._head_dim) for layer in backbone.layers
-        ]
-
-    @staticmethod
-    def supports(config: PretrainedConfig) -> bool:
-        """Whether this forward pass is the model's."""
-        if config.model_type not in _KNOWN_MODEL_TYPES or config.hidden_act != "silu":
-            return False
-        rope = config.rope_parameters or {}
-        if rope.get("rope_type", "default") not in _KNOWN_ROPE_TYPES or "partial_rotary_factor" in rope:
-            return False
-        return all(kind == "full_attention" for kind in getattr(config, "layer_types", None) or ())
+        self._layers: list[_Layer] = []
+        while f"layers.{len(self._layers)}.input_layernorm.weight" in weights.backbone:
+            self._layers.append(_Layer.build(weights, f"layers.{len(self._layers)}."))
 
     def new_pool(self) -> KeyValuePool:
         """An empty pool of the model's shape."""
@@ -259,10 +242,10 @@ class PackedDecoder:
         needed = int(positions.max()) + 1
         if needed > len(self._rotations):
             size = max(256, 1 << (needed - 1).bit_length())
-            probe = torch.zeros(1, 1, 1, dtype=torch.float32, device=self.device)
-            cos, sin = self._rotary(probe, torch.arange(size, device=self.device)[None])  # [1, size, head_dim]
-            half = self._head_dim // 2
-            self._rotations = torch.complex(cos[0, :, :half].contiguous(), sin[0, :, :half].contiguous())
+            angles = torch.arange(size, device=self.device).float()[:, None] * self._inverse_frequencies
+            self._rotations = torch.complex(
+                angles.cos() * self._rotation_scale, angles.sin() * self._rotation_scale
+            )  # [size, head_dim / 2]
         return self._rotations[positions][:, None]
 
 
@@ -282,40 +265,40 @@ class _Layer:
     down_bias: Tensor | None
 
     @classmethod
-    def from_module(cls, module: Any, num_heads: int, num_kv_heads: int, head_dim: int) -> _Layer:
-        attention, mlp = module.self_attn, module.mlp
-        half = head_dim // 2
+    def build(cls, weights: LlamaWeights, prefix: str) -> _Layer:
+        tensors: Mapping[str, Tensor] = weights.backbone
+        head_dim, half = weights.head_dim, weights.head_dim // 2
         # transformers rotates dimension i with i + half; side by side they are one complex number
         pairs = torch.stack((torch.arange(half), torch.arange(half) + half), dim=1).flatten()
 
         def paired(weight: Tensor, heads: int) -> Tensor:
-            return weight.detach().unflatten(0, (heads, head_dim))[:, pairs.to(weight.device)].flatten(0, 1)
+            return weight.unflatten(0, (heads, head_dim))[:, pairs.to(weight.device)].flatten(0, 1)
 
-        def fused(kind: str) -> Tensor | None:
-            q, k, v = (
-                getattr(projection, kind) for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
-            )
-            return None if q is None else torch.cat((paired(q, num_heads), paired(k, num_kv_heads), v.detach()))
+        def fused_qkv(kind: str) -> Tensor | None:
+            q, k, v = (tensors.get(f"{prefix}self_attn.{name}_proj.{kind}") for name in "qkv")
+            if q is None or k is None or v is None:
+                return None
+            return torch.cat((paired(q, weights.num_heads), paired(k, weights.num_kv_heads), v))
 
-        qkv = fused("weight")
+        def fused_gate_up(kind: str) -> Tensor | None:
+            gate, up = (tensors.get(f"{prefix}mlp.{name}_proj.{kind}") for name in ("gate", "up"))
+            return None if gate is None or up is None else torch.cat((gate, up))
+
+        qkv, gate_up = fused_qkv("weight"), fused_gate_up("weight")
         assert qkv is not None
-        gate_bias, up_bias = mlp.gate_proj.bias, mlp.up_proj.bias
+        assert gate_up is not None
         return cls(
-            attention_norm=module.input_layernorm.weight.detach(),
+            attention_norm=tensors[f"{prefix}input_layernorm.weight"],
             qkv=qkv,
-            qkv_bias=fused("bias"),
-            output=attention.o_proj.weight.detach(),
-            output_bias=_detached(attention.o_proj.bias),
-            mlp_norm=module.post_attention_layernorm.weight.detach(),
-            gate_up=torch.cat((mlp.gate_proj.weight.detach(), mlp.up_proj.weight.detach())),
-            gate_up_bias=None if gate_bias is None else torch.cat((gate_bias.detach(), up_bias.detach())),
-            down=mlp.down_proj.weight.detach(),
-            down_bias=_detached(mlp.down_proj.bias),
+            qkv_bias=fused_qkv("bias"),
+            output=tensors[f"{prefix}self_attn.o_proj.weight"],
+            output_bias=tensors.get(f"{prefix}self_attn.o_proj.bias"),
+            mlp_norm=tensors[f"{prefix}post_attention_layernorm.weight"],
+            gate_up=gate_up,
+            gate_up_bias=fused_gate_up("bias"),
+            down=tensors[f"{prefix}mlp.down_proj.weight"],
+            down_bias=tensors.get(f"{prefix}mlp.down_proj.bias"),
         )
-
-
-def _detached(weight: Tensor | None) -> Tensor | None:
-    return None if weight is None else weight.detach()
 
 
 def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from rstar_math.engines.base import Generation
 from rstar_math.engines.batching import Batcher, Job
@@ -22,8 +23,12 @@ from rstar_math.engines.decoding import Decoder, ModuleRows, PackedRows, is_stea
 from rstar_math.engines.packed import NO_ROUNDING, STEADY, PackedDecoder
 from rstar_math.engines.prefix_cache import PrefixCache
 from rstar_math.engines.sampling import next_tokens, uniforms
+from rstar_math.engines.weights import LlamaWeights, PlainFolder
 from rstar_math.errors import ContextLengthError, EngineError
 from rstar_math.types import Completion, SamplingParams
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class TorchEngine:
@@ -38,7 +43,7 @@ class TorchEngine:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: PreTrainedModel | LlamaWeights,
         codec: TokenCodec,
         *,
         max_batch_rows: int = 256,
@@ -48,7 +53,7 @@ class TorchEngine:
         """Makes an engine from a loaded model, which it may take apart: do not use the model afterwards.
 
         Args:
-          model: a causal LM in evaluation mode, on its device.
+          model: a causal LM in evaluation mode, on its device; or its weights alone.
           codec: its tokenizer.
           max_batch_rows: completions that are decoded at the same time.
           prefix_cache_mb: megabytes for the keys and values of prompts, which the children of a node reuse; 0: none.
@@ -57,11 +62,17 @@ class TorchEngine:
             not (other hardware, other architectures), requests are answered one at a time, which is much slower.
         """
         self.codec = codec
-        self.context_length = int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
-        self._device = model.device
-        self._vocab_size = int(model.get_output_embeddings().weight.shape[0])
+        weights = model if isinstance(model, LlamaWeights) else LlamaWeights.of_model(model)
+        if weights is not None:
+            self.context_length, self._vocab_size = weights.context_length, len(weights.head)
+            self._device = weights.head.device
+            self._new_decoder, steady = _packed_factory(weights, prefix_cache_mb, deterministic)
+        else:
+            assert not isinstance(model, LlamaWeights)
+            self.context_length = int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
+            self._vocab_size, self._device = int(model.get_output_embeddings().weight.shape[0]), model.device
+            self._new_decoder, steady = partial(ModuleRows, model), False
         self._max_batch_rows = max_batch_rows
-        self._new_decoder, steady = _decoder_factory(model, prefix_cache_mb, self.context_length, deterministic)
         self._decoder = self._new_decoder()
         self._one_at_a_time = deterministic and not steady
         self._pad_rows = STEADY.tokens if deterministic else 1
@@ -94,12 +105,9 @@ class TorchEngine:
           deterministic: see the constructor.
         """
         where = choose_device(device)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=choose_dtype(dtype, where), local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        codec = TokenCodec.for_model(tokenizer, model)
-        torch.nn.Module.to(model, where)
+        model, codec = load_model(Path(path), "AutoModelForCausalLM", where, choose_dtype(dtype, where))
         return cls(
-            model.eval(),
+            model,
             codec,
             max_batch_rows=max_batch_rows,
             prefix_cache_mb=prefix_cache_mb,
@@ -258,14 +266,35 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype | str:
     return known[dtype]
 
 
-def _decoder_factory(
-    model: PreTrainedModel, prefix_cache_mb: int, context_length: int, deterministic: bool
+def load_model(
+    path: Path, auto_class: str, device: torch.device, dtype: torch.dtype | str
+) -> tuple[PreTrainedModel | LlamaWeights, TokenCodec]:
+    """The model of a folder with its tokenizer: its weights alone where transformers is not needed to read it.
+
+    Args:
+      path: the folder.
+      auto_class: the class of transformers that loads it where it is.
+      device: where the model shall be.
+      dtype: of its weights; "auto" as they are stored.
+    """
+    if (plain := PlainFolder.find(path)) is not None:
+        return plain.weights(device, dtype), plain.codec()
+    import transformers
+
+    from rstar_math.training.checkpoint import quiet_transformers
+
+    with quiet_transformers():
+        model = getattr(transformers, auto_class).from_pretrained(path, dtype=dtype, local_files_only=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
+    return model.to(device).eval(), TokenCodec.for_model(tokenizer, model)
+
+
+def _packed_factory(
+    weights: LlamaWeights, prefix_cache_mb: int, deterministic: bool
 ) -> tuple[Callable[[], Decoder], bool]:
     """What makes decoding states without rows, and whether these give a row the same bits in any company."""
-    if not PackedDecoder.supports(model.config):
-        return lambda: ModuleRows(model), False
-    decoder, head = PackedDecoder(model), model.get_output_embeddings().weight.detach()
-    steady = deterministic and is_steady(decoder, head, context_length)
+    decoder, head = PackedDecoder(weights), weights.head
+    steady = deterministic and is_steady(decoder, head, weights.context_length)
     # unsteady, what a prefix was read beside would stay in the last digits of its cached keys
     prefixes = PrefixCache(0 if deterministic and not steady else prefix_cache_mb * 1_000_000)
     rounding = STEADY if steady else NO_ROUNDING

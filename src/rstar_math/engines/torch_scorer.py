@@ -11,13 +11,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 
 from rstar_math.engines.base import Score
 from rstar_math.engines.batching import Batcher, Job
@@ -25,9 +24,13 @@ from rstar_math.engines.codec import TokenCodec
 from rstar_math.engines.decoding import is_steady
 from rstar_math.engines.packed import STEADY, PackedDecoder, PackedTokens
 from rstar_math.engines.prefix_cache import PrefixCache
-from rstar_math.engines.torch_engine import choose_device, choose_dtype
+from rstar_math.engines.torch_engine import choose_device, choose_dtype, load_model
+from rstar_math.engines.weights import LlamaWeights
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from rstar_math.training.ppm_file import PROBE_TOLERANCE, PPMFile, read_ppm_file
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _TOLERANCES = {torch.float32: PROBE_TOLERANCE, torch.float16: 0.05, torch.bfloat16: 0.3}
 """How far a probe's logit may be from the stored one, by the arithmetic it is scored in."""
@@ -46,7 +49,7 @@ class TorchScorer:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: PreTrainedModel | LlamaWeights,
         codec: TokenCodec,
         metadata: PPMFile,
         *,
@@ -57,7 +60,7 @@ class TorchScorer:
         """Makes a scorer from a loaded model, which it may take apart: do not use the model afterwards.
 
         Args:
-          model: a sequence classifier with one label in evaluation mode, on its device.
+          model: a sequence classifier with one label in evaluation mode, on its device; or its weights alone.
           codec: its tokenizer.
           metadata: what `ppm.json` says.
           max_batch_tokens: most tokens of one forward pass.
@@ -67,17 +70,20 @@ class TorchScorer:
         """
         self.metadata = metadata
         self._codec = codec
-        self._context_length = int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
         self._max_batch_tokens = max_batch_tokens
         self._read: Callable[[Sequence[_Group]], list[list[float]]]
+        weights = model if isinstance(model, LlamaWeights) else LlamaWeights.of_model(model)
         steady = False
-        if PackedDecoder.supports(model.config):
-            decoder = PackedDecoder(model)
-            embedding: Any = model.get_input_embeddings()  # in the place of a language-model head
-            steady = deterministic and is_steady(decoder, embedding.weight.detach(), self._context_length)
+        if weights is not None:
+            self._context_length = weights.context_length
+            decoder = PackedDecoder(weights)
+            # the embedding in the place of a language-model head
+            steady = deterministic and is_steady(decoder, weights.embedding, self._context_length)
             prefixes = PrefixCache(0 if deterministic and not steady else prefix_cache_mb * 1_000_000)
-            self._read = _PackedReader(decoder, *_scalar_head(model), prefixes)
+            self._read = _PackedReader(decoder, weights.head, weights.head_bias, prefixes)
         else:
+            assert not isinstance(model, LlamaWeights)
+            self._context_length = int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
             self._read = _ModuleReader(model)
         self._one_at_a_time = deterministic and not steady
         self._batcher = Batcher[list[_Wanted], list[Score]](self._work, "torch-scorer")
@@ -107,16 +113,13 @@ class TorchScorer:
         """
         metadata = read_ppm_file(Path(path))
         where = choose_device(device)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            path, dtype=choose_dtype(dtype, where), local_files_only=True
-        )
-        if model.config.num_labels != 1:
-            raise ModelError(f"{path} has {model.config.num_labels} labels; a PPM has one scalar output")
-        codec = TokenCodec.for_model(AutoTokenizer.from_pretrained(path, local_files_only=True), model)
-        torch.nn.Module.to(model, where)
-        tolerance = _TOLERANCES.get(model.dtype, 0.3)
+        model, codec = load_model(Path(path), "AutoModelForSequenceClassification", where, choose_dtype(dtype, where))
+        head = model.head if isinstance(model, LlamaWeights) else _scalar_head(model)[0]
+        if len(head) != 1:
+            raise ModelError(f"{path} has {len(head)} labels; a PPM has one scalar output")
+        tolerance = _TOLERANCES.get(head.dtype, 0.3)
         scorer = cls(
-            model.eval(),
+            model,
             codec,
             metadata,
             max_batch_tokens=max_batch_tokens,
@@ -400,6 +403,6 @@ class _ModuleReader:
 
 def _scalar_head(model: PreTrainedModel) -> tuple[Tensor, Tensor | None]:
     head = getattr(model, "score", None)
-    if not isinstance(head, torch.nn.Linear) or head.out_features != 1:
-        raise ModelError(f"{type(model).__name__} has no linear `score` head with one output, as a PPM needs")
+    if not isinstance(head, torch.nn.Linear):
+        raise ModelError(f"{type(model).__name__} has no linear `score` head, as a PPM needs")
     return head.weight.detach(), None if head.bias is None else head.bias.detach()

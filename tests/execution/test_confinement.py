@@ -22,6 +22,7 @@ from rstar_math.execution.opening import open_executor
 from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import REQUIRED_LAYERS, ExecutionSettings
 from rstar_math.execution.unconfined import UnconfinedExecutor
+from rstar_math.observation import RecordedExecution
 from rstar_math.types import Execution
 from tests.execution.conftest import QUICK, Running, descendants, eventually
 
@@ -337,6 +338,9 @@ def test_without_isolation_limits_hold() -> None:
         executions = [await executor.execute(["x = 1\nprint('prefix')"], code) for code in programs]
         whole = await executor.execute_program(["x = 1\nprint(x)", "1/0", "never"])
         assert first.ok
+        recorded = (await executor.record_program(["print(1 / 3)"]))[0]
+        assert isinstance(recorded, RecordedExecution)
+        assert [s.label for s in recorded.statements] == ["1 / 3:"]
         layers = await executor.layers()
         await executor.aclose()
         return executions, whole, layers

@@ -81,7 +81,16 @@ def test_syntax_errors_name_the_line_in_the_whole_program(recording: Running) ->
 
 
 def test_statements_are_recorded_only_when_asked_for(running: Running) -> None:
+    steps = ("x = 1", "print(x)\nx / 3")
     assert not isinstance(running.execute("print(1)"), RecordedExecution)
+    plain = running.run(lambda executor: executor.execute_program(steps))
+    assert not any(isinstance(execution, RecordedExecution) for execution in plain)
+    recorded = running.run(lambda executor: executor.record_program(steps))
+    assert [e.output for e in recorded] == [e.output for e in plain] == ["", "1\n"]
+    assert [e.statements for e in recorded if isinstance(e, RecordedExecution)] == [
+        (Statement(""),),
+        (Statement("1\n", label="x:"), Statement("", "0.3333333333333333")),
+    ]
 
 
 def test_what_a_program_prints_is_kept_as_it_is_beside_the_records(recording: Running) -> None:

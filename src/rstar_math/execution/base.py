@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rstar_math.types import Execution
 
@@ -35,4 +35,13 @@ class Executor(Protocol):
 
     async def aclose(self) -> None:
         """Ends every process that this executor started."""
+        ...
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """An executor that can also tell what each statement of a program did."""
+
+    async def record_program(self, steps: Sequence[str]) -> list[Execution]:
+        """As `execute_program`; steps that reported are `RecordedExecution`s."""
         ...

@@ -84,7 +84,7 @@ class Run:
             self.finish(status, f"step {index + 1} of the prefix failed: {error}", seconds)
             return
         output = self._read_output(end)
-        if self.executor.settings.output == "statements":
+        if self.request.record or self.executor.settings.output == "statements":
             statements = _statements(child.read_buffer(records_at, min(records_bytes, RECORDS_BYTES)))
             execution: Execution = RecordedExecution(status, output, error, max(0.0, seconds), statements)
         else:

@@ -24,6 +24,7 @@ class Request:
       warm: whether it may run in a warm worker.
       key: what its result is remembered by; None for whole programs, which run past every cache.
       builds: runs only for the snapshot that it leaves.
+      record: keeps what each of its statements did, whatever the settings.
       starts: how often its process has been lost.
       crowded_out: it was ended because all programs together took too much memory; alone it may not be.
       executions: what has come of it so far.
@@ -37,6 +38,7 @@ class Request:
     warm: bool
     key: Key | None = None
     builds: bool = False
+    record: bool = False
     starts: int = 0
     crowded_out: bool = False
     executions: list[Execution] = field(default_factory=list)

@@ -107,6 +107,9 @@ class SandboxExecutor:
         self._num_slots = num_slots or self.settings.slots()
         self._cache: LRU[Key, Execution] = LRU(self.settings.cache_entries, self.settings.cache_mb << 20)
         self._refused: LRU[str, bool] = LRU(MAX_REMEMBERED)
+        """Steps that the static check does not admit."""
+        self._not_warm: LRU[Steps, bool] = LRU(MAX_REMEMBERED)
+        """Programs that did not end in a warm worker, although it admits each of their steps."""
         # for tests of the lines of defence behind a layer or behind the static check
         self._disabled_layers: tuple[str, ...] = ()
         self.admit_everything = False
@@ -172,12 +175,20 @@ class SandboxExecutor:
 
     async def execute_program(self, steps: Sequence[str]) -> list[Execution]:
         """Runs a whole program from the start, past every cache, in a fresh child of a clean zygote."""
+        return await self._run_program(steps, record=False)
+
+    async def record_program(self, steps: Sequence[str]) -> list[Execution]:
+        """The same, with what each statement did: the executions are `RecordedExecution`s where the program lived."""
+        return await self._run_program(steps, record=True)
+
+    async def _run_program(self, steps: Sequence[str], record: bool) -> list[Execution]:
         loop = self._enter_loop()
         self.counts.executions += len(steps)
         if not steps:
             return []
         program = tuple(steps)
-        request = Request(program[:-1], program, 0, admission.profile_of(program, self._packages), warm=False)
+        profile = admission.profile_of(program, self._packages)
+        request = Request(program[:-1], program, 0, profile, warm=False, record=record)
         waiter = loop.create_future()
         request.waiters.append(waiter)
         self._submit(request)
@@ -331,6 +342,9 @@ class SandboxExecutor:
             return False
         if len(self._refused) and any(step in self._refused for step in steps):
             return False
+        if prefix in self._not_warm:
+            self._not_warm.put(steps, True)  # and so on for what comes after it
+            return False
         return not self._is_dear(prefix)
 
     def _choose_worker(self, request: Request, zygote: Zygote) -> WarmWorker | None:
@@ -410,16 +424,25 @@ class SandboxExecutor:
         request.executions.append(execution)
         self.complete(request)
 
-    def run_forked(self, request: Request, kind: str, reason: str) -> None:
-        """A worker did not run `request`, or its result is not to be trusted: it is run in a fork of its own."""
+    def run_forked(self, request: Request, kind: str, reason: str, culprit: int) -> None:
+        """A worker did not run `request`, or its result is not to be trusted: it is run in a fork of its own.
+
+        Args:
+          request: the program.
+          kind: what the worker says of it.
+          reason: in words.
+          culprit: index of the step that no program may have which is to run warm; -1 where it is none alone.
+        """
         if len(self.reasons) < MAX_REMEMBERED:
             self.reasons[f"{kind}: {reason}"[:200]] += 1
+        if 0 <= culprit < len(request.steps):
+            self._refused.put(request.steps[culprit], True)
+        else:
+            self._not_warm.put(request.steps, True)
         if kind == "refused":
             self.counts.not_admitted += 1
-            self._refused.put(request.steps[-1], True)
         elif kind == "deferred":
             self.counts.deferred += 1
-            self._refused.put(request.steps[-1], True)
         else:
             self.counts.tainted += 1
         request.warm = False
@@ -445,7 +468,8 @@ class SandboxExecutor:
         steps = request.steps[known:]
         first = max(request.first - known, 0)
         buffer_bytes = output_room(len(steps) - first, limits.output_bytes)
-        if limits.output == "statements":
+        mode = "statements" if request.record else limits.output
+        if mode == "statements":
             buffer_bytes += RECORDS_BYTES
         stays = limits.max_snapshots > 0 and not request.fresh
         message = {
@@ -453,7 +477,7 @@ class SandboxExecutor:
             "steps": steps,
             "first": first,
             "step_bytes": limits.output_bytes,
-            "mode": limits.output,
+            "mode": mode,
             "stay_s": 0.0 if request.builds else limits.snapshot_after_s if stays else math.inf,
         }
         run = Run(self, request, source)

@@ -74,6 +74,10 @@ class UnconfinedExecutor:
         """Runs a whole program from the start in a fresh process of its own."""
         return await self._run(list(steps), 0, fresh=True) if steps else []
 
+    async def record_program(self, steps: Sequence[str]) -> list[Execution]:
+        """The same, with what each statement did."""
+        return await self._run(list(steps), 0, fresh=True, mode="statements") if steps else []
+
     async def layers(self) -> list[LayerReport]:
         """None: what stands in the place of a sandbox is named, as not active."""
         return [LayerReport("isolation", False, False, "switched off by isolation: none; not a security boundary")]
@@ -85,7 +89,7 @@ class UnconfinedExecutor:
         self._all.clear()
         self._idle.clear()
 
-    async def _run(self, steps: list[str], first: int, fresh: bool) -> list[Execution]:
+    async def _run(self, steps: list[str], first: int, fresh: bool, mode: str | None = None) -> list[Execution]:
         if self._loop is not asyncio.get_running_loop():
             # workers of another loop cannot be talked to from this one
             for worker in self._all:
@@ -97,7 +101,7 @@ class UnconfinedExecutor:
         async with self._slots:
             worker = self._idle.pop() if self._idle and not fresh else await self._start()
             try:
-                executions = await worker.run(steps, first)
+                executions = await worker.run(steps, first, mode or self.settings.output)
             except BaseException:  # also where the awaiter gives up: nobody knows what the worker does
                 await self._end(worker)
                 raise
@@ -136,7 +140,7 @@ class _Worker:
 
     async def start(self) -> None:
         limits = self._settings
-        config = {"file": self._file, "cpu_s": limits.cpu_s, "memory_mb": limits.memory_mb, "mode": limits.output}
+        config = {"file": self._file, "cpu_s": limits.cpu_s, "memory_mb": limits.memory_mb}
         config |= {"output_bytes": limits.output_bytes, "path": [p for p in sys.path if p]}
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", "-B", "-X", "utf8", str(WORKER), json.dumps(config)),
@@ -156,7 +160,7 @@ class _Worker:
     def alive(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
-    async def run(self, steps: list[str], first: int) -> list[Execution]:
+    async def run(self, steps: list[str], first: int, mode: str) -> list[Execution]:
         """Runs `steps`; the executions of those from index `first` on, up to the first that fails."""
         process = self._process
         assert process is not None
@@ -164,7 +168,7 @@ class _Worker:
         self.num_programs += 1
         executions: list[Execution] = []
         with contextlib.suppress(ConnectionError):  # it has ended, which its output says too
-            process.stdin.write(json.dumps(steps).encode() + b"\n")
+            process.stdin.write(json.dumps([mode, steps]).encode() + b"\n")
             await process.stdin.drain()
         for index in range(len(steps)):
             try:
@@ -174,7 +178,7 @@ class _Worker:
                 execution = Execution("wall_limit", self._printed(), error, self._settings.wall_s)
                 await self.end()
             else:
-                execution = self._execution(reply) if isinstance(reply, dict) else await self._lost()
+                execution = self._execution(reply, mode) if isinstance(reply, dict) else await self._lost()
             if index >= first:
                 executions.append(execution)
             elif execution.status != "ok":
@@ -184,11 +188,11 @@ class _Worker:
                 break
         return executions
 
-    def _execution(self, reply: dict[str, Any]) -> Execution:
+    def _execution(self, reply: dict[str, Any], mode: str) -> Execution:
         status = cast(ExecutionStatus, reply["status"])
         error = None if reply["error"] is None else readable(reply["error"])
         output, seconds = readable(reply["output"]), float(reply["seconds"])
-        if self._settings.output != "statements":
+        if mode != "statements":
             return Execution(status, output, error, seconds)
         return RecordedExecution(status, output, error, seconds, tuple(Statement(*r) for r in reply["records"]))
 

@@ -1,7 +1,7 @@
 """What a worker of `rstar_math.execution.unconfined` does: run programs, one after the other, without isolation.
 
 Started as `python -I -S unconfined_worker.py CONFIG`. Over its standard input and output, JSON on each line: it says
-"ready", then for each list of steps one object per step until one fails. What programs print goes to a file that both
+"ready", then for each [mode, steps] one object per step until one fails. What programs print goes to a file that both
 sides have mapped, so that it is not lost with the process. Imports nothing of the package.
 """
 
@@ -45,7 +45,7 @@ def limit_cpu(cpu_s: float) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (until, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
-def run(steps: list[str], config: dict[str, Any], output: harness.OutputBuffer) -> None:
+def run(steps: list[str], mode: str, config: dict[str, Any], output: harness.OutputBuffer) -> None:
     """Runs `steps` in a fresh namespace, and reports each until one fails."""
     namespace = harness.fresh_main()
     harness.seed_random()
@@ -57,7 +57,7 @@ def run(steps: list[str], config: dict[str, Any], output: harness.OutputBuffer) 
         records: harness.Records = []
         status, error = "ok", None
         try:
-            records = harness.run_step(step, namespace, config["mode"], output)
+            records = harness.run_step(step, namespace, mode, output)
         except MemoryError as raised:
             status, error = "memory_limit", harness.describe(raised)
         except harness.OutputLimit:
@@ -96,7 +96,8 @@ def main() -> NoReturn:
         line = COMMANDS.readline()
         if not line:
             os._exit(0)
-        run(json.loads(line), config, output)
+        mode, steps = json.loads(line)
+        run(steps, mode, config, output)
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ class TRLSettings(Settings):
     """What only `backend: trl` knows (docs/real-models.md)."""
 
     gradient_checkpointing: bool = Field(True, description="recompute activations in the backward pass")
-    packing: bool = Field(False, description="SFT: several examples in one row (needs FlashAttention to be exact)")
+    packing: bool = Field(False, description="SFT: several examples in one row, none of which sees another")
     lora: LoRASettings | None = Field(None, description="adapters; null: all weights (paper)")
     save_steps: int | None = Field(
         None, ge=1, description="checkpoint after so many optimiser steps, taken up at the next start; null: none"

@@ -10,15 +10,18 @@ import torch
 
 pytest.importorskip("trl", reason="extra `train` is not installed: the TRL path is not tested")
 
+from datasets import Dataset
 from tests.engines.tiny_checkpoints import save_checkpoint
 from tests.training.test_ppm import make_pairs
 from tests.training.test_sft import make_examples
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from trl import pack_dataset
 
 from rstar_math import steps
 from rstar_math.config import PPMSettings, SFTSettings
 from rstar_math.errors import ModelError
 from rstar_math.training import trl_launch
+from rstar_math.training.examples import tokenise_all
 from rstar_math.training.markers import add_markers
 from rstar_math.training.ppm import pair_accuracy, train_ppm
 from rstar_math.training.ppm_file import read_ppm_file
@@ -88,6 +91,32 @@ def test_both_paths_give_the_same_ppm_losses(architecture: str, tmp_path: Path) 
     probes = [read_ppm_file(tmp_path / n).probes for n in ("torch", "trl")]
     assert [p.logit for p in probes[1]] == pytest.approx([p.logit for p in probes[0]], abs=1e-2)
     assert 0 <= pair_accuracy(tmp_path / "trl", make_pairs(range(40, 42)), CPU) <= 1
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    ["qwen2", pytest.param("phi3", marks=pytest.mark.slow), pytest.param("llama", marks=pytest.mark.slow)],
+)
+def test_packing_without_flash_attention_gives_the_same_losses(architecture: str, tmp_path: Path) -> None:
+    """Packed examples do not see one another: the mask follows from position ids that begin anew."""
+    base = save_checkpoint(tmp_path / "base", architecture)
+    examples = make_examples(6)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    lengths = [len(row.input_ids) for row in tokenise_all(tokenizer, examples, 240).rows]
+    assert sum(lengths) > 240 > 2 * min(lengths)  # several rows, and several examples in one
+    plain = sft_settings(backend="trl", num_steps=3, batch_size=6)
+    apart = sft_losses(base, tmp_path / "apart", plain)
+    num_rows = len(pack_dataset(Dataset.from_dict({"input_ids": [[0] * n for n in lengths]}), 240, "bfd"))
+    packed = plain.model_copy(
+        update={"batch_size": num_rows, "trl": plain.trl.model_copy(update={"packing": True}), "num_steps": 3}
+    )
+    heard: list[float] = []
+    report = train_sft(
+        base, examples, packed, tmp_path / "packed", 3, lambda step, total, loss, tokens: heard.append(loss), CPU
+    )
+    assert num_rows < 6
+    assert heard == pytest.approx(apart, abs=1e-4)
+    assert (report.num_examples, report.num_epochs) == (6, 3)
 
 
 def squared(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

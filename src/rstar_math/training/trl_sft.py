@@ -65,6 +65,10 @@ def train_sft_by_trl(
 
     checkpoints = trl_launch.checkpoint_folder(out, settings, seed, len(rows))
     dataset = Dataset.from_list([{"input_ids": list(r.input_ids), "labels": list(r.labels)} for r in rows])
+    if settings.trl.packing:  # here, because epochs are counted in packed rows
+        from trl import pack_dataset
+
+        dataset = pack_dataset(dataset, settings.max_length, "bfd")
     trl_launch.prepare_environment(settings)
     with loop.seeded(seed, loop.default_device()):
         trainer = _trainer(model, tokenizer, dataset, settings, seed, checkpoints, bool(new_tokens), progress)
@@ -84,7 +88,7 @@ def train_sft_by_trl(
         tokenizer.save_pretrained(folder)
     shutil.rmtree(checkpoints, ignore_errors=True)
     num_tokens = sum(len(row.input_ids) for row in rows)
-    num_epochs = num_steps * settings.batch_size / len(rows)
+    num_epochs = num_steps * settings.batch_size / len(dataset)
     tenth = max(1, len(losses) // 10)
     return SFTReport(
         num_examples=len(rows),
@@ -123,8 +127,7 @@ def _trainer(
 
     arguments = trl_launch.training_arguments(settings, len(dataset), seed, checkpoints)
     arguments |= {"max_length": settings.max_length, "packing": settings.trl.packing}
-    if not settings.trl.packing:  # nothing is left to prepare
-        arguments["dataset_kwargs"] = {"skip_prepare_dataset": True}
+    arguments["dataset_kwargs"] = {"skip_prepare_dataset": True}  # nothing is left to prepare
     trainer = Trainer(
         model=model,
         args=SFTConfig(**arguments, pad_to_multiple_of=loop.WIDTH_STEP, shuffle_dataset=False),

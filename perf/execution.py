@@ -1,14 +1,16 @@
 """CPU milliseconds per executed step: this executor beside three other ways to run steps.
 
-    python perf/execution.py [--json FILE] [--rows trivial,numpy,sympy,real] [--slots 2]
+    python perf/execution.py [--json FILE] [--rows trivial,numpy,sympy,real] [--slots 2] [--distinct]
 
-A search asks for trees of steps: each node has 8 candidates for the next step, of which one is gone on from. Columns:
+A search asks for trees of steps: each node has 8 candidates for the next step, of which one is gone on from. Six of ten
+candidates repeat an earlier one of their node, some in other words of the same code (in the trees of a pocket run 75 to
+83 % do); with --distinct those are left out, as a search does that merges candidates of the same text. Columns:
 
     this         this package's executor, isolation and all, started and warm
     pool         a warm process pool as the released code uses it: numpy and sympy imported before it forks, the whole
                  prefix run again for each candidate, each statement taken apart and put together again; not isolated
     in_process   the limit: each step once, in this very process, on a copy of its parent's names; not isolated
-    interpreter  a new interpreter for each candidate, on a sample of the steps
+    interpreter  a new interpreter for each candidate, on a sample of the steps; in the table alone
 
 Corpus and weights are in execution_corpus.json; row "all" is the mean by these weights, row "real" (not in "all") the
 programs of ../shared/solutions where they are. CPU is user and system time of every process that takes part, read from
@@ -33,11 +35,13 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rstar_math.execution.admission import without_comments
 from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import ExecutionSettings
 
@@ -45,8 +49,12 @@ HERE = Path(__file__).parent
 SOLUTIONS = HERE.parent.parent / "shared" / "solutions"
 ROWS = ("trivial", "numpy", "sympy")
 COLUMNS = ("this", "pool", "in_process", "interpreter")
+JSON_COLUMNS = COLUMNS[:3]
 NUM_TREES_AT_ONCE = 16
-MAX_REAL_PROGRAMS = 200
+MAX_REAL_PROGRAMS = 40
+REAL_CPU_S = 1.0
+"""Real programs that take longer than this are left out, some of which never end."""
+
 CPU_S = 30.0
 
 Tree = list[list[str]]
@@ -104,6 +112,11 @@ def variant(steps: list[str], i: int, shares: dict[str, float], draw: random.Ran
     }[kind]
 
 
+def without_equals(tree: Tree) -> Tree:
+    """`tree` without the candidates whose code an earlier one of the same node has."""
+    return [list({without_comments(step): step for step in reversed(level)}.values())[::-1] for level in tree]
+
+
 def real_programs() -> list[Tree]:
     """The programs of the shared solutions as trees with one candidate."""
     trees: list[Tree] = []
@@ -115,7 +128,14 @@ def real_programs() -> list[Tree]:
             code = [step["content"].replace("\r\n", "\n") for step in row["steps"] if step["type"] == "code"]
             if code:
                 trees.append([[step] for step in code])
-    return trees
+    return asyncio.run(those_that_end(trees))
+
+
+async def those_that_end(trees: list[Tree]) -> list[Tree]:
+    """The programs, one candidate a step, that do not run into a limit."""
+    async with SandboxExecutor(ExecutionSettings(cpu_s=REAL_CPU_S)) as executor:
+        ends = await asyncio.gather(*[executor.execute_program([step for (step,) in tree]) for tree in trees])
+    return [tree for tree, steps in zip(trees, ends, strict=True) if all(e.status in ("ok", "error") for e in steps)]
 
 
 # ---------------------------------------------------------------- CPU time
@@ -310,11 +330,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write {row: {column: CPU ms per step}} there")
     parser.add_argument("--rows", default="trivial,numpy,sympy,real")
     parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--distinct", action="store_true", help="leave out candidates that repeat another")
     arguments = parser.parse_args()
+    warnings.simplefilter("ignore")  # what the programs are warned of
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     trees, weights = corpus()
-    trees["real"] = real_programs()
-    wanted = [row for row in arguments.rows.split(",") if trees.get(row)]
+    if arguments.distinct:
+        trees = {row: list(map(without_equals, of_row)) for row, of_row in trees.items()}
+    rows = arguments.rows.split(",")
+    trees["real"] = real_programs() if "real" in rows else []
+    wanted = [row for row in rows if trees.get(row)]
     costs: dict[str, dict[str, Cost]] = {}
     for row in wanted:
         costs[row] = {
@@ -340,7 +365,7 @@ def main() -> None:
         dearer = columns["this"].cpu_ms / columns["in_process"].cpu_ms
         print(f"{row:10}{steps or '':>7}{cells}   {cheaper:9.1f}  {dearer:15.2f}")
     if arguments.json:
-        numbers = {row: {column: cost.cpu_ms for column, cost in columns.items()} for row, columns in costs.items()}
+        numbers = {row: {column: columns[column].cpu_ms for column in JSON_COLUMNS} for row, columns in costs.items()}
         arguments.json.write_text(json.dumps(numbers, indent=2) + "\n")
 
 

@@ -423,3 +423,18 @@ def test_layers_are_reported(running: Running) -> None:
     for name in ("limits", "no_capabilities", "no_new_privileges", "landlock", "seccomp"):
         assert layers[name].required
         assert layers[name].active, layers[name].detail
+
+
+def test_a_step_is_not_kept_from_warm_workers_by_the_prefixes_it_had() -> None:
+    async def run() -> None:
+        async with SandboxExecutor(QUICK) as executor:
+            assert (await executor.execute(["class A:\n    x = 1\nx = 1"], "print(x)")).output == "1\n"
+            assert (executor.counts.not_admitted, executor.counts.forked) == (1, 1)
+            for i in range(2, 5):
+                assert (await executor.execute([f"x = {i}"], "print(x)")).output == f"{i}\n"
+            assert executor.counts.forked == 1
+            # what comes after a step that needs a fork needs one too, and is not sent to a worker first
+            assert (await executor.execute(["class A:\n    x = 1\nx = 1", "y = x"], "print(y)")).output == "1\n"
+            assert (executor.counts.not_admitted, executor.counts.forked) == (1, 2)
+
+    asyncio.run(run())

@@ -125,7 +125,10 @@ class WarmWorker:
     def _take(self, number: int, kind: str, rest: list[Any]) -> None:
         executor = self.executor
         if kind in _NOT_DONE:
-            executor.run_forked(self.queue.pop(number), kind, str(rest[0]))
+            culprit = rest[1] if kind == "refused" else -1
+            if type(culprit) is not int:
+                raise ValueError(rest)
+            executor.run_forked(self.queue.pop(number), kind, str(rest[0]), culprit)
             return
         error, seconds, output, replayed_s, kept = rest
         if not (

@@ -9,7 +9,8 @@ Messages over a stream, each a length of 4 bytes and JSON:
 
     to the worker        [mode, forced, [[[prefix step, ...], [[number, step], ...]], ...]]
     to the supervisor    [[number, status, error, seconds, output, replayed_s, kept], ...]    it has run
-                         [number, "refused", reason]      the static check does not admit it; nothing has run
+                         [number, "refused", reason, i]   the static check does not admit step i, or with -1 the steps
+                                                          together; nothing has run
                          [number, "deferred", reason]     admitted, but it needs a process of its own
                          [number, "tainted", reason]      it, or one beside it, has changed this process
 """
@@ -227,12 +228,17 @@ class Worker:
             before = []
             has_star = last.has_star or state.has_star
             uses_random = last.uses_random or state.uses_random
-        refusal = next((earlier.refusal for earlier in before if earlier.refusal is not None), last.refusal)
+        refusal, culprit = last.refusal, len(prefix)
+        for i, earlier in enumerate(before):
+            if earlier.refusal is not None:
+                refusal, culprit = earlier.refusal, i
+                break
         if refusal is None and has_star:
             every = [*(self._compile(earlier, mode) for earlier in prefix), last]
             refusal = staticcheck.stray_name([step.code for step in every if step.code is not None], self._lists)
+            culprit = -1
         if refusal is not None and not (forced and last.code is not None):
-            self._results.append(f'[{number},"refused",{_quoted(refusal)}]')
+            self._results.append(f'[{number},"refused",{_quoted(refusal)},{culprit}]')
             return
         if last.code is None:
             self._results.append(f'[{number},"error",{_quoted(last.error or "")},0.0,"",0.0,false]')

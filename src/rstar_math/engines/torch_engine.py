@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 class TorchEngine:
     """A policy run by torch in one worker thread.
 
-    The number of torch threads is the caller's (`torch.set_num_threads`); one per process is the most economical.
+    The number of torch threads is the caller's (`torch.set_num_threads`); one per process is the most economical, and
+    the only one in deterministic mode.
 
     Attributes:
       codec: its tokenizer.
@@ -62,6 +63,8 @@ class TorchEngine:
             not (other hardware, other architectures), requests are answered one at a time, which is much slower.
         """
         self.codec = codec
+        if deterministic:
+            use_one_thread()
         weights = model if isinstance(model, LlamaWeights) else LlamaWeights.of_model(model)
         if weights is not None:
             self.context_length, self._vocab_size = weights.context_length, len(weights.head)
@@ -264,6 +267,11 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype | str:
     if dtype not in known:
         raise EngineError(f"unknown dtype {dtype!r}; use auto, {', '.join(known)}")
     return known[dtype]
+
+
+def use_one_thread() -> None:
+    """Lets torch compute with one thread in this process, from now on: several may split the work in another way."""
+    torch.set_num_threads(1)
 
 
 def load_model(

@@ -24,7 +24,7 @@ from rstar_math.engines.codec import TokenCodec
 from rstar_math.engines.decoding import is_steady
 from rstar_math.engines.packed import STEADY, PackedDecoder, PackedTokens
 from rstar_math.engines.prefix_cache import PrefixCache
-from rstar_math.engines.torch_engine import choose_device, choose_dtype, load_model
+from rstar_math.engines.torch_engine import choose_device, choose_dtype, load_model, use_one_thread
 from rstar_math.engines.weights import LlamaWeights
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from rstar_math.training.ppm_file import PROBE_TOLERANCE, PPMFile, read_ppm_file
@@ -72,6 +72,8 @@ class TorchScorer:
         self._codec = codec
         self._max_batch_tokens = max_batch_tokens
         self._read: Callable[[Sequence[_Group]], list[list[float]]]
+        if deterministic:
+            use_one_thread()
         weights = model if isinstance(model, LlamaWeights) else LlamaWeights.of_model(model)
         steady = False
         if weights is not None:

@@ -337,11 +337,15 @@ def execute(
     cpu_s: Annotated[float | None, typer.Option("--cpu-s", help="CPU seconds of one step.")] = None,
     wall_s: Annotated[float | None, typer.Option("--wall-s", help="Wall seconds of one step.")] = None,
     memory_mb: Annotated[int | None, typer.Option("--memory-mb", help="Memory of one program.")] = None,
+    isolation: Annotated[str, typer.Option(help="none: limits only, which is not a security boundary.")] = "sandbox",
+    accept_missing: Annotated[
+        list[str] | None, typer.Option("--accept-missing", help="Layer of isolation that this machine may lack.")
+    ] = None,
 ) -> None:
     """Run programs step by step in the sandbox."""
     from rstar_math.cli.files import execute_command
 
-    execute_command(programs, out, slots, cpu_s, wall_s, memory_mb)
+    execute_command(programs, out, slots, cpu_s, wall_s, memory_mb, isolation, accept_missing or [])
 
 
 @app.command()

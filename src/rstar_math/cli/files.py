@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
 def execute_command(
-    programs: Path, out: Path, slots: int | None, cpu_s: float | None, wall_s: float | None, memory_mb: int | None
+    programs: Path,
+    out: Path,
+    slots: int | None,
+    cpu_s: float | None,
+    wall_s: float | None,
+    memory_mb: int | None,
+    isolation: str,
+    accept_missing: Sequence[str],
 ) -> None:
     """Runs programs step by step."""
     from rstar_math.execution.files import execute_file
     from rstar_math.execution.settings import ExecutionSettings
     from rstar_math.store.recipes import check
 
-    limits = {"cpu_s": cpu_s, "wall_s": wall_s, "memory_mb": memory_mb}
-    settings = check(ExecutionSettings, {k: v for k, v in limits.items() if v is not None}, "rstar execute")
-    execute_file(programs, out, settings, slots)
+    limits = {"cpu_s": cpu_s, "wall_s": wall_s, "memory_mb": memory_mb, "num_slots": slots}
+    given: dict[str, object] = {k: v for k, v in limits.items() if v is not None}
+    given |= {"isolation": isolation, "accept_missing": list(accept_missing)}
+    settings = check(ExecutionSettings, given, "rstar execute")
+    execute_file(programs, out, settings)
 
 
 def grade_command(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn, TextIO
 
 from rstar_math.errors import DataError
-from rstar_math.execution.sandbox import SandboxExecutor
+from rstar_math.execution.opening import open_executor
 from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.store.files import replacing
 from rstar_math.types import Execution
@@ -90,25 +90,26 @@ async def _execute(
         sink.write(_result_line(program, await running))
         waiting.popleft()
 
-    async with SandboxExecutor(settings, num_slots) as executor:
-        try:
-            for number, line in _lines(source):
-                try:
-                    program = _program(line, number)
-                except ValueError as error:
-                    malformed.append((number, str(error)))
-                    print(f"line {number}: {error}", file=report)
-                    continue
-                num_programs += 1
-                waiting.append((program.id, asyncio.ensure_future(executor.execute_program(program.steps))))
-                if len(waiting) >= ahead:
-                    await write_first()
-            while waiting:
+    executor = open_executor(settings, num_slots)
+    try:
+        for number, line in _lines(source):
+            try:
+                program = _program(line, number)
+            except ValueError as error:
+                malformed.append((number, str(error)))
+                print(f"line {number}: {error}", file=report)
+                continue
+            num_programs += 1
+            waiting.append((program.id, asyncio.ensure_future(executor.execute_program(program.steps))))
+            if len(waiting) >= ahead:
                 await write_first()
-        finally:
-            for _, running in waiting:  # something broke: nobody will look at these
-                running.cancel()
-            await asyncio.gather(*[running for _, running in waiting], return_exceptions=True)
+        while waiting:
+            await write_first()
+    finally:
+        for _, running in waiting:  # something broke: nobody will look at these
+            running.cancel()
+        await asyncio.gather(*[running for _, running in waiting], return_exceptions=True)
+        await executor.aclose()
     return ExecutedFile(num_programs, tuple(malformed))
 
 

@@ -118,7 +118,9 @@ def _train(
         trainer = _trainer(model, tokenizer, train, test, settings, loss, seed, checkpoints, progress)
         with loop.residual_dropout(model, settings.dropout), quiet_transformers():
             trainer.train(resume_from_checkpoint=trl_launch.last_checkpoint(checkpoints))
-    state = trainer.best_weights or trainer.accelerator.get_state_dict(trainer.model)
+    # Decided alike in all processes: weights are gathered by all of them, and only the first gets them (FSDP).
+    is_best_kept = settings.early_stopping and trainer.best is not None
+    state = trainer.best_weights if is_best_kept else trainer.accelerator.get_state_dict(trainer.model)
     if not trainer.accelerator.is_main_process:
         raise trl_launch.OtherProcess
     trained = trainer.accelerator.unwrap_model(trainer.model)

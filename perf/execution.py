@@ -341,29 +341,33 @@ def main() -> None:
     trees["real"] = real_programs() if "real" in rows else []
     wanted = [row for row in rows if trees.get(row)]
     costs: dict[str, dict[str, Cost]] = {}
+
+    def note(row: str, columns: dict[str, Cost], num_steps: int | None) -> None:
+        costs[row] = columns
+        cells = "".join(f"{c.cpu_ms:>12.3f} ({c.wall_ms:7.2f})" for c in columns.values())
+        cheaper = columns["pool"].cpu_ms / columns["this"].cpu_ms
+        dearer = columns["this"].cpu_ms / columns["in_process"].cpu_ms
+        print(f"{row:10}{num_steps or '':>7}{cells}   {cheaper:9.1f}  {dearer:15.2f}", flush=True)
+
+    print("CPU (wall) milliseconds per step")
+    print(f"{'':10}{'steps':>7}" + "".join(f"{column:>22}" for column in COLUMNS) + "   pool/this  this/in_process")
     for row in wanted:
-        costs[row] = {
+        columns = {
             "this": asyncio.run(run_this(trees[row], arguments.slots)),
             "pool": asyncio.run(run_pool(trees[row], arguments.slots)),
             "in_process": asyncio.run(run_in_process(trees[row])),
             "interpreter": asyncio.run(run_interpreters(trees[row])),
         }
+        note(row, columns, sum(len(level) for tree in trees[row] for level in tree))
     if all(row in costs for row in ROWS):
-        costs["all"] = {
+        mean = {
             column: Cost(
                 sum(weights[row] * costs[row][column].cpu_ms for row in ROWS),
                 sum(weights[row] * costs[row][column].wall_ms for row in ROWS),
             )
             for column in COLUMNS
         }
-    print("CPU (wall) milliseconds per step")
-    print(f"{'':10}{'steps':>7}" + "".join(f"{column:>22}" for column in COLUMNS) + "   pool/this  this/in_process")
-    for row, columns in costs.items():
-        steps = sum(map(len, (level for tree in trees.get(row, []) for level in tree)))
-        cells = "".join(f"{c.cpu_ms:>12.3f} ({c.wall_ms:7.2f})" for c in columns.values())
-        cheaper = columns["pool"].cpu_ms / columns["this"].cpu_ms
-        dearer = columns["this"].cpu_ms / columns["in_process"].cpu_ms
-        print(f"{row:10}{steps or '':>7}{cells}   {cheaper:9.1f}  {dearer:15.2f}")
+        note("all", mean, None)
     if arguments.json:
         numbers = {row: {column: columns[column].cpu_ms for column in JSON_COLUMNS} for row, columns in costs.items()}
         arguments.json.write_text(json.dumps(numbers, indent=2) + "\n")

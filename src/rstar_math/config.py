@@ -33,6 +33,11 @@ class SearchSettings(Settings):
         description="steps with code that each run (paper); program: one whole program, whose output is the answer; "
         "text: nothing is executed",
     )
+    observation: Literal["full", "official"] = Field(
+        "full",
+        description="what the policy sees of a finished program (form: steps): all it printed, or what the released "
+        "code shows of it: one statement, or several with labels, floats cut to 4 decimals, 1,024 characters",
+    )
     num_rollouts: int = Field(
         16, ge=1, description="descents from the root to a terminal node (paper: 16 in rounds 2-4)"
     )

@@ -94,6 +94,7 @@ _RM = "README, RM train script"
 
 _SEARCH_IN_CODE = {
     "form": _one("steps", "agents/mcts.py"),
+    "observation": _one("official", "tools/python_tool.py"),
     "top_p": _one(1.0, "config.py"),
     "unvisited": _one("zero_bonus", "nodes/mcts_node.py"),
     "failure_value": _one(-1, "config.py"),

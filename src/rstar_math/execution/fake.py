@@ -11,6 +11,7 @@ import operator
 import zlib
 from collections.abc import Callable, Sequence
 
+from rstar_math.observation import RecordedExecution, Statement
 from rstar_math.types import Execution
 
 _OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
@@ -57,6 +58,20 @@ class FakeExecutor:
             if not executions[-1].ok:
                 break
         return executions
+
+    async def record_program(self, steps: Sequence[str]) -> list[Execution]:
+        """The same, with what each statement did."""
+        executions = await self.execute_program(steps)
+        names: dict[str, int] = {}
+        recorded: list[Execution] = []
+        for code, whole in zip(steps, executions, strict=False):
+            parts = [ast.unparse(statement) for statement in ast.parse(code).body] if whole.ok else []
+            statements = tuple(
+                Statement(_run(part, names).output, label=f"{part[6:-1]}:" if part.startswith("print(") else None)
+                for part in parts
+            )
+            recorded.append(RecordedExecution(whole.status, whole.output, whole.error, whole.seconds, statements))
+        return recorded
 
     async def aclose(self) -> None:
         """Does nothing: the fake holds nothing."""

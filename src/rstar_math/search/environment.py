@@ -17,10 +17,10 @@ from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
 from rstar_math.engines.base import Engine, Score, Scorer
 from rstar_math.errors import ConfigError, ContextLengthError
-from rstar_math.execution.base import Executor
+from rstar_math.execution.base import Executor, Recorder
 from rstar_math.grading.base import Grader
 from rstar_math.search.budget import Budget, BudgetSpent
-from rstar_math.search.forms import FORMS
+from rstar_math.search.forms import form_of
 from rstar_math.tree import Tree
 from rstar_math.types import Completion, Cost, Execution, Problem, SamplingParams, Verdict
 
@@ -95,7 +95,7 @@ class Environment:
         Raises:
           BudgetSpent: not a single candidate fits into what is left.
         """
-        form = FORMS[settings.form]
+        form = form_of(settings)
         params = self._params(settings, form.step_stops, form.max_step_tokens(settings))
         is_first = not self.budget.knows("step")
         drawn = await self._draw(prefix, num_candidates, params, "step", at_least=1 if finishing else 0)
@@ -109,7 +109,7 @@ class Environment:
 
         Under a limit of tokens the first request draws a single one, from which the length of the others is known.
         """
-        params = self._params(settings, FORMS[settings.form].solution_stops, settings.max_solution_tokens)
+        params = self._params(settings, form_of(settings).solution_stops, settings.max_solution_tokens)
         return await self._draw(prefix, num_solutions, params, "solution")
 
     async def finish_solution(self, prefix: str, settings: SearchSettings) -> list[Completion]:
@@ -165,6 +165,19 @@ class Environment:
         self.cost.executions += 1
         self.cost.cpu_seconds += execution.seconds
         return execution
+
+    async def record_program(self, steps: Sequence[str]) -> list[Execution]:
+        """Runs a whole program, and records what each of its statements does.
+
+        Raises:
+          ConfigError: the executor cannot.
+        """
+        if not isinstance(self._executor, Recorder):
+            raise ConfigError("search.observation is official, but the executor does not record statements; use full")
+        executions = await self._executor.record_program(steps)
+        self.cost.executions += len(executions)
+        self.cost.cpu_seconds += sum(execution.seconds for execution in executions)
+        return executions
 
     async def score(self, texts: Sequence[str]) -> Sequence[Score | None]:
         """Asks the reward model for its opinion of each text; None for one that is longer than its context."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rstar_math.config import SearchSettings
 from rstar_math.search.environment import Environment, all_of
-from rstar_math.search.forms import FORMS, TriedStep, code_is_closed
+from rstar_math.search.forms import TriedStep, code_is_closed, form_of
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Completion, Step
 
@@ -64,7 +64,7 @@ async def _draw(
         merged.setdefault(completion.text + (completion.stop or ""), []).append(completion)
     for child in (tree.nodes[i] for i in node.children):
         child.num_proposed += len(merged.pop(child.step.text if child.step else "", ()))
-    form = FORMS[settings.form]
+    form = form_of(settings)
     tried = await all_of(form.try_step(env, history, text, same[0].stop) for text, same in merged.items())
     return [_Candidate(same, step) for same, step in zip(merged.values(), tried, strict=True)]
 

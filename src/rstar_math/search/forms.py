@@ -8,11 +8,12 @@ writing and what becomes of a candidate; strategies know nothing of it, so that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rstar_math import steps as step_format
 from rstar_math.config import FormName, SearchSettings
+from rstar_math.observation import RecordedExecution, lines_before, official_observation
 from rstar_math.types import Execution, Step
 
 _WHOLE = (step_format.END_OF_CODE, step_format.END_OF_ANSWER)
@@ -39,6 +40,10 @@ class RunsCode(Protocol):
 
     async def execute(self, prefix: Sequence[str], code: str) -> Execution:
         """Runs a step's code after the code of the steps before it."""
+        ...
+
+    async def record_program(self, steps: Sequence[str]) -> list[Execution]:
+        """Runs a whole program, and records what each of its statements does."""
         ...
 
 
@@ -95,8 +100,27 @@ class CodeSteps:
             return TriedStep(step_format.step_from_text(text), None, is_last=True)
         code = step_format.code_of(text)
         execution = await env.execute([s.code for s in history if s.execution is None or s.execution.ok], code)
-        seen = step_format.observation(printed(history, execution)) if stop == step_format.END_OF_CODE else ""
-        return TriedStep(Step(text, code, seen, execution), _failure(execution), is_last=False)
+        step = Step(text, code, "", execution)
+        if stop == step_format.END_OF_CODE:
+            step = replace(step, observation=step_format.observation(await self._shown(env, history, step)))
+        return TriedStep(step, _failure(execution), is_last=False)
+
+    async def _shown(self, env: RunsCode, history: Sequence[Step], last: Step) -> str:
+        """What the policy sees of a finished program."""
+        assert last.execution is not None
+        return printed(history, last.execution)
+
+
+class OfficialSteps(CodeSteps):
+    """The same, with what the released code shows of a program: finished, it is run once more and recorded."""
+
+    async def _shown(self, env: RunsCode, history: Sequence[Step], last: Step) -> str:
+        before = [step for step in history if step.execution is None or step.execution.ok]
+        executions = await env.record_program([step.code for step in (*before, last)])
+        recorded = [execution for execution in executions if isinstance(execution, RecordedExecution)]
+        statements = [statement for execution in recorded for statement in execution.statements]
+        lines = lines_before("".join(step.text for step in before), last.text)
+        return official_observation(statements, executions[-1].error, lines)
 
 
 class Program:
@@ -160,6 +184,16 @@ class Text:
 
 
 FORMS: dict[FormName, Form] = {"steps": CodeSteps(), "program": Program(), "text": Text()}
+
+
+_OFFICIAL_STEPS = OfficialSteps()
+
+
+def form_of(settings: SearchSettings) -> Form:
+    """The form that a search is to use."""
+    if settings.form == "steps" and settings.observation == "official":
+        return _OFFICIAL_STEPS
+    return FORMS[settings.form]
 
 
 def code_is_closed(history: Sequence[Step]) -> bool:

@@ -13,7 +13,7 @@ from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
 from rstar_math.search.budget import BudgetSpent
 from rstar_math.search.environment import Environment, all_of
-from rstar_math.search.forms import FORMS, Form, TriedStep
+from rstar_math.search.forms import Form, TriedStep, form_of
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Completion
 
@@ -38,7 +38,7 @@ async def sample(env: Environment, settings: SearchSettings, strategy: str = "sa
         tree.root.expanded = True
         # Equal samples at temperature > 0 each count in a vote, so nothing is merged here. Nodes are added, and seeds
         # drawn, in the order of the samples, whatever the order in which their programs end.
-        solutions = await all_of(_run(env, completion, FORMS[settings.form]) for completion in samples)
+        solutions = await all_of(_run(env, completion, form_of(settings)) for completion in samples)
         ends = [_add_solution(tree, *run) for run in zip(samples, solutions, strict=True)]
         closed = [end for end in ends if end.terminal is None]
         replies = await all_of(_reply(env, tree.prefix(end), settings) for end in closed)

@@ -288,6 +288,7 @@ class ProblemSource(Settings):
         "my_file.py:function"
     )
     num_problems: int | None = Field(None, ge=1, description="take the first so many; null: all (files only)")
+    skip: int = Field(0, ge=0, description="leave out so many before the first")
     seed: int = Field(0, description="of the order in which a pocket split is drawn")
 
 

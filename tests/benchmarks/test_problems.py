@@ -76,6 +76,11 @@ def test_the_first_so_many(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has 5 problems; num_problems asks for 6"):
         load_problems(ProblemSource(source=str(path), num_problems=6))
     everything = load_problems(ProblemSource(source=str(path)))
+    rest = load_problems(ProblemSource(source=str(path), skip=2))
+    assert some.problems + rest.problems == everything.problems
+    assert load_problems(ProblemSource(source=str(path), skip=1, num_problems=1)).problems == everything.problems[1:2]
+    with pytest.raises(DataError, match="num_problems after skip: 4 asks for 6"):
+        load_problems(ProblemSource(source=str(path), skip=4, num_problems=2))
     assert len(everything.problems) == 5
     assert everything.sha256 != some.sha256
     assert load_problems(ProblemSource(source=str(path))) == everything
@@ -91,3 +96,9 @@ def test_benchmark_files_load(name: str) -> None:
     # two references of Gaokao are empty: no reference
     assert sum(p.answer is None for p in problems) == (2 if name == "gaokao2023en" else 0)
     assert len({p.id for p in problems}) == len(problems)
+
+
+def test_slices_of_a_pocket_split_follow_one_another() -> None:
+    whole = load_problems(ProblemSource(source="pocket/test", num_problems=12))
+    end = load_problems(ProblemSource(source="pocket/test", num_problems=5, skip=7))
+    assert end.problems == whole.problems[7:]

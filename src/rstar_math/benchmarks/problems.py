@@ -57,11 +57,11 @@ def load_problems(source: ProblemSource) -> ProblemSet:
             + ", ".join([*(f"pocket/{s}" for s in POCKET_SPLITS), *registry.BENCHMARKS])
             + ", nor a function of yours (my_file.py:function)"
         )
-    if source.num_problems is not None:
-        if source.num_problems > len(problems):
-            raise DataError(f"{path} has {len(problems)} problems; num_problems asks for {source.num_problems}")
-        problems = problems[: source.num_problems]
-    return _named(name, problems)
+    end = source.skip + (source.num_problems or 1)
+    if end > len(problems):
+        asking = "num_problems" if not source.skip else f"num_problems after skip: {source.skip}"
+        raise DataError(f"{path} has {len(problems)} problems; {asking} asks for {end}")
+    return _named(name, problems[source.skip : None if source.num_problems is None else end])
 
 
 def described(problems: ProblemSet) -> str:
@@ -85,8 +85,9 @@ def _pocket(source: ProblemSource) -> ProblemSet:
     split = next((s for s in POCKET_SPLITS if s == name), None)
     if split is None:
         raise DataError(f"no pocket split {name!r}; choose from {', '.join(POCKET_SPLITS)}")
-    problems = pocket_problems(split, source.num_problems or _DEFAULT_POCKET_SIZE, seed=source.seed)
-    return _named(source.source, problems)
+    num_problems = source.num_problems or _DEFAULT_POCKET_SIZE
+    problems = pocket_problems(split, source.skip + num_problems, seed=source.seed)
+    return _named(source.source, problems[source.skip :])
 
 
 def _own(spec: str) -> list[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rstar_math import steps
+from rstar_math.engines.loading import check_tokenizer
+from rstar_math.models import find_model
 from rstar_math.pocket import tokenizer as pocket_tokenizer
 from rstar_math.pocket.demonstrations import demonstration
 from rstar_math.pocket.pretrain import (
@@ -44,7 +47,8 @@ TINY = PretrainSettings(
 def small_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
     """`pretrain` with a tokenizer that takes a second instead of ten."""
     monkeypatch.setattr(
-        "rstar_math.pocket.pretrain.train_tokenizer", lambda: train_tokenizer(corpus_texts(300), vocab_size=600)
+        "rstar_math.pocket.pretrain.train_tokenizer",
+        lambda architecture: train_tokenizer(corpus_texts(300), vocab_size=600, architecture=architecture),
     )
 
 
@@ -103,3 +107,15 @@ def test_long_demonstrations_are_counted() -> None:
     assert num_dropped > 0
     assert len(rows) + num_dropped == 50
     assert max(len(row.ids) for row in rows) <= 90
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "phi3"])
+def test_other_architectures_are_read_as_they_were_trained(
+    architecture: Any, tmp_path: Path, small_tokenizer: None
+) -> None:
+    """By transformers, which gives qwen2 models a pre-tokenizer of its own, and by the engine, which checks that."""
+    settings = TINY.model_copy(update={"architecture": architecture, "num_demonstrations": 64})
+    pretrain(tmp_path / "base", settings)
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "base").config.model_type == architecture
+    check_tokenizer(tmp_path / "base")
+    assert find_model(tmp_path / "base").policy_folder == tmp_path / "base"

@@ -1,7 +1,9 @@
 """Makes `pocket-base`, the weak base model that self-evolution starts from, out of nothing.
 
-A small Llama is trained on demonstrations of the base split, with their authors' misconceptions. Every demonstration is
-new, so one pass over the corpus is the whole of it. This is not fine-tuning: that is in `rstar_math.training`.
+A small language model is trained on demonstrations of the base split, with their authors' misconceptions. Every
+demonstration is new, so one pass over the corpus is the whole of it. The shipped base is a Llama; other architectures
+and sizes are for applying the same recipe to other bases (table 10). This is not fine-tuning: that is in
+`rstar_math.training`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -20,12 +22,12 @@ from rstar_math import steps
 from rstar_math.config import Settings
 from rstar_math.pocket.demonstrations import demonstration
 from rstar_math.pocket.splits import exercises
-from rstar_math.pocket.tokenizer import save_tokenizer, train_tokenizer
+from rstar_math.pocket.tokenizer import Architecture, save_tokenizer, train_tokenizer
 from rstar_math.types import Step
 
 if TYPE_CHECKING:
     import torch
-    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 _WIDTH_MULTIPLE = 16
 """Batches are padded to a multiple of this: with a new shape at every step, bfloat16 kernels hoard memory."""
@@ -39,6 +41,7 @@ _REPORT_EVERY = 50
 class PretrainSettings(Settings):
     """Size, data and optimisation of the base model. The values were measured at the pocket scale (docs/log.md)."""
 
+    architecture: Architecture = Field("llama", description="as transformers names it (`model_type`)")
     hidden_size: int = Field(128, ge=8, description="width of the residual stream")
     num_layers: int = Field(4, ge=1, description="transformer layers")
     num_heads: int = Field(4, ge=1, description="attention heads; divides hidden_size")
@@ -101,7 +104,7 @@ def pretrain(
 
     settings = settings or PretrainSettings()
     torch.set_num_threads(settings.num_threads)
-    tokenizer = train_tokenizer()
+    tokenizer = train_tokenizer(architecture=settings.architecture)
     rows, num_dropped = corpus_rows(tokenizer, settings)
     model = new_model(settings, tokenizer)
     _train(model, rows, settings, tokenizer.pad_token_id, progress)
@@ -141,31 +144,33 @@ def encoded(tokenizer: PreTrainedTokenizerFast, question: str, solution: Sequenc
     return Row(tuple(ids), tuple(trained))
 
 
-def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """A Llama with random weights, seeded by the settings."""
+def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    """A model with random weights, seeded by the settings."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
+    own: dict[str, Any] = {"original_max_position_embeddings": settings.max_position_embeddings}
     torch.manual_seed(settings.seed)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=-(-len(tokenizer) // 64) * 64,
-            hidden_size=settings.hidden_size,
-            num_hidden_layers=settings.num_layers,
-            num_attention_heads=settings.num_heads,
-            num_key_value_heads=settings.num_heads,
-            intermediate_size=settings.intermediate_size,
-            max_position_embeddings=settings.max_position_embeddings,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
+    config = AutoConfig.for_model(
+        settings.architecture,
+        vocab_size=-(-len(tokenizer) // 64) * 64,
+        hidden_size=settings.hidden_size,
+        num_hidden_layers=settings.num_layers,
+        num_attention_heads=settings.num_heads,
+        num_key_value_heads=settings.num_heads,
+        intermediate_size=settings.intermediate_size,
+        max_position_embeddings=settings.max_position_embeddings,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **(own if settings.architecture == "phi3" else {}),
     )
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
 def _train(
-    model: LlamaForCausalLM,
+    model: Any,
     rows: Sequence[Row],
     settings: PretrainSettings,
     pad_token_id: int,
@@ -199,7 +204,7 @@ def _train(
     model.eval()
 
 
-def solution_loss(model: LlamaForCausalLM, ids: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:
+def solution_loss(model: Any, ids: torch.Tensor, trained: torch.Tensor) -> torch.Tensor:
     """Mean cross-entropy of the trained tokens.
 
     Padding stands on the right and is never trained, so that causal attention needs no mask.

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from rstar_math import steps
 from rstar_math.pocket.demonstrations import demonstration
@@ -26,23 +26,32 @@ TURNS = ("<|user|>:\n", steps.ASSISTANT_TURN)
 
 VOCAB_SIZE = 1_536
 
+Architecture = Literal["llama", "qwen2", "phi3"]
+
 _PIECE = r"\n*[^\n.?]+[.?]?"
 """What merges stay within: the line breaks before a line, and the line up to the end of its sentence."""
 
 
-def train_tokenizer(texts: Iterable[str] | None = None, vocab_size: int = VOCAB_SIZE) -> PreTrainedTokenizerFast:
-    """Makes the tokenizer from texts, or from demonstrations of the base corpus. Encoding adds no token."""
-    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+def train_tokenizer(
+    texts: Iterable[str] | None = None, vocab_size: int = VOCAB_SIZE, architecture: Architecture = "llama"
+) -> PreTrainedTokenizerFast:
+    """Makes the tokenizer from texts, or from demonstrations of the base corpus. Encoding adds no token.
+
+    Args:
+      texts: None: demonstrations.
+      vocab_size: tokens in all.
+      architecture: of the model that it is for. `AutoTokenizer` gives every qwen2 model the pre-tokenizer of Qwen2,
+        within which no merge spans words: those models need about half as many tokens again.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(r"\d"), "isolated"),
-            pre_tokenizers.Split(Regex(_PIECE), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
+    tokenizer.pre_tokenizer = _pre_tokenizer(architecture)
+    if architecture == "qwen2":
+        from tokenizers import normalizers
+
+        tokenizer.normalizer = normalizers.NFC()
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in (PAD, EOS)])
     # not special: decoding must keep them, whatever it is told to skip
@@ -60,6 +69,22 @@ def train_tokenizer(texts: Iterable[str] | None = None, vocab_size: int = VOCAB_
         padding_side="left",
         clean_up_tokenization_spaces=False,
         model_max_length=1_024,
+    )
+
+
+def _pre_tokenizer(architecture: Architecture) -> Any:
+    from tokenizers import Regex, pre_tokenizers
+
+    patterns = [r"\d", _PIECE]
+    if architecture == "qwen2":
+        from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
+        patterns = [PRETOKENIZE_REGEX]
+    return pre_tokenizers.Sequence(
+        [
+            *(pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in patterns),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
 
 

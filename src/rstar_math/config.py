@@ -391,6 +391,42 @@ class RuntimeSettings(Settings):
     )
 
 
+class FurtherBase(Settings):
+    """One more base model that the recipe is applied to (table 10, figure 7)."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w.-]+$", description="what tables, and its folder, are called")
+    model: str | None = Field(None, description="as `base_model`; null: a base of the pocket world, made by `pretrain`")
+    pretrain: dict[str, Any] = Field(
+        default_factory=dict, description="keys of `rstar pocket pretrain` that differ: architecture, size, data"
+    )
+    changes: dict[str, Any] = Field(default_factory=dict, description="keys of the recipe that differ for this base")
+
+
+class ReproduceSettings(Settings):
+    """How `rstar reproduce` repeats the paper's tables and figures with a recipe. Nothing here changes a run."""
+
+    seeds: tuple[int, ...] = Field((1, 2, 3), min_length=1, description="training seeds, a run for each")
+    own_problems: bool = Field(
+        False,
+        description="each seed draws its own training problems, and is measured on a slice of its own of "
+        "evaluation.problems, so that all seeds together see seeds x num_problems; false: all on the same",
+    )
+    methods: str = Field("pocket", description="methods of table 8, a file as `rstar eval --methods` takes it")
+    method_rounds: tuple[int, ...] = Field(
+        (), description="rounds whose models the methods of table 8 are measured with; empty: the last"
+    )
+    budgets: tuple[int, ...] = Field(
+        (300, 600, 1200), min_length=1, description="tokens generated for a problem at which table 8 is measured"
+    )
+    timed_problems: int = Field(
+        40, ge=1, description="problems on which the methods of table 8 are timed, alone and with nothing shared"
+    )
+    num_trajectories: int = Field(64, ge=2, description="most trajectories of figures 3, 6 and 7 (paper: 64)")
+    further_bases: tuple[FurtherBase, ...] = Field(
+        (), description="further bases of table 10 and figure 7, under the first seed"
+    )
+
+
 class Recipe(Settings):
     """A whole run of self-evolution."""
 
@@ -408,4 +444,7 @@ class Recipe(Settings):
     )
     rounds: tuple[RoundSettings, ...] = Field(min_length=1, description="the rounds, in order (paper: four)")
     evaluation: EvaluationSettings = Field(description="what is measured after every round")
+    reproduce: ReproduceSettings = Field(
+        default_factory=ReproduceSettings, description="how `rstar reproduce` repeats the paper's tables with it"
+    )
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings, description="the machine")

@@ -133,6 +133,19 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> Non
 
 
 @app.command()
+def reproduce(
+    names: Annotated[list[str], typer.Argument(help="table1 to table10, figure3 to figure7, or all.")],
+    out: Annotated[Path, typer.Option(help="Folder for everything that is made; run again to resume.")],
+    scale: Annotated[str, typer.Option(help="pocket, or a recipe: a name or a YAML file.")] = "pocket",
+    workers: Workers = None,
+) -> None:
+    """The paper's tables and figures: runs what is missing, decides the paper's claims by intervals."""
+    from rstar_math.cli.reproduce import reproduce_command
+
+    reproduce_command(names, scale, out, workers)
+
+
+@app.command()
 def explain(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or a recipe of the package.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -73,7 +73,7 @@ def cost_plot(report: Report) -> str | None:
         return None
     rounds = report.rounds
     names = [str(r.round) for r in rounds]
-    with _style():
+    with picture_style():
         has_pairs = any(r.ppm_pair_accuracy is not None for r in rounds)
         figure, axes = _figure(9.0, 2.7, 3 if has_pairs else 2)
         _bars(
@@ -129,8 +129,8 @@ def growth_svg(report: Report) -> str:
     return plot[:head] + white + plot[head:].replace("currentColor", "#24292f")
 
 
-_LINES = ("#3b82c4", "#d9772b", "#4f9d5d", "#b8485f", "#8467ab", "#8b6f4e", "#c65fa5", "#5f6770", "#a3a12d", "#2c9fb0")
-_MARKERS = "os^Dv<>PXhd*p"
+LINES = ("#3b82c4", "#d9772b", "#4f9d5d", "#b8485f", "#8467ab", "#8b6f4e", "#c65fa5", "#5f6770", "#a3a12d", "#2c9fb0")
+MARKERS = "os^Dv<>PXhd*p"
 _BELOW = 4
 
 
@@ -151,7 +151,7 @@ def tokens_png(summary: Summary) -> bytes | None:
     columns = min(3, len(panels))
     num_rows = -(-len(panels) // columns)
     legend_rows = -(-len(methods) // _BELOW)
-    with _style(ink="#24292f"):
+    with picture_style(ink="#24292f"):
         from matplotlib.figure import Figure
 
         height = (3.6 if len(methods) <= 8 else 4.8) * num_rows + 0.24 * legend_rows + 0.2
@@ -185,14 +185,14 @@ def _tokens_panel(axes: Axes, lines: Sequence[SummaryRow], methods: Sequence[str
         # equal budgets put the methods on top of one another: a small shift keeps their intervals apart
         shift = 1.0 + width * (i / spread - 0.5)
         x = [tokens * shift for tokens, _ in points]
-        color, style = _LINES[i % len(_LINES)], "-" if i < len(_LINES) else "--"
+        color, style = LINES[i % len(LINES)], "-" if i < len(LINES) else "--"
         if method in baselines:
             color, style = "#24292f", "-"
         axes.plot(
             x,
             [100 * a.value for _, a in points],
             style,
-            marker=_MARKERS[i % len(_MARKERS)],
+            marker=MARKERS[i % len(MARKERS)],
             color=color,
             label=f"{method} (baseline)" if method in baselines else method,
             zorder=3 if method in baselines else 2,
@@ -208,7 +208,7 @@ def _tokens_panel(axes: Axes, lines: Sequence[SummaryRow], methods: Sequence[str
 
 def _panels(tiers: Sequence[str], names: Sequence[str], draw: Callable[[Axes, str], None]) -> str:
     """One panel per tier, with the same vertical axis from 0 to 100 and one legend below."""
-    with _style():
+    with picture_style():
         figure, axes = _figure(9.0, 2.9, len(tiers), sharey=True)
         for a, tier in zip(axes, tiers, strict=True):
             draw(a, tier)
@@ -266,7 +266,7 @@ def _only(share: float | None) -> ByTier | None:
     return None if share is None else {"all": share}
 
 
-def _style(ink: str = _INK) -> AbstractContextManager[None]:
+def picture_style(ink: str = _INK) -> AbstractContextManager[None]:
     import matplotlib
 
     return matplotlib.rc_context(

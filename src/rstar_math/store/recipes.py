@@ -166,6 +166,17 @@ def _merged(under: _Value, over: _Value) -> _Value:
     return _Value(below | merged, over.source)
 
 
+def changed_recipe(recipe: Recipe, changes: dict[str, Any], where: str) -> Recipe:
+    """A recipe with changes laid on top, as `extends` lays a recipe on another.
+
+    Raises:
+      ConfigError: an unknown key or a value not allowed; names `where`.
+    """
+    path = Path(where)
+    merged = _merged(_Value.of(recipe.model_dump(mode="json"), path), _Value.of(changes, path))
+    return check(Recipe, merged.plain(), where)
+
+
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 

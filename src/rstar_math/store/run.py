@@ -27,6 +27,9 @@ from rstar_math.config import Recipe
 from rstar_math.errors import RunError
 from rstar_math.store.files import read_json, write_json, write_text
 
+_CHANGES_NO_RUN = ("runtime", "reproduce")
+"""Keys of a recipe that decide about no result of a run."""
+
 
 class Run:
     """A run folder, locked for this process as long as the `with` block.
@@ -65,7 +68,7 @@ class Run:
         self._lock.close()
 
     def _check_recipe(self) -> None:
-        """A run goes on with the recipe that it began with; only `runtime`, which changes no result, may differ."""
+        """A run goes on with the recipe that it began with; only what changes no result may differ."""
         ours = self.recipe.model_dump(mode="json")
         if not self._recipe_path.exists():
             write_text(self._recipe_path, yaml.safe_dump(ours, sort_keys=False))
@@ -74,7 +77,7 @@ class Run:
         with contextlib.suppress(ValidationError):  # of another kind: the differences are named below
             # keys that came into the schema since the run began have their defaults
             theirs = Recipe.model_validate(theirs).model_dump(mode="json")
-        different = [k for k in ours if k != "runtime" and ours[k] != theirs.get(k)]
+        different = [k for k in ours if k not in _CHANGES_NO_RUN and ours[k] != theirs.get(k)]
         if different:
             raise RunError(
                 f"{self.folder} was made by another recipe (different: {', '.join(different)}); "

@@ -1,0 +1,79 @@
+"""`rstar reproduce`: the paper's tables and figures, at the scale at hand."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rstar_math import progress as progress_display
+from rstar_math.cli.settings import runtime_with
+from rstar_math.store.files import write_text
+from rstar_math.store.recipes import load_recipe
+
+SCALES = {"pocket": "pocket-full"}
+"""Scales by name, and their recipes; any other recipe is a scale of its own."""
+
+
+def reproduce_command(names: Sequence[str], scale: str, out: Path, workers: int | None) -> None:
+    """Makes the tables, prints them with their claims, and writes `results.md` with all that are there."""
+    from rich.console import Console
+
+    from rstar_math.report.table import to_rich, wide_enough
+    from rstar_math.reproduce.names import NAMES, chosen, reproduce
+    from rstar_math.reproduce.result import Result, claims_markdown
+
+    chosen(names)
+    recipe = load_recipe(SCALES.get(scale, scale))
+    recipe = recipe.model_copy(update={"runtime": runtime_with(recipe.runtime, workers)})
+    console = Console()
+
+    def tell(result: Result) -> None:
+        console.print(f"\n{result.title}", style="bold", highlight=False)
+        for table in result.tables:
+            with wide_enough(console, shown := to_rich(table)):
+                console.print(shown)
+        console.print(claims_markdown(result.claims), markup=False, highlight=False)
+
+    reproduce(names, recipe, out, progress_display.for_terminal(), tell)
+    write_results(out, [name for name in NAMES if (out / f"{name}.md").exists()], scale)
+    print(f"\n{out / 'results.md'}")
+
+
+def write_results(folder: Path, names: Sequence[str], scale: str) -> None:
+    """All tables and figures that a folder holds, in one file, with what they were made by."""
+    parts = ["# Results\n", made_by(folder, scale)]
+    parts += [(folder / f"{name}.md").read_text(encoding="utf-8") for name in names]
+    write_text(folder / "results.md", "\n".join(parts))
+
+
+def made_by(folder: Path, scale: str) -> str:
+    """Command, version, machine and time, as a sentence."""
+    from rstar_math import __version__
+    from rstar_math.store.files import read_journal
+
+    command = shlex.join(["rstar", *sys.argv[1:]])
+    spent: dict[str, float] = {}
+    for event in read_journal(folder / "events.jsonl"):
+        if event["event"] != "result":
+            spent[event["event"]] = spent.get(event["event"], 0.0) + event.get("seconds", 0.0)
+    minutes = ", ".join(f"{name} {seconds / 60:.0f}" for name, seconds in sorted(spent.items()))
+    return (
+        f"Made by `{command}` (recipe `{SCALES.get(scale, scale)}`, version {__version__}) on {os.cpu_count()} CPU "
+        f"cores, {processor()}, Python {platform.python_version()}. Minutes of all starts together: "
+        f"{sum(spent.values()) / 60:.0f} ({minutes}).\n"
+    )
+
+
+def processor() -> str:
+    """The name of the processor, as far as the system says."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,336 @@
+"""What the tables have in common: runs, models and measurements, each made once, kept in files, and resumable.
+
+OUT/runs/seed-1 ...      a run of `rstar evolve` for each training seed
+OUT/bases/NAME/base      a further base model, OUT/bases/NAME/run its run
+OUT/data/seed-1 ...      SFT data and policies of table 7
+OUT/rows/...             result rows, one file for each measurement
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from rstar_math.benchmarks.problems import ProblemSet, load_problems
+from rstar_math.config import (
+    AnsweringSettings,
+    BudgetSettings,
+    FurtherBase,
+    MethodSettings,
+    ProblemSource,
+    Recipe,
+    SearchSettings,
+)
+from rstar_math.errors import ConfigError
+from rstar_math.evaluate import evaluate_method
+from rstar_math.evolve import evolve
+from rstar_math.methods import Method, prepare
+from rstar_math.models import ModelFolders, find_model
+from rstar_math.progress import Progress
+from rstar_math.reproduce.claims import Measured, Row
+from rstar_math.store.files import fingerprint, read_json, read_jsonl, write_json
+from rstar_math.store.recipes import changed_recipe
+from rstar_math.store.run import Manifest
+from rstar_math.workers import WorkerPool
+
+
+class Laboratory:
+    """Makes and measures what the tables ask for, as long as the `with` block; what stands in files is not made again.
+
+    Attributes:
+      recipe: what is reproduced.
+      folder: where everything is kept.
+      progress: hears of every stage.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, progress: Progress) -> None:
+        """Opens a laboratory.
+
+        Raises:
+          ConfigError: the settings of the reproduction contradict the recipe.
+        """
+        self.recipe, self.folder, self.progress = recipe, folder, progress
+        self.settings = recipe.reproduce
+        self._pool: WorkerPool | None = None
+        self._pool_is_shared = False
+        if len(set(self.settings.seeds)) < len(self.settings.seeds):
+            raise ConfigError(f"reproduce.seeds is {self.settings.seeds}; each seed may stand there once")
+        if self.settings.own_problems and recipe.evaluation.problems.num_problems is None:
+            raise ConfigError("reproduce.own_problems needs evaluation.problems.num_problems, the size of each slice")
+        if recipe.evaluation.system is None:
+            raise ConfigError("evaluation.system is null: there is no system to reproduce the paper's tables with")
+        wrong = [n for n in self.settings.method_rounds if not 1 <= n <= self.num_rounds]
+        if wrong:
+            raise ConfigError(f"reproduce.method_rounds has {wrong[0]}; the recipe has rounds 1 to {self.num_rounds}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close_pool()
+
+    @property
+    def num_rounds(self) -> int:
+        return len(self.recipe.rounds)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return self.settings.seeds
+
+    @property
+    def system(self) -> AnsweringSettings:
+        """How the recipe's system answers."""
+        assert self.recipe.evaluation.system is not None
+        return self.recipe.evaluation.system
+
+    # runs
+
+    def seed_recipe(self, seed: int) -> Recipe:
+        """The recipe of one training seed: its own seed, and its own problems where the settings say so."""
+        changes: dict[str, Any] = {"seed": seed, "reproduce": {}}
+        recipe = self.recipe.model_copy(update={"seed": seed, "reproduce": type(self.settings)()})
+        if not self.settings.own_problems:
+            return recipe
+        evaluation = recipe.evaluation
+        size = evaluation.problems.num_problems or 0
+        skip = evaluation.problems.skip + self.seeds.index(seed) * size
+        changes = {
+            "problems": _own(recipe.problems, seed),
+            "held_out": recipe.held_out.model_copy(update={"problems": _own(recipe.held_out.problems, seed)}),
+            "evaluation": evaluation.model_copy(
+                update={
+                    "problems": evaluation.problems.model_copy(update={"skip": skip}),
+                    "threshold_problems": _own(evaluation.threshold_problems, seed),
+                }
+            ),
+        }
+        return recipe.model_copy(update=changes)
+
+    def run(self, seed: int) -> Path:
+        """The finished run of a seed."""
+        return self._evolved(self.seed_recipe(seed), self.folder / "runs" / f"seed-{seed}", f"Run of seed {seed}")
+
+    def further_run(self, base: FurtherBase) -> Path:
+        """The finished run of a further base, under the first seed."""
+        place = self.folder / "bases" / base.name
+        if base.model is not None:
+            model = base.model
+        else:
+            model = str(place / "base")
+            if not (place / "base" / "config.json").exists():
+                self._pretrain(base, place)
+        recipe = self.seed_recipe(self.seeds[0]).model_copy(update={"base_model": model, "name": base.name})
+        recipe = changed_recipe(recipe, base.changes, f"reproduce.further_bases, {base.name}: changes")
+        return self._evolved(recipe, place / "run", f"Run of base {base.name}")
+
+    def _pretrain(self, base: FurtherBase, place: Path) -> None:
+        from rstar_math.pocket.pretrain import PretrainProgress, PretrainSettings, pretrain
+        from rstar_math.store.recipes import check
+
+        settings = check(PretrainSettings, base.pretrain, f"reproduce.further_bases, {base.name}: pretrain")
+        self._close_pool()
+        told = time.monotonic()
+
+        def tell(at: PretrainProgress) -> None:
+            nonlocal told
+            if time.monotonic() - told > 20 or at.step == at.num_steps:
+                told = time.monotonic()
+                self.progress.say(f"base {base.name}: step {at.step} of {at.num_steps}, loss {at.loss:.3f}")
+
+        began = time.monotonic()
+        made = place / ".base.tmp"
+        pretrain(made, settings, tell)
+        made.rename(place / "base")
+        self.log("pretrain", base=base.name, seconds=time.monotonic() - began)
+
+    def _evolved(self, recipe: Recipe, folder: Path, title: str) -> Path:
+        last = Manifest(folder / f"round-{len(recipe.rounds)}")
+        is_whole = "evaluate" in last
+        if recipe.evaluation.control_problems is not None:
+            is_whole &= "control" in Manifest(folder / "base")
+        if not is_whole:
+            self.progress.say(title)
+            self._close_pool()
+            began = time.monotonic()
+            evolve(recipe, folder, self.progress)
+            self.log("run", run=str(folder.relative_to(self.folder)), seconds=time.monotonic() - began)
+        return folder
+
+    def scorer(self, seed: int, round_number: int, kind: str) -> Path:
+        """The folder of a round's `orm` or `pqm`, trained from the trees that the round's PPM was trained on."""
+        from rstar_math.scorers import FinishedRound, train_scorer
+
+        run = self.run(seed)
+        folder = run / f"round-{round_number}" / kind
+        if not (folder / "ppm.json").exists():
+            self._close_pool()
+            began = time.monotonic()
+            source = FinishedRound(run, round_number)
+            made = train_scorer(kind, source, source.settings, folder, source.seed, self.progress)  # type: ignore[arg-type]
+            write_json(folder.with_name(f"{kind}-report.json"), made)
+            self.log("scorer", kind=kind, seed=seed, round=round_number, seconds=time.monotonic() - began)
+        return folder
+
+    def model(self, seed: int, policy_round: int, ppm_round: int | None = None) -> ModelFolders:
+        """The policy of one round (0: the base) with the PPM of another (None: of the same)."""
+        run = self.run(seed)
+        if policy_round == 0:
+            return replace(find_model(self.recipe.base_model), name="base", ppm=None)
+        name = f"r{policy_round}" if ppm_round in (None, policy_round) else f"r{policy_round}-ppm-r{ppm_round}"
+        ppm = run / f"round-{ppm_round or policy_round}" / "ppm"
+        return ModelFolders(name, run / f"round-{policy_round}" / "policy", ppm, self.system)
+
+    # measurements
+
+    def problems(self, seed: int) -> ProblemSet:
+        """The held-out problems that a seed is measured on."""
+        return load_problems(self.seed_recipe(seed).evaluation.problems)
+
+    def of_run(self, name: str, round_number: int, label: str) -> Measured:
+        """What the runs measured themselves after a round (0: of the base): `greedy` or `system`."""
+        rows = {}
+        for seed in self.seeds:
+            folder = self.run(seed) / (f"round-{round_number}" if round_number else "base")
+            rows[seed] = read_rows(folder / "evaluation" / f"{name}.jsonl")
+        return Measured(label, rows)
+
+    def measure(
+        self,
+        label: str,
+        model_of: Callable[[int], ModelFolders],
+        method: MethodSettings,
+        *,
+        budget: BudgetSettings | None = None,
+        scorers_of: Callable[[int], dict[str, Path]] | None = None,
+        shared: bool = False,
+        seeds: Sequence[int] | None = None,
+        limit: int | None = None,
+    ) -> Measured:
+        """Measures a method under every seed, on the seed's held-out problems.
+
+        Args:
+          label: what tables call it.
+          model_of: from a seed to the model.
+          method: what is measured.
+          budget: limit of one answer.
+          scorers_of: from a seed to the folders of reward models by name.
+          shared: completions and scores are shared between such measurements; costs count in full, seconds are not
+            measured.
+          seeds: None: all.
+          limit: only the first so many problems of each seed.
+        """
+        rows = {}
+        for seed in seeds or self.seeds:
+            model = model_of(seed)
+            ready = prepare(method, model, budget, scorers_of(seed) if scorers_of else None)
+            rows[seed] = self.rows(model, ready, self.problems(seed), seed, shared=shared, limit=limit)
+        return Measured(label, rows)
+
+    def rows(
+        self,
+        model: ModelFolders,
+        method: Method,
+        problems: ProblemSet,
+        seed: int,
+        *,
+        shared: bool = False,
+        limit: int | None = None,
+    ) -> list[Row]:
+        """Result rows of one method of one model, from the files or made now."""
+        parts = {"policy": model.policy, "scorer": method.scorer_folder}
+        key = {
+            "models": {name: self._identity(part) for name, part in parts.items()},
+            "strategy": method.strategy,
+            "settings": method.settings.model_dump(mode="json"),
+            "problems": problems.sha256,
+            "limit": limit,
+            "seed": seed,
+            "shared": shared,
+        }
+        name = re.sub(r"[^\w.-]+", "-", f"{model.name}-{method.name}")
+        path = self.folder / "rows" / f"seed-{seed}" / f"{name}-{fingerprint(key)}.jsonl"
+        chosen = problems.problems[:limit]
+        is_whole = path.with_suffix(".json").exists()
+        if not is_whole:
+            began = time.monotonic()
+            pool = self._open_pool(shared)
+            evaluate_method(pool, model, method, chosen, path, seed, problems.name, self.progress)
+            write_json(path.with_suffix(".json"), key)  # written last: all rows are there
+            what = f"{model.name}, {method.name}, {method.settings.budget.name}"
+            self.log("measure", seed=seed, what=what, seconds=time.monotonic() - began)
+        by_problem = {row["problem"]: row for row in read_rows(path)}
+        return [by_problem[p.id] for p in chosen]
+
+    def _identity(self, part: object) -> str | None:
+        """What a model's folder is known by: its place below OUT, so that OUT may be moved."""
+        if part is None:
+            return None
+        path = Path(str(part))
+        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(part)
+
+    def _open_pool(self, shared: bool) -> WorkerPool:
+        if self._pool is not None and self._pool_is_shared != shared:
+            self._close_pool()
+        if self._pool is None:
+            remember = str(self.folder / "shared.sqlite") if shared else None
+            runtime = self.recipe.runtime.model_copy(update={"remember": remember})
+            self._pool = WorkerPool(runtime).__enter__()
+            self._pool_is_shared = shared
+        return self._pool
+
+    def pool(self) -> WorkerPool:
+        """Search processes that share nothing."""
+        return self._open_pool(shared=False)
+
+    def _close_pool(self) -> None:
+        """Training wants the cores and the memory that idle search processes hold."""
+        if self._pool is not None:
+            self._pool.__exit__(None, None, None)
+            self._pool = None
+
+    def log(self, event: str, **values: Any) -> None:
+        """Appends one line to events.jsonl: what took how long."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        values = {k: round(v, 1) if isinstance(v, float) else v for k, v in values.items()}
+        with open(self.folder / "events.jsonl", "a", encoding="utf-8") as f:
+            f.write(json.dumps({"time": round(time.time(), 1), "event": event, **values}) + "\n")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The result rows of a file."""
+    return [row for _, row in read_jsonl(path)]
+
+
+def stage_made(run: Path, round_number: int, stage: str) -> dict[str, Any]:
+    """What a stage of a run says that it made."""
+    made: dict[str, Any] = read_json(run / f"round-{round_number}" / "manifest.json")["stages"][stage]
+    return made
+
+
+def greedy(form: str = "steps") -> MethodSettings:
+    """The policy alone."""
+    return MethodSettings(name="greedy", strategy="greedy", answering={"search": {"form": form}})
+
+
+def samples(num_samples: int, *, scored: bool, search: SearchSettings | None = None) -> MethodSettings:
+    """Independent samples of the policy, with or without a reward model's scores."""
+    settings: dict[str, Any] = {"search": {"num_rollouts": num_samples}, "num_trees": 1}
+    if search is not None:
+        settings["search"] |= {"temperature": search.temperature, "use_ppm": scored}
+    if scored:
+        return MethodSettings(name=f"{num_samples} samples", strategy="sample", answering=settings)
+    settings["selector"] = "majority"
+    return MethodSettings(name=f"{num_samples} samples", strategy="sample", scorer="none", answering=settings)
+
+
+def _own(source: ProblemSource | None, seed: int) -> Any:
+    """The same kind of problems, drawn with another seed."""
+    return None if source is None else source.model_copy(update={"seed": source.seed + seed})

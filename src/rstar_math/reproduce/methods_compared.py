@@ -1,0 +1,153 @@
+"""Table 8: reward models and strategies at equal numbers of generated tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rstar_math.config import BudgetSettings, MethodSettings
+from rstar_math.methods import read_methods
+from rstar_math.report.table import NONE, TextTable, count, percent, seconds
+from rstar_math.reproduce import paper
+from rstar_math.reproduce.claims import Claim, Evidence, Measured, compare
+from rstar_math.reproduce.laboratory import Laboratory
+from rstar_math.reproduce.result import Result, accuracy, difference, table
+
+TREES = ("mcts", "forest", "ab_mcts")
+"""Strategies that count as a tree search."""
+
+PAPERS = "MCTS, PPM"
+"""The paper's search, by its name in the list of methods."""
+
+_SCORERS = ("orm", "pqm")
+_REFERENCES = ("greedy", "maj@N", "best-of-N, ORM", "best-of-N, PPM", "vote, PPM")
+"""What the paper's claim says a tree search under the PPM beats; the last is the strongest at the pocket scale."""
+
+UNEQUAL = 0.1
+"""A mean that differs by more than this share from the budget is marked."""
+
+
+def table8(lab: Laboratory) -> Result:
+    """Every method at every budget, with its cost; the paper's claims and those of the better strategies."""
+    methods = read_methods(lab.settings.methods).methods
+    rounds = lab.settings.method_rounds or (lab.num_rounds,)
+    tables, claims = [], []
+    for number in rounds:
+        timed = _timed(lab, number, methods)
+        cells = {}
+        for budget in lab.settings.budgets:
+            cells[budget] = _measured(lab, number, methods, budget)
+            tables.append(_table(lab, number, budget, cells[budget], timed))
+        claims += _claims(methods, cells, f"models of round {number}: " if len(rounds) > 1 else "")
+    return Result("table8", "Table 8: methods at equal generated tokens", tuple(tables), tuple(claims))
+
+
+def _measured(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...], tokens: int) -> dict[str, Measured]:
+    def scorers_of(seed: int) -> dict[str, Path]:
+        wanted = {m.scorer for m in methods}
+        return {kind: lab.scorer(seed, number, kind) for kind in _SCORERS if kind in wanted}
+
+    found = {}
+    for method in sorted(methods, key=lambda m: m.scorer or "ppm"):  # methods with the same models one after another
+        budget = None if method.strategy == "greedy" else BudgetSettings(tokens=tokens)
+        found[method.name] = lab.measure(
+            method.name,
+            lambda seed: lab.model(seed, number),
+            method,
+            budget=budget,
+            scorers_of=scorers_of,
+            shared=True,
+        )
+    return {method.name: found[method.name] for method in methods}
+
+
+def _timed(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]) -> dict[str, Measured]:
+    """The methods at the largest budget on a few problems, with nothing shared, so that CPU seconds mean something."""
+    seed = lab.seeds[0]
+    found = {}
+    for method in methods:
+        budget = None if method.strategy == "greedy" else BudgetSettings(tokens=max(lab.settings.budgets))
+        found[method.name] = lab.measure(
+            method.name,
+            lambda s: lab.model(s, number),
+            method,
+            budget=budget,
+            scorers_of=lambda s: {k: lab.scorer(s, number, k) for k in _SCORERS},
+            seeds=[seed],
+            limit=lab.settings.timed_problems,
+        )
+    return found
+
+
+def _cpu(measured: Measured) -> float | None:
+    own, rest = measured.mean("process_cpu_seconds"), measured.mean("cpu_seconds")
+    return None if own is None or rest is None else own + rest
+
+
+def _table(
+    lab: Laboratory, number: int, tokens: int, cells: dict[str, Measured], timed: dict[str, Measured]
+) -> TextTable:
+    lines = {}
+    for name, measured in cells.items():
+        generated = measured.mean("tokens_generated") or 0.0
+        mark = "*" if name != "greedy" and abs(generated - tokens) > UNEQUAL * tokens else ""
+        over = compare(measured, cells[PAPERS]).difference if PAPERS in cells and name != PAPERS else None
+        line = {
+            "accuracy": accuracy(measured.accuracy()),
+            f"over {PAPERS}": difference(over),
+            "tokens|generated": count(generated) + mark,
+            "tokens|scored": count(measured.mean("tokens_scored")),
+        }
+        if tokens == max(lab.settings.budgets):
+            cpu = _cpu(timed[name])
+            line["CPU|seconds"] = NONE if cpu is None else seconds(cpu)
+        line |= {f"by seed|{s}": percent(a) for s, a in measured.accuracy_by_seed().items()}
+        if number == lab.num_rounds and name in paper.METHODS:
+            line["paper, MATH"] = f"{paper.METHODS[name]:.1f}"
+        lines[name] = line
+    some = next(iter(cells.values()))
+    title = f"Models of round {number}, {tokens:,} tokens: {len(some.outcomes()):,} problems, percent"
+    note = (
+        "95 % intervals over problems; differences are paired. Discarded candidates count as generated. Completions "
+        "and scores were shared between methods, and every method counts them in full."
+    )
+    if tokens == max(lab.settings.budgets):
+        note += f" CPU: on {lab.settings.timed_problems} problems of the first seed, with nothing shared."
+    if any("*" in line["tokens|generated"] for line in lines.values()):
+        note += " * more than 10 % from the budget."
+    return table(title, "method", lines, note)
+
+
+def _claims(methods: tuple[MethodSettings, ...], cells: dict[int, dict[str, Measured]], where: str) -> list[Claim]:
+    searches = [m.name for m in methods if m.strategy in TREES and m.scorer in (None, "ppm")]
+    claims = []
+    for name in searches:
+        for budget, of in cells.items():
+            others = [other for other in _REFERENCES if other in of]
+            evidence = tuple(compare(of[name], of[other]) for other in others)
+            claims.append(
+                Claim(f"{where}{budget:,} tokens: {name} beats {', '.join(others)}", evidence) if evidence else None
+            )
+    for name in searches:
+        if name != PAPERS and all(PAPERS in of for of in cells.values()):
+            claims.append(_better(name, cells, where))
+    if all({"MCTS, PQM", PAPERS} <= set(of) for of in cells.values()):
+        for budget, of in cells.items():
+            claims.append(
+                Claim(f"{where}{budget:,} tokens: {PAPERS} beats MCTS, PQM", (compare(of[PAPERS], of["MCTS, PQM"]),))
+            )
+    return [claim for claim in claims if claim is not None]
+
+
+def _better(name: str, cells: dict[int, dict[str, Measured]], where: str) -> Claim:
+    """Better than the paper's search: at one budget at least, and worse at none. Evidence: its largest difference."""
+    found = {budget: compare(of[name], of[PAPERS]) for budget, of in cells.items()}
+    worse = [e for e in found.values() if e.verdict == "does not hold"]
+    best_budget = max(found, key=lambda budget: found[budget].difference.low)
+    best = found[best_budget]
+    shown = worse[0] if worse else best
+    each = "; ".join(f"{b:,}: {difference(e.difference)}" for b, e in found.items())
+    return Claim(
+        f"{where}{name} is better than {PAPERS} at one budget at least, and worse at none",
+        (Evidence(f"{name} - {PAPERS}, {best_budget:,} tokens", shown.difference, shown.by_seed),),
+        f"By budget: {each}.",
+    )

@@ -230,10 +230,12 @@ def _pair_claims(lab: Laboratory) -> list[Claim]:
 
     claims = []
     for n in range(2, lab.num_rounds + 1):
-        found = [stage_made(lab.run(seed), n, "ppm") for seed in lab.seeds]
-        num = sum(f["num_measuring_pairs"] for f in found)
-        if not num:
+        made = {seed: stage_made(lab.run(seed), n, "ppm") for seed in lab.seeds}
+        measured = {seed: f for seed, f in made.items() if f["num_measuring_pairs"]}
+        found = list(measured.values())
+        if not found:
             continue
+        num = sum(f["num_measuring_pairs"] for f in found)
         right = sum(f["pair_accuracy"] * f["num_measuring_pairs"] for f in found)
         band = wilson(round(right), num)
 
@@ -242,7 +244,7 @@ def _pair_claims(lab: Laboratory) -> list[Claim]:
 
         rules = ("pair_accuracy_by_logprob_per_token", "pair_accuracy_by_logprob", "pair_accuracy_by_length")
         best = max(sum((f[key] or 0.0) * f["num_measuring_pairs"] for f in found) / num for key in rules)
-        seeds = {s: f["pair_accuracy"] - 0.85 for s, f in zip(lab.seeds, found, strict=True)}
+        seeds = {s: f["pair_accuracy"] - 0.85 for s, f in measured.items()}
         claims.append(
             Claim(
                 f"round {n}: the PPM ranks at least 85 % of the held-out pairs right",

@@ -1,0 +1,167 @@
+"""Every table and figure through the installed command, on a recipe of one small round more than the least."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rstar_math.config import Recipe
+from rstar_math.errors import ConfigError
+from rstar_math.progress import Progress
+from rstar_math.reproduce.laboratory import Laboratory
+from rstar_math.reproduce.names import NAMES, chosen
+from rstar_math.store.recipes import changed_recipe, load_recipe
+
+RSTAR = Path(sys.executable).with_name("rstar")
+
+METHODS = """
+baseline: MCTS, PPM
+methods:
+  - {name: greedy, strategy: greedy}
+  - {name: maj@N, strategy: sample, scorer: none, answering: {selector: majority, search: {num_rollouts: 4}}}
+  - {name: "best-of-N, ORM", strategy: sample, scorer: orm, answering: {selector: best, search: {num_rollouts: 4}}}
+  - {name: "MCTS, PQM", strategy: mcts, scorer: pqm, answering: {search: {num_rollouts: 100}}}
+  - {name: "MCTS, PPM", strategy: mcts, answering: {search: {num_rollouts: 100}}}
+  - {name: forest, strategy: forest, answering: {search: {num_candidates: 4}}}
+"""
+
+RECIPE = """
+extends: smoke
+name: tiny
+problems: {num_problems: 24}
+held_out: {problems: {num_problems: 12}}
+evaluation:
+  problems: {num_problems: 10, skip: 5}
+  control_problems: 4
+  threshold_problems: null
+rounds: {sft: {num_steps: 3}, ppm: {num_epochs: null, num_steps: 4}}
+reproduce:
+  seeds: [3]
+  own_problems: true
+  methods: METHODS
+  budgets: [150]
+  timed_problems: 3
+  num_trajectories: 4
+  further_bases: [{name: again, model: pocket-base, changes: {rounds: {sft: {num_steps: 2}}}}]
+"""
+
+
+def reproduce(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
+    command = [RSTAR, "reproduce", *names, "--scale", folder / "tiny.yaml", "--out", folder / "out"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=280)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("reproduce")
+    (folder / "methods.yaml").write_text(METHODS)
+    (folder / "tiny.yaml").write_text(RECIPE.replace("METHODS", str(folder / "methods.yaml")))
+    done = reproduce(folder, "all")
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+def read(made: Path, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((made / "out" / f"{name}.json").read_text())
+    return found
+
+
+@pytest.mark.timeout(290)
+def test_all_tables_and_figures_are_written(made: Path) -> None:
+    for name in NAMES:
+        found = read(made, name)
+        assert found["name"] == name
+        assert found["tables"]
+        assert all(table["rows"] for table in found["tables"])
+        assert (made / "out" / f"{name}.md").exists()
+    for name in ("figure3", "figure5", "figure6", "figure7"):
+        assert (made / "out" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    together = (made / "out" / "results.md").read_text()
+    assert "rstar reproduce all" in together
+    assert all(read(made, name)["title"] in together for name in NAMES)
+
+
+def test_numbers_are_those_of_the_rows(made: Path) -> None:
+    run = made / "out" / "runs" / "seed-3"
+    rows = [json.loads(line) for line in (run / "round-2" / "evaluation" / "greedy.jsonl").read_text().splitlines()]
+    assert len(rows) == 10
+    share = 100 * sum(row["correct"] for row in rows) / len(rows)
+    (table,) = read(made, "table3")["tables"]
+    assert table["rows"][2][table["columns"].index("all")].startswith(f"{share:.1f} [")
+
+
+def test_every_claim_is_decided_with_its_evidence(made: Path) -> None:
+    for name in ("table2", "table3", "table4", "table6", "table7", "table8", "table10", "figure5", "figure6"):
+        for claim in read(made, name)["claims"]:
+            assert claim["verdict"] in ("holds", "does not hold", "within noise")
+            assert claim["evidence"]
+            for evidence in claim["evidence"]:
+                assert evidence["low"] <= evidence["difference"] <= evidence["high"]
+
+
+def test_methods_are_compared_at_the_same_budget(made: Path) -> None:
+    (table,) = read(made, "table8")["tables"]
+    generated = table["columns"].index("tokens generated")
+    names = [row[0] for row in table["rows"]]
+    assert names == ["greedy", "maj@N", "best-of-N, ORM", "MCTS, PQM", "MCTS, PPM", "forest"]
+    for row in table["rows"][1:]:
+        assert float(row[generated].rstrip("*")) < 1.3 * 150
+    assert all(row[table["columns"].index("CPU seconds")] != "-" for row in table["rows"])
+
+
+def test_run_again_it_makes_nothing_again(made: Path) -> None:
+    events = (made / "out" / "events.jsonl").read_text().splitlines()
+    before = {p: p.stat().st_mtime_ns for p in (made / "out" / "rows").rglob("*.jsonl")}
+    text = (made / "out" / "table4.md").read_text()
+    done = reproduce(made, "table4")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Table 4" in done.stdout
+    after = (made / "out" / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in after[len(events) :]] == ["result"]
+    assert {p: p.stat().st_mtime_ns for p in (made / "out" / "rows").rglob("*.jsonl")} == before
+    assert (made / "out" / "table4.md").read_text() == text
+
+
+def laboratory(changes: dict[str, Any], tmp_path: Path) -> Laboratory:
+    recipe: Recipe = changed_recipe(load_recipe("smoke"), changes, "test")
+    return Laboratory(recipe, tmp_path, Progress())
+
+
+def test_seeds_may_have_problems_of_their_own(tmp_path: Path) -> None:
+    lab = laboratory({"reproduce": {"seeds": [4, 9], "own_problems": True}}, tmp_path)
+    first, second = (lab.problems(seed).problems for seed in lab.seeds)
+    assert len(first) == len(second) == 24
+    assert not {p.id for p in first} & {p.id for p in second}
+    assert lab.seed_recipe(4).problems.seed == 4
+    assert lab.seed_recipe(4).held_out.problems.seed == 4
+    shared = laboratory({"reproduce": {"seeds": [4, 9]}}, tmp_path)
+    assert shared.problems(4).problems == shared.problems(9).problems == first
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"reproduce": {"seeds": [1, 1]}}, "each seed may stand there once"),
+        ({"reproduce": {"method_rounds": [3]}}, "method_rounds has 3; the recipe has rounds 1 to 2"),
+        ({"evaluation": {"system": None}}, "there is no system"),
+        (
+            {"reproduce": {"own_problems": True}, "evaluation": {"problems": {"num_problems": None}}},
+            "the size of each slice",
+        ),
+    ],
+)
+def test_settings_that_contradict_the_recipe_are_errors(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        laboratory(changes, tmp_path)
+
+
+def test_names_are_checked_before_anything_is_run() -> None:
+    assert set(chosen(["all"])) == set(NAMES)
+    assert chosen(["figure3", "table3"]) == ["table3", "figure3"]
+    with pytest.raises(ConfigError, match="there is no 'table11' to reproduce; choose from table1, "):
+        chosen(["table11"])

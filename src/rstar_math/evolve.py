@@ -30,7 +30,7 @@ from rstar_math.stages import (
     select,
     sft_rows,
 )
-from rstar_math.store.files import write_json
+from rstar_math.store.files import read_json, write_json
 from rstar_math.store.records import (
     TreeStore,
     read_pairs,
@@ -297,7 +297,9 @@ def control(run: Run, pool: WorkerPool, base: ModelFolders, problems: Problems, 
     num_problems = run.recipe.evaluation.control_problems
     folder = run.folder / "base"
     manifest = Manifest(folder)
-    if num_problems is None or "control" in manifest:
+    if num_problems is None:
+        return
+    if "control" in manifest and len(read_json(folder / "control.json")["rounds"]) == len(run.recipe.rounds):
         return
     chosen = problems.training.problems[:num_problems]
     with TreeStore(folder / "control", run.recipe.runtime.trees_per_part) as store:
@@ -321,7 +323,9 @@ def control(run: Run, pool: WorkerPool, base: ModelFolders, problems: Problems, 
         trees = {t.problem.id: t for t in store}
     per_round = []
     for budget in budgets:
-        num_samples = max(1, round(budget / per_sample))
+        # a round that was added later may have a larger budget than the samples that there are
+        most = min((len(t.rollouts) for t in trees.values()), default=1)
+        num_samples = min(most, max(1, round(budget / per_sample)))
         per_round.append(
             {
                 "tokens_per_problem": budget,

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from rstar_math.cli.settings import with_rounds
 from rstar_math.config import Recipe, RuntimeSettings
-from rstar_math.errors import DataError, RunError
+from rstar_math.errors import ConfigError, DataError, RunError
 from rstar_math.store import files
-from rstar_math.store.recipes import check
+from rstar_math.store.recipes import check, load_recipe
 from rstar_math.store.rows import RowStore
 from rstar_math.store.run import Manifest, Run
 
@@ -46,6 +47,26 @@ def test_another_recipe_is_refused(tmp_path: Path) -> None:
         pass
     with Run(tmp_path / "run", RECIPE):  # and its lock is free again
         pass
+
+
+def test_a_run_goes_on_with_further_rounds_and_is_whole_with_fewer(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    longer = with_rounds(RECIPE, 3)
+    with Run(folder, RECIPE):
+        pass
+    with Run(folder, longer):
+        pass
+    assert load_recipe(str(folder / "recipe.yaml")).rounds == longer.rounds
+    with Run(folder, RECIPE):
+        pass
+    assert load_recipe(str(folder / "recipe.yaml")).rounds == longer.rounds
+    first = RECIPE.rounds[0]
+    changed = first.model_copy(update={"search": first.search.model_copy(update={"exploration": 2.0})})
+    other = RECIPE.model_copy(update={"rounds": (changed, first)})
+    with pytest.raises(RunError, match=r"different: rounds"), Run(folder, other):
+        pass
+    with pytest.raises(ConfigError, match="--rounds is 0"):
+        with_rounds(RECIPE, 0)
 
 
 def test_two_processes_do_not_share_a_run(tmp_path: Path) -> None:

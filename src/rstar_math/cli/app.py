@@ -36,6 +36,9 @@ Model = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Workers = Annotated[int | None, typer.Option(help="Search processes; default: one per accelerator or CPU core.")]
+Rounds = Annotated[
+    int | None, typer.Option(help="Rounds; further ones are as the recipe's last. A finished run goes on with them.")
+]
 Concurrency = Annotated[int, typer.Option(help="Problems in flight in one process.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE: any other setting; may be repeated.")]
 FromRecipe = Annotated[str, typer.Option("--recipe", help="Recipe that the settings come from.")]
@@ -116,12 +119,13 @@ def solve(
 def evolve(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or pocket, smoke, paper.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; run again to resume.")],
+    rounds: Rounds = None,
     workers: Workers = None,
 ) -> None:
     """Self-evolution: search, verify, select, train policy and PPM, evaluate; round after round."""
     from rstar_math.cli.stages import evolve_command
 
-    evolve_command(recipe, out, workers)
+    evolve_command(recipe, out, workers, rounds)
 
 
 @app.command()
@@ -137,12 +141,13 @@ def reproduce(
     names: Annotated[list[str], typer.Argument(help="table1 to table10, figure3 to figure7, or all.")],
     out: Annotated[Path, typer.Option(help="Folder for everything that is made; run again to resume.")],
     scale: Annotated[str, typer.Option(help="pocket, or a recipe: a name or a YAML file.")] = "pocket",
+    rounds: Rounds = None,
     workers: Workers = None,
 ) -> None:
     """The paper's tables and figures: runs what is missing, decides the paper's claims by intervals."""
     from rstar_math.cli.reproduce import reproduce_command
 
-    reproduce_command(names, scale, out, workers)
+    reproduce_command(names, scale, out, workers, rounds)
 
 
 @app.command()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rstar_math import progress as progress_display
-from rstar_math.cli.settings import runtime_with
+from rstar_math.cli.settings import runtime_with, with_rounds
 from rstar_math.store.files import write_text
 from rstar_math.store.recipes import load_recipe
 
@@ -18,7 +18,9 @@ SCALES = {"pocket": "pocket-full"}
 """Scales by name, and their recipes; any other recipe is a scale of its own."""
 
 
-def reproduce_command(names: Sequence[str], scale: str, out: Path, workers: int | None) -> None:
+def reproduce_command(
+    names: Sequence[str], scale: str, out: Path, workers: int | None, rounds: int | None = None
+) -> None:
     """Makes the tables, prints them with their claims, and writes `results.md` with all that are there."""
     from rich.console import Console
 
@@ -27,7 +29,7 @@ def reproduce_command(names: Sequence[str], scale: str, out: Path, workers: int 
     from rstar_math.reproduce.result import Result, claims_markdown
 
     chosen(names)
-    recipe = load_recipe(SCALES.get(scale, scale))
+    recipe = with_rounds(load_recipe(SCALES.get(scale, scale)), rounds)
     recipe = recipe.model_copy(update={"runtime": runtime_with(recipe.runtime, workers)})
     console = Console()
 

@@ -44,6 +44,20 @@ def round_of(recipe: str, number: int | None) -> tuple[Recipe, RoundSettings]:
     return loaded, loaded.rounds[number - 1]
 
 
+def with_rounds(recipe: Recipe, number: int | None) -> Recipe:
+    """A recipe with so many rounds: further ones are as its last, and fewer are its first; None: as it is.
+
+    Raises:
+      ConfigError: fewer than one.
+    """
+    if number is None:
+        return recipe
+    if number < 1:
+        raise ConfigError(f"--rounds is {number}; it must be at least 1")
+    further = (recipe.rounds[-1],) * (number - len(recipe.rounds))
+    return recipe.model_copy(update={"rounds": (recipe.rounds + further)[:number]})
+
+
 def runtime_with(runtime: RuntimeSettings, workers: int | None, concurrency: int | None = None) -> RuntimeSettings:
     """Runtime settings with what the command line says about this machine."""
     changes = {"num_workers": workers, "concurrency": concurrency}

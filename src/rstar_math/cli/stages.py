@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rstar_math import progress as progress_display
 from rstar_math.benchmarks.problems import load_problems
-from rstar_math.cli.settings import changed, round_of, runtime_with
+from rstar_math.cli.settings import changed, round_of, runtime_with, with_rounds
 from rstar_math.config import PPMSettings, ProblemSource
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.models import find_model
@@ -20,12 +20,12 @@ from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
 
 
-def evolve_command(recipe_name: str, out: Path, workers: int | None) -> None:
+def evolve_command(recipe_name: str, out: Path, workers: int | None, rounds: int | None = None) -> None:
     """Runs or resumes a run, then writes and prints its report."""
     from rstar_math.evolve import evolve
     from rstar_math.store.recipes import load_recipe
 
-    recipe = load_recipe(recipe_name)
+    recipe = with_rounds(load_recipe(recipe_name), rounds)
     recipe = recipe.model_copy(update={"runtime": runtime_with(recipe.runtime, workers)})
     evolve(recipe, out, progress_display.for_terminal())
     _write_and_print(out, shlex.join(["rstar", *sys.argv[1:]]))

@@ -68,7 +68,10 @@ class Run:
         self._lock.close()
 
     def _check_recipe(self) -> None:
-        """A run goes on with the recipe that it began with; only what changes no result may differ."""
+        """A run goes on with the recipe that it began with, or with further rounds behind it; with fewer it is whole.
+
+        Otherwise only what changes no result may differ.
+        """
         ours = self.recipe.model_dump(mode="json")
         if not self._recipe_path.exists():
             write_text(self._recipe_path, yaml.safe_dump(ours, sort_keys=False))
@@ -78,6 +81,12 @@ class Run:
             # keys that came into the schema since the run began have their defaults
             theirs = Recipe.model_validate(theirs).model_dump(mode="json")
         different = [k for k in ours if k not in _CHANGES_NO_RUN and ours[k] != theirs.get(k)]
+        if different == ["rounds"] and isinstance(theirs["rounds"], list):
+            num_common = min(len(ours["rounds"]), len(theirs["rounds"]))
+            if ours["rounds"][:num_common] == theirs["rounds"][:num_common]:
+                if len(ours["rounds"]) > num_common:
+                    write_text(self._recipe_path, yaml.safe_dump(ours, sort_keys=False))
+                return
         if different:
             raise RunError(
                 f"{self.folder} was made by another recipe (different: {', '.join(different)}); "

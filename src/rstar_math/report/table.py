@@ -90,8 +90,9 @@ def to_rich(table: TextTable) -> rich.table.Table:
         if column.is_text:  # on a narrow terminal long names fold, numbers are never cut
             width = max([len(column.name), *(len(row[i]) for row in table.rows)])
             shown.add_column(heading, overflow="fold", min_width=min(width, _MIN_NAME_WIDTH))
-        else:
-            shown.add_column(heading, justify="right", no_wrap=True)
+        else:  # an interval holds spaces, at which rich would think that it may be broken
+            width = max([len(column.name), len(group), *(len(row[i]) for row in table.rows)])
+            shown.add_column(heading, justify="right", no_wrap=True, min_width=width)
     for i, row in enumerate(table.rows):
         shown.add_row(*(Text(cell) for cell in row), end_section=i in table.sections)
     return shown

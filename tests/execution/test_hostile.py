@@ -176,9 +176,13 @@ def attacked() -> Iterator[Running]:
 def test_no_program_harms_another_or_the_host(attacked: Running, world: World, kind: str, forced: bool) -> None:
     programs = names(LIGHT_CLASSES if kind == "light" else ("NUMERIC",))
     canary = LIGHT if kind == "light" else NUMERIC
-    attacked.executor._refused.clear()
+    counts = attacked.executor.counts
+    refused = counts.not_admitted
     outcomes = attacked.run(lambda executor: attack(executor, world, programs, canary, forced))
     check(outcomes, programs)
+    # forced, each has begun in a warm worker, whatever became of it there
+    assert (counts.not_admitted == refused) == forced
+    assert counts.without_workers == 0
 
 
 def test_programs_that_only_wait_end_at_the_wall_limit(world: World) -> None:

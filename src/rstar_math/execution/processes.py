@@ -135,7 +135,7 @@ class Child:
         if self.pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):  # it ended by itself
                 signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
-            os.close(self.pidfd)
+            self.zygote.await_end(self.pidfd)
             self.pidfd = -1
         # without a first word it has not begun: it will find the channel closed, and end
         if not self.loop.is_closed():
@@ -207,6 +207,8 @@ class Zygote(Forker):
         """Forks that a process, by its pid, may do."""
         self.refused: dict[int, int] = {}
         """Forks that a process was refused."""
+        self._dying: set[int] = set()
+        """Handles of children that have been killed, of which the kernel has not yet made an end."""
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def alive(self) -> bool:
@@ -237,6 +239,25 @@ class Zygote(Forker):
             self.refused[pid] = self.refused.get(pid, 0) + 1
         confinement.answer_fork_request(self.listener, number, granted)
 
+    @property
+    def num_dying(self) -> int:
+        """Children that have been killed and are not gone yet: on a busy machine that takes a while."""
+        return len(self._dying)
+
+    def await_end(self, pidfd: int) -> None:
+        """Counts a child that has been killed for as long as it lives, and then closes its handle `pidfd`."""
+        if self._loop is None or self._loop.is_closed():
+            os.close(pidfd)
+        else:
+            self._dying.add(pidfd)
+            self._loop.add_reader(pidfd, self._on_end, pidfd)
+
+    def _on_end(self, pidfd: int) -> None:
+        assert self._loop is not None
+        self._loop.remove_reader(pidfd)
+        self._dying.discard(pidfd)
+        os.close(pidfd)
+
     def end(self) -> None:
         """Kills it, and with it everything that it has forked."""
         if self.layers.get("pid_namespace"):  # no namespace of processes that would end with it
@@ -255,6 +276,12 @@ class Zygote(Forker):
                 self._loop.remove_reader(self.listener)
             os.close(self.listener)
             self.listener = -1
+        for pidfd in self._dying:
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(pidfd)
+            os.close(pidfd)
+        self._dying.clear()
+        self._loop = None
         self.control.close()
 
 

@@ -38,6 +38,9 @@ from rstar_math.types import Execution
 TICK_S = 0.02
 """How often the clocks of running programs are read."""
 
+ROOM_TICK_S = 0.002
+"""How often a program tries to start for which the place of a process that was killed is about to become free."""
+
 IDLE_TICK_S = 0.5
 """How often waiting processes are looked at, which ought to do nothing."""
 
@@ -256,7 +259,10 @@ class SandboxExecutor:
                 worker.assign(self._number, request)
             elif self._num_busy() < self._num_slots:
                 self._waiting.popleft()
-                self._start(request, zygote)
+                if not self._start(request, zygote):
+                    self._waiting.appendleft(request)
+                    self._pump_when_there_is_room()
+                    break
             else:
                 break
         busy = bool(self.runs)
@@ -340,11 +346,12 @@ class SandboxExecutor:
             return False
         if self._no_workers_until and time.monotonic() < self._no_workers_until:
             return False
-        if len(self._refused) and any(step in self._refused for step in steps):
-            return False
-        if prefix in self._not_warm:
-            self._not_warm.put(steps, True)  # and so on for what comes after it
-            return False
+        if not self.admit_everything:
+            if len(self._refused) and any(step in self._refused for step in steps):
+                return False
+            if prefix in self._not_warm:
+                self._not_warm.put(steps, True)  # and so on for what comes after it
+                return False
         return not self._is_dear(prefix)
 
     def _choose_worker(self, request: Request, zygote: Zygote) -> WarmWorker | None:
@@ -381,9 +388,10 @@ class SandboxExecutor:
         limits = self.settings
         worker = WarmWorker(self, zygote)
         message = {"kind": "worker", "step_bytes": limits.output_bytes, "memory_bytes": limits.memory_mb << 20}
+        if not self._make_room():
+            self._pump_when_there_is_room()
+            return None
         try:
-            if not self._make_room():
-                raise BusyError
             worker.child = processes.fork(self._loop, zygote, worker, message, limits.output_bytes, stream=True)
         except BusyError:
             self._loop.call_later(TICK_S, self.pump_soon)
@@ -450,18 +458,17 @@ class SandboxExecutor:
 
     # ---------------------------------------------------------------- forks and snapshots
 
-    def _start(self, request: Request, zygote: Zygote) -> None:
-        """Runs `request` in a fork of its own."""
+    def _start(self, request: Request, zygote: Zygote) -> bool:
+        """Runs `request` in a fork of its own; False where there is no room for one more process."""
         source: Snapshot | None = None
         if not request.fresh:
             if not request.builds and self._is_dear(request.prefix) and request.prefix not in self._snapshots:
                 self._build(request)
-                return
+                return True
             source = self._nearest_snapshot(request.prefix, zygote)
         forker: Forker = zygote if source is None else source
         if not self._make_room(keep=source):
-            self.retry(request, after_s=TICK_S)
-            return
+            return False
         assert self._loop is not None
         limits = self.settings
         known = len(source.steps) if source is not None else 0
@@ -485,11 +492,11 @@ class SandboxExecutor:
             run.child = processes.fork(self._loop, forker, run, message, buffer_bytes)
         except BusyError:
             self.retry(request, after_s=TICK_S)
-            return
+            return True
         except LostError:
             self.forker_lost(forker)
             self.retry(request, after_s=0.0, lost=True)
-            return
+            return True
         self.counts.forked += 1
         if source is not None:
             self.counts.from_snapshot += 1
@@ -499,6 +506,7 @@ class SandboxExecutor:
         self.runs.add(run)
         if self._ticking is None:
             self._tick_after(TICK_S)
+        return True
 
     def note_cost(self, request: Request, seconds: float) -> None:
         """Remembers what it takes to come as far as `request`, which has run in a fork."""
@@ -556,10 +564,8 @@ class SandboxExecutor:
         return False
 
     def _make_room(self, keep: Snapshot | None = None) -> bool:
-        """Whether one more process may live; gives up one that waits, if that makes it so."""
+        """Whether one more process may live; gives up one that waits, so that there is room once it is gone."""
         limit = self.settings.max_processes
-        if len(self.runs) + len(self._snapshots) < limit // 2:
-            return True
         while len(self._children()) >= limit:
             if self._evict(keep):
                 continue
@@ -567,7 +573,17 @@ class SandboxExecutor:
             if idle is None:
                 return False
             idle.close()
-        return True
+        return len(self._children()) + self._num_dying() < limit
+
+    def _num_dying(self) -> int:
+        """Processes that have been killed and are not gone yet."""
+        zygotes = map(_result, self._zygotes.values())
+        return sum(zygote.num_dying for zygote in zygotes if zygote is not None)
+
+    def _pump_when_there_is_room(self) -> None:
+        assert self._loop is not None
+        # where nothing is about to go, the end of a program that runs starts the next
+        self._loop.call_later(ROOM_TICK_S if self._num_dying() else TICK_S, self.pump_soon)
 
     def drop(self, snapshot: Snapshot) -> None:
         """Ends a snapshot."""

@@ -5,8 +5,11 @@ Only `Cost` is mutable: it is a running total, owned by one search.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Literal
+
+from rstar_math.errors import ConfigError
 
 ExecutionStatus = Literal["ok", "error", "cpu_limit", "wall_limit", "memory_limit", "output_limit", "killed"]
 """How a step's program ended. `ok`: it ran to its end. `error`: it raised, or did not compile. `*_limit`: it was
@@ -39,12 +42,15 @@ class SamplingParams:
     """How an engine continues a prompt.
 
     Attributes:
-      n: number of independent completions.
-      temperature: >= 0; 0 is greedy decoding.
+      n: number of independent completions, >= 0.
+      temperature: >= 0, finite; 0 is greedy decoding.
       top_p: nucleus in (0, 1].
-      max_tokens: most tokens of one completion, the stop marker included.
-      stop: marker strings that end a completion.
+      max_tokens: most tokens of one completion, the stop marker included; >= 1.
+      stop: marker strings that end a completion; none is empty.
       seed: makes the completions a function of (prompt, params) alone.
+
+    Raises:
+      ConfigError: a value is out of its range.
     """
 
     n: int = 1
@@ -53,6 +59,19 @@ class SamplingParams:
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        # here, so that one bad request never reaches an engine, where it would spoil the batch that it is in
+        if self.n < 0:
+            raise ConfigError(f"n is {self.n}; it must be at least 0")
+        if not 0 <= self.temperature < math.inf:  # not a number compares as false
+            raise ConfigError(f"temperature is {self.temperature}; it must be at least 0 and finite")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p is {self.top_p}; it must be greater than 0 and at most 1")
+        if self.max_tokens < 1:
+            raise ConfigError(f"max_tokens is {self.max_tokens}; it must be at least 1")
+        if not all(self.stop):
+            raise ConfigError("a stop marker is empty; it would end every completion before its first token")
 
 
 @dataclass(frozen=True, slots=True)

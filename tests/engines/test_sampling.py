@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from rstar_math.engines.sampling import next_tokens, uniforms
+from rstar_math.errors import ConfigError
+from rstar_math.types import SamplingParams
 
 LOGITS = torch.log(torch.tensor([0.1, 0.5, 0.0, 0.15, 0.25]))
 
@@ -22,6 +25,15 @@ def draw(points: list[float], temperature: float = 1.0, top_p: float = 1.0) -> t
         torch.full((rows,), top_p),
     )
     return tokens.tolist(), logprobs.tolist()
+
+
+@pytest.mark.parametrize(
+    "value", [{"n": -1}, {"temperature": -0.1}, {"temperature": math.nan}, {"temperature": math.inf}, {"top_p": 0.0},
+              {"top_p": 1.1}, {"top_p": math.nan}, {"max_tokens": 0}, {"stop": ("<end>", "")}]
+)  # fmt: skip
+def test_what_no_engine_can_do_is_refused_at_once(value: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="|".join((*value, "stop marker is empty"))):
+        SamplingParams(**value)
 
 
 def test_tokens_follow_the_cumulated_probabilities() -> None:

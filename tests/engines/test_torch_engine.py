@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -196,6 +198,76 @@ def test_a_failing_model_is_an_engine_error_and_the_engine_goes_on(
         with pytest.raises(EngineError, match="RuntimeError: out of memory"):
             generate(engine, [(PROMPTS[0], sampled()), (PROMPTS[1], sampled())])
     assert exact(generate(engine, [(PROMPTS[0], sampled())])[0]) == expected
+
+
+def test_a_bad_request_spoils_nothing_beside_it(engine: TorchEngine) -> None:
+    bad = {"": "the prompt is empty", "Ann \ud800 Bob": "half a surrogate pair", "7 " * 400: "context holds 256"}
+    expected = exact(generate(engine, [(PROMPTS[0], sampled())])[0])
+
+    async def run() -> list[Generation | BaseException]:
+        asked = [*bad, PROMPTS[0]]
+        return list(await asyncio.gather(*(engine.generate(p, sampled()) for p in asked), return_exceptions=True))
+
+    *failures, good = asyncio.run(run())
+    for failure, message in zip(failures, bad.values(), strict=True):
+        assert isinstance(failure, EngineError)
+        assert message in str(failure)
+    assert isinstance(good, Generation)
+    assert exact(good) == expected
+
+
+def test_none_many_and_odd_requests(engine: TorchEngine) -> None:
+    none, many, odd = generate(
+        engine,
+        [
+            (PROMPTS[0], sampled(n=0)),
+            (PROMPTS[0], sampled(n=300, max_tokens=2)),  # more than are decoded at the same time
+            ("\x00\r\n\N{GRINNING FACE}e\N{COMBINING ACUTE ACCENT}\u6f22", sampled(seed=-1, max_tokens=3)),
+        ],
+    )
+    assert none.completions == ()
+    assert none.num_prompt_tokens == many.num_prompt_tokens > 0
+    assert [len(g.completions) for g in (many, odd)] == [300, 4]
+    assert len({c.text for c in many.completions}) > 10
+
+
+def test_greedy_candidates_are_all_the_same(engine: TorchEngine) -> None:
+    (answer,) = generate(engine, [(PROMPTS[0], sampled(n=9, temperature=0.0))])
+    assert len(set(exact(answer))) == 1
+    coldest = generate(engine, [(PROMPTS[0], sampled(n=9, temperature=1e-30))])[0]
+    assert exact(coldest) == exact(answer)
+
+
+def test_a_cancelled_request_leaves_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the time of a budget has run out: its rows would slow down whatever comes after it."""
+    engine = TorchEngine.from_pretrained(folder, device="cpu")
+    expected = exact(generate(engine, [(PROMPTS[1], sampled(max_tokens=30))])[0])
+    begun, cancelled = threading.Event(), threading.Event()
+    rows_of_steps: list[int] = []
+    step = engine._decoder.step
+
+    def watched(tokens: np.ndarray) -> torch.Tensor:
+        begun.set()
+        assert cancelled.wait(10)
+        rows_of_steps.append(len(tokens))
+        return step(tokens)
+
+    monkeypatch.setattr(engine._decoder, "step", watched)
+
+    async def run() -> Generation:
+        waiting = SamplingParams(n=20, max_tokens=200, temperature=2.0)
+        abandoned = asyncio.create_task(engine.generate(PROMPTS[0], waiting))
+        other = asyncio.create_task(engine.generate(PROMPTS[1], sampled(max_tokens=30)))
+        await asyncio.get_running_loop().run_in_executor(None, begun.wait, 10)
+        abandoned.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await abandoned
+        cancelled.set()
+        return await other
+
+    assert exact(asyncio.run(run())) == expected
+    assert rows_of_steps[0] > 4  # both were in the batch
+    assert max(rows_of_steps[1:]) <= 4
 
 
 def test_closing_ends_the_engine(folder: Path) -> None:

@@ -116,14 +116,16 @@ def test_nothing_to_score(scorer: TorchScorer) -> None:
         score(scorer, [["", PREFIX]])
 
 
-def test_long_texts_are_refused_and_spoil_nothing(scorer: TorchScorer) -> None:
+def test_unfit_texts_are_refused_and_spoil_nothing(scorer: TorchScorer) -> None:
     async def run() -> list[list[Score] | BaseException]:
-        both = (scorer.score([PREFIX, "7 " * 400]), scorer.score([PREFIX]))
-        return list(await asyncio.gather(*both, return_exceptions=True))
+        asked = (scorer.score([PREFIX, "7 " * 400]), scorer.score(["Ann \ud800"]), scorer.score([PREFIX]))
+        return list(await asyncio.gather(*asked, return_exceptions=True))
 
-    bad, good = asyncio.run(run())
+    bad, unreadable, good = asyncio.run(run())
     assert isinstance(bad, ContextLengthError)
     assert "context holds 256" in str(bad)
+    assert isinstance(unreadable, EngineError)
+    assert "half a surrogate pair" in str(unreadable)
     assert isinstance(good, list)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 
+from rstar_math.errors import EngineError
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -69,11 +71,22 @@ class TokenCodec:
         return cls(tokenizer, own | _ends(config.get("eos_token_id") for config in configs), eos_token_id)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text."""
-        if self._backend is None:
-            assert self._tokenizer is not None
-            return [self._without_end(self._tokenizer(text)["input_ids"]) for text in texts]
-        return [self._without_end(self._backend.encode(text).ids) for text in texts]
+        """Token ids of each text.
+
+        Raises:
+          EngineError: a text is not valid Unicode.
+        """
+        try:
+            if self._backend is None:
+                assert self._tokenizer is not None
+                return [self._without_end(self._tokenizer(text)["input_ids"]) for text in texts]
+            return [self._without_end(self._backend.encode(text).ids) for text in texts]
+        except (UnicodeError, TypeError) as error:
+            if all(map(_is_unicode, texts)):
+                raise
+            raise EngineError(
+                "a text holds half a surrogate pair, which is no character, and cannot be read"
+            ) from error
 
     def decode_continuations(self, last_token: int, continuations: Sequence[Sequence[int]]) -> list[str]:
         """Text of tokens that follow a text ending in `last_token`, special tokens included.
@@ -110,6 +123,14 @@ class TokenCodec:
         while ids and ids[-1] == self._eos_id:  # T5-like tokenizers close every text
             ids = ids[:-1]
         return ids
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _ends(values: Iterable[int | list[int] | tuple[int, ...] | None]) -> set[int]:

@@ -139,6 +139,9 @@ class TorchEngine:
                 self._admit()
                 if not len(self._rows):
                     return
+                self._drop_cancelled()
+                if not len(self._rows):
+                    continue
                 logits = self._decoder.step(self._rows.last_token)
                 self._take_tokens(logits, first_row=0)
         except BaseException:
@@ -166,9 +169,9 @@ class TorchEngine:
         if not jobs:
             return
         accepted = []
-        for job, prompt_ids in zip(jobs, self.codec.encode([job.request.prompt for job in jobs]), strict=True):
+        for job in jobs:
             try:
-                accepted.append(self._open(job, prompt_ids))
+                accepted.append(self._open(job))
             except EngineError as error:
                 self._batcher.fail(job, error)
         accepted = [opened for opened in accepted if not self._answer_if_done(opened)]
@@ -180,8 +183,9 @@ class TorchEngine:
         self._rows.append(accepted)
         self._take_tokens(logits.repeat_interleave(torch.tensor(num_rows, device=logits.device), dim=0), first_row)
 
-    def _open(self, job: Job[_Request, Generation], prompt_ids: list[int]) -> _Open:
+    def _open(self, job: Job[_Request, Generation]) -> _Open:
         params = job.request.params
+        (prompt_ids,) = self.codec.encode([job.request.prompt])
         if not prompt_ids:
             raise EngineError("the prompt is empty; it needs at least one token")
         if len(prompt_ids) >= self.context_length:
@@ -189,8 +193,6 @@ class TorchEngine:
                 f"the prompt has {len(prompt_ids)} tokens, and the model's context holds {self.context_length} with "
                 f"the completion; shorten the prompt or lower the depth of the search"
             )
-        if params.max_tokens < 1:
-            raise EngineError(f"max_tokens is {params.max_tokens}; it must be at least 1")
         limit = min(params.max_tokens, self.context_length - len(prompt_ids))
         if params.stop not in self._stop_tables:
             self._stop_tables[params.stop] = _Stops.build(params.stop, self.codec, self._vocab_size)
@@ -229,6 +231,13 @@ class TorchEngine:
         kept = np.delete(np.arange(len(rows)), finished)
         rows.keep(kept)
         self._decoder.keep(kept)
+
+    def _drop_cancelled(self) -> None:
+        """Frees the rows of requests that nobody waits for any more, as when the time of a budget has run out."""
+        kept = np.array([not opened.job.future.done() for opened, _ in self._rows.owner])
+        if not kept.all():
+            self._rows.keep(np.flatnonzero(kept))
+            self._decoder.keep(np.flatnonzero(kept))
 
     def _rows_with_text_stops(self, first_row: int) -> np.ndarray:
         """Rows whose text now holds a stop marker that is no single token: only these need to be decoded each step."""

@@ -183,10 +183,13 @@ class TorchScorer:
             self._answer(jobs)
 
     def _answer(self, jobs: Sequence[Job[list[_Wanted], list[Score]]]) -> None:
-        encoded = iter(self._encode([wanted for job in jobs for wanted in job.request]))
         good: list[tuple[Job[list[_Wanted], list[Score]], list[_Group]]] = []
         for job in jobs:
-            sequences = [next(encoded) for _ in job.request]
+            try:
+                sequences = self._encode(job.request)
+            except EngineError as error:
+                self._batcher.fail(job, error)
+                continue
             longest = max(len(ids) for ids, _ in sequences)
             if longest > self._context_length:
                 message = f"a text to score has {longest} tokens, and the model's context holds {self._context_length}"

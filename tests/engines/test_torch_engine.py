@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from rstar_math import steps
 from rstar_math.engines.base import Generation
 from rstar_math.engines.decoding import is_steady
-from rstar_math.engines.packed import KeyValuePool, PackedDecoder, PackedTokens
+from rstar_math.engines.packed import NO_ROUNDING, STEADY, KeyValuePool, PackedDecoder, PackedTokens, Rounding
 from rstar_math.engines.torch_engine import TorchEngine
 from rstar_math.engines.weights import LlamaWeights
 from rstar_math.errors import ContextLengthError, EngineError
@@ -140,6 +140,50 @@ def test_the_check_of_steadiness_can_fail(checkpoints: dict[str, Path], monkeypa
 
     monkeypatch.setattr(PackedDecoder, "forward", drifting)
     assert not is_steady(decoder, head, 256)
+
+
+def test_long_prompts_are_exact_in_deterministic_mode(checkpoints: dict[str, Path]) -> None:
+    prompts = [steps.prompt("7 " * length) for length in (40, 70, 20, 85, 10)]
+    requests = [(prompt, sampled(seed, n=4, max_tokens=8)) for seed, prompt in enumerate(prompts)]
+
+    def load() -> TorchEngine:
+        return TorchEngine.from_pretrained(checkpoints["llama"], device="cpu", deterministic=True)
+
+    together = generate(load(), requests)
+    assert max(generation.num_prompt_tokens for generation in together) > 200
+    assert [generate(load(), [request])[0] for request in requests] == together
+
+
+def test_long_sums_have_the_same_length_in_any_company() -> None:
+    """Kernels cut long sums into blocks by their length, so the longest group of a batch must not decide on it."""
+
+    def columns_of(lengths: Sequence[int], rounding: Rounding) -> dict[int, int]:
+        """Columns that the attention of each group goes over, by the number that the group has."""
+        counts = np.array(lengths)
+        visible = np.arange(counts.max()) < counts[:, None, None]  # [G, 1, C]
+        each = np.arange(len(counts))
+        batch = PackedTokens.build(
+            tokens=each,
+            positions=counts - 1,
+            slot=each,
+            column=counts - 1,
+            query=np.zeros_like(each),
+            first_slot=0,
+            visible=visible,
+            wanted=each,
+            rounding=rounding,
+            device=torch.device("cpu"),
+        )
+        assert batch.visible.shape[2] >= max(lengths)
+        parts = batch.parts or ((torch.from_numpy(each), batch.visible.shape[2]),)
+        return {lengths[group]: columns for groups, columns in parts for group in groups.tolist()}
+
+    together = columns_of([20, 300, 192, 193, 321], STEADY)
+    assert together == {20: 192, 192: 192, 193: 256, 300: 320, 321: 384}
+    for length in (193, 300, 321):
+        assert columns_of([length], STEADY) == {length: together[length]}
+    assert columns_of([20, 100], STEADY) == {20: 112, 100: 112}  # shorter sums may share their length
+    assert columns_of([20, 300], NO_ROUNDING) == {20: 300, 300: 300}  # outside deterministic mode one attention does
 
 
 def test_stops_at_markers_of_one_and_of_several_tokens(engine: TorchEngine) -> None:

@@ -314,6 +314,7 @@ def is_steady(decoder: PackedDecoder, head: Tensor, max_length: int) -> bool:
     """Whether, on this machine, what a prompt gets does not depend on its company, to the last bit.
 
     Random prompts are continued alone, together, in another order, and behind cached prefixes, all with `STEADY` sizes.
+    Some are long, where kernels cut their sums (over columns) and their work (over queries) into blocks by length.
     """
     rng = np.random.default_rng(0)
     vocab_size = len(head)
@@ -321,6 +322,8 @@ def is_steady(decoder: PackedDecoder, head: Tensor, max_length: int) -> bool:
     lengths = rng.integers(1, longest + 1, size=13)
     prompts = [rng.integers(0, vocab_size, size=length).tolist() for length in (*lengths, longest)]
     prompts[1] = prompts[-1][: longest // 2] + prompts[1][: longest // 3]  # shares a prefix with the longest
+    long = [min(length, max_length - 4) for length in (180, 205, 330, 800)]
+    prompts += [rng.integers(0, vocab_size, size=length).tolist() for length in long]
     counts = [1 + i % MAX_GROUP_ROWS for i in range(len(prompts))]
     forced = [rng.integers(0, vocab_size, size=(count, 4)) for count in counts]
 
@@ -346,6 +349,7 @@ def is_steady(decoder: PackedDecoder, head: Tensor, max_length: int) -> bool:
     cache = PrefixCache(1 << 30)
     together = continued(everyone, cache)
     others = [(everyone[::-1], cache), (everyone[::3], PrefixCache(0)), ([1], cache), ([0], PrefixCache(0))]
+    others += [([len(prompts) - 2], PrefixCache(0)), ([3, len(prompts) - 3], cache)]
     return all(
         torch.equal(logits, together[i])
         for order, prefixes in others

@@ -27,17 +27,26 @@ from rstar_math.engines.weights import LlamaWeights
 class Rounding:
     """Sizes are rounded up to multiples of these.
 
-    Matrix libraries sum in another order for very small or odd shapes. At these multiples the CPU kernels give each row
-    the same bits whatever else is in the matrix (seen with MKL, and checked where it matters, not promised by it).
+    Matrix libraries sum in another order for very small or odd shapes, and in several blocks for long sums. At these
+    multiples the CPU kernels give each row the same bits whatever else is in the matrix (seen with MKL, and checked
+    where it matters, not promised by it).
+
+    Attributes:
+      tokens, queries, columns: the multiples.
+      shared_columns: groups that see more columns than this are attended to with a number of columns of their own,
+        because long sums are cut into blocks by their length; None: all groups share theirs.
+      own_columns: the multiple that such a number is rounded up to.
     """
 
     tokens: int = 1
     queries: int = 1
     columns: int = 1
+    shared_columns: int | None = None
+    own_columns: int = 1
 
 
 NO_ROUNDING = Rounding()
-STEADY = Rounding(tokens=8, queries=4, columns=16)
+STEADY = Rounding(tokens=8, queries=4, columns=16, shared_columns=192, own_columns=64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,7 @@ class PackedTokens:
       dense: whether `row` is 0 .. N' - 1 in order, with N' = N = G * M, so that nothing has to be moved.
       first_slot: slot of the first group.
       visible: `[G, M, C]` whether a token sees a column; every row sees at least one, unused rows too.
+      parts: groups, and how many columns they see, of each attention; empty: one attention of all groups to C columns.
       wanted: `[S']` indices of the tokens whose output is wanted; those behind the first S are padding.
     """
 
@@ -64,6 +74,7 @@ class PackedTokens:
     dense: bool
     first_slot: int
     visible: Tensor
+    parts: tuple[tuple[Tensor, int], ...]
     wanted: Tensor
 
     @classmethod
@@ -93,7 +104,10 @@ class PackedTokens:
           device: where the model is.
         """
         num_groups, num_queries, num_columns = visible.shape
+        own_columns = _own_columns(visible, rounding)
         more_queries, more_columns = -num_queries % rounding.queries, -num_columns % rounding.columns
+        if own_columns is not None:
+            more_columns = max(0, int(own_columns.max()) - num_columns)
         if more_queries or more_columns:
             visible = np.pad(visible, ((0, 0), (0, more_queries), (0, more_columns)))
             visible[:, num_queries:, 0] = True
@@ -109,6 +123,9 @@ class PackedTokens:
         def moved(array: np.ndarray) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
+        parts: tuple[tuple[Tensor, int], ...] = ()
+        if own_columns is not None:
+            parts = tuple((moved(np.flatnonzero(own_columns == c)), int(c)) for c in np.unique(own_columns))
         return cls(
             tokens=moved(tokens),
             positions=moved(positions),
@@ -118,8 +135,19 @@ class PackedTokens:
             dense=dense,
             first_slot=first_slot,
             visible=moved(visible),
+            parts=parts,
             wanted=moved(wanted),
         )
+
+
+def _own_columns(visible: np.ndarray, rounding: Rounding) -> np.ndarray | None:
+    """`[G]` columns that each group is attended to with; None where all groups share theirs."""
+    shared = rounding.shared_columns
+    if shared is None or visible.shape[2] <= shared:
+        return None
+    seen: np.ndarray = np.asarray(visible.any(axis=1))  # [G, C]
+    own = visible.shape[2] - np.argmax(seen[:, ::-1], axis=1)  # [G] up to the last that is seen
+    return np.maximum(shared, own + -own % rounding.own_columns)
 
 
 class KeyValuePool:
@@ -221,12 +249,8 @@ class PackedDecoder:
             if not batch.dense:
                 q = q.new_zeros(num_groups * num_queries, heads, head_dim).index_copy_(0, batch.row[:num_tokens], q)
             q = q.reshape(num_groups, num_queries, kv_heads, shared, head_dim).permute(0, 2, 3, 1, 4)
-            a = F.scaled_dot_product_attention(
-                q.reshape(num_groups, kv_heads, shared * num_queries, head_dim),
-                cache[slots, 0, :, :num_columns],
-                cache[slots, 1, :, :num_columns],
-                attn_mask=mask,
-            )  # [G, kv_heads, shared * M, head_dim]
+            q = q.reshape(num_groups, kv_heads, shared * num_queries, head_dim)
+            a = _attention(q, cache[slots], mask, batch.parts)  # [G, kv_heads, shared * M, head_dim]
             a = a.view(num_groups, kv_heads, shared, num_queries, head_dim).permute(0, 3, 1, 2, 4)
             a = a.reshape(-1, heads * head_dim)  # [G * M, H * head_dim]
             if not batch.dense:
@@ -299,6 +323,18 @@ class _Layer:
             down=tensors[f"{prefix}mlp.down_proj.weight"],
             down_bias=tensors.get(f"{prefix}mlp.down_proj.bias"),
         )
+
+
+def _attention(q: Tensor, cache: Tensor, mask: Tensor, parts: tuple[tuple[Tensor, int], ...]) -> Tensor:
+    """Attention of `[G, kv_heads, Q, head_dim]` to `[G, 2, kv_heads, columns, head_dim]`, part by part."""
+    if not parts:
+        columns = mask.shape[-1]
+        return F.scaled_dot_product_attention(q, cache[:, 0, :, :columns], cache[:, 1, :, :columns], attn_mask=mask)
+    found = q.new_empty(q.shape)
+    for groups, columns in parts:
+        keys, values = (cache[groups, kind, :, :columns] for kind in (0, 1))
+        found[groups] = F.scaled_dot_product_attention(q[groups], keys, values, attn_mask=mask[groups][..., :columns])
+    return found
 
 
 def _rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:

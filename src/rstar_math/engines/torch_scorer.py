@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from rstar_math.engines.base import Score
 from rstar_math.engines.batching import Batcher, Job
 from rstar_math.engines.codec import TokenCodec
 from rstar_math.engines.decoding import is_steady
-from rstar_math.engines.packed import STEADY, PackedDecoder, PackedTokens
+from rstar_math.engines.packed import STEADY, PackedDecoder, PackedTokens, Rounding
 from rstar_math.engines.prefix_cache import PrefixCache
 from rstar_math.engines.torch_engine import choose_device, choose_dtype, load_model, use_one_thread
 from rstar_math.engines.weights import LlamaWeights
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _TOLERANCES = {torch.float32: PROBE_TOLERANCE, torch.float16: 0.05, torch.bfloat16: 0.3}
 """How far a probe's logit may be from the stored one, by the arithmetic it is scored in."""
+
+_LOOSE = replace(STEADY, shared_columns=None)
+"""Sizes outside deterministic mode: those that cost next to nothing are rounded all the same."""
 
 _MAX_GROUP_TEXTS = 16
 _MAX_GROUP_TOKENS = 1024
@@ -82,7 +85,7 @@ class TorchScorer:
             # the embedding in the place of a language-model head
             steady = deterministic and is_steady(decoder, weights.embedding, self._context_length)
             prefixes = PrefixCache(0 if deterministic and not steady else prefix_cache_mb * 1_000_000)
-            self._read = _PackedReader(decoder, weights.head, weights.head_bias, prefixes)
+            self._read = _PackedReader(decoder, weights.head, weights.head_bias, prefixes, STEADY if steady else _LOOSE)
         else:
             assert not isinstance(model, LlamaWeights)
             self._context_length = int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
@@ -322,8 +325,11 @@ def _num_common(one: Sequence[int], other: Sequence[int], limit: int) -> int:
 class _PackedReader:
     """Logits through `PackedDecoder`: a group's prefix is read once, if at all, and its branches beside each other."""
 
-    def __init__(self, decoder: PackedDecoder, head: Tensor, bias: Tensor | None, prefixes: PrefixCache) -> None:
+    def __init__(
+        self, decoder: PackedDecoder, head: Tensor, bias: Tensor | None, prefixes: PrefixCache, rounding: Rounding
+    ) -> None:
         self._decoder = decoder
+        self._rounding = rounding
         self._head, self._bias = head, bias
         self._prefixes = prefixes
         self._pool = decoder.new_pool()
@@ -367,7 +373,7 @@ class _PackedReader:
             first_slot=0,
             visible=visible,
             wanted=np.array(wanted, dtype=np.int64),
-            rounding=STEADY,  # costs next to nothing here
+            rounding=self._rounding,
             device=self._decoder.device,
         )
         hidden = self._decoder.forward(batch, self._pool)[: len(wanted)]  # [S, D]

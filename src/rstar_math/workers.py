@@ -28,7 +28,7 @@ from rstar_math.config import AnsweringSettings, RuntimeSettings, SearchSettings
 from rstar_math.errors import EngineError, RStarError
 from rstar_math.models import Policy
 from rstar_math.search.answer import answer, equivalence_classes
-from rstar_math.search.strategies import strategy
+from rstar_math.search.strategies import grow
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, Solution, Trajectory
 from rstar_math.workbench import Workbench, open_workbench
@@ -110,7 +110,7 @@ Result = Tree | Answered
 async def work(job: Job, task: Task, bench: Workbench) -> Result:
     """Does one task of a job."""
     if isinstance(job, SearchJob):
-        return await strategy(job.strategy)(bench.environment(task.problem, task.seed), job.settings)
+        return await grow(job.strategy, bench.environment(task.problem, task.seed), job.settings)
     solution, trees = await answer(task.problem, bench.environment, job.strategy, job.settings, task.seed)
     return await graded(task.problem, solution, bench, trees, job.settings)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,15 +11,20 @@ import pytest
 from rstar_math.config import AnsweringSettings, BudgetSettings, SearchSettings
 from rstar_math.engines.base import Generation
 from rstar_math.engines.fake import FakeEngine, FakePolicy
+from rstar_math.errors import ConfigError
 from rstar_math.search.answer import answer
 from rstar_math.search.budget import Budget, BudgetSpent
 from rstar_math.search.environment import Environment
-from rstar_math.search.strategies import STRATEGIES, strategy
+from rstar_math.search.strategies import STRATEGIES, grow, strategy
 from rstar_math.types import Problem, SamplingParams, Solution
 from tests.growing import fake_environment
 
 SEARCH = SearchSettings(num_rollouts=6, num_candidates=4, terminal_value="ppm", max_step_tokens=40)
 LONG = FakePolicy(error_rate=0, malformed_rate=0, slip_rate=0)
+
+
+def _environment(problem: Problem, seed: int) -> Environment:
+    return fake_environment(problem, seed, engine=FakeEngine(LONG))
 
 
 def _answer(name: str, settings: AnsweringSettings, engine: FakeEngine | None = None, seed: int = 0) -> Solution:
@@ -124,6 +130,79 @@ def test_what_never_spends_anything_ends() -> None:
     for budget in (BudgetSettings(tokens=100), BudgetSettings(rollouts=100), BudgetSettings(seconds=60)):
         for name in STRATEGIES:
             assert _answer(name, AnsweringSettings(search=SEARCH, budget=budget), Full()).answer is None
+
+
+OWN = """
+from rstar_math.search.expansion import expand
+from rstar_math.tree import Tree
+
+
+async def careless(env, settings):
+    tree = Tree.start(env.problem, "careless", env.seed)
+    for _ in range(settings.num_rollouts):
+        node = tree.root
+        while node.terminal is None:
+            if not node.expanded:
+                await expand(env, tree, node, settings)
+            if node.terminal is None:
+                node = env.rng.choice(tree.children(node))
+        tree.rollouts.append(node.index)
+    return tree
+
+
+async def within(env, settings):
+    tree = Tree.start(env.problem, "within", env.seed)
+    with env.within_budget(tree):
+        while True:
+            node = tree.root
+            while node.terminal is None:
+                if not node.expanded:
+                    await expand(env, tree, node, settings)
+                if node.terminal is None:
+                    node = env.rng.choice(tree.children(node))
+            tree.rollouts.append(node.index)
+            if len(tree.rollouts) == settings.num_rollouts:
+                break
+    return tree
+
+
+async def nothing(env, settings):
+    return None
+"""
+
+
+class TestOwnStrategies:
+    """Strategies of a user's file, which need not know of rollouts that are counted, nor of costs."""
+
+    @pytest.fixture
+    def own(self, tmp_path: Path) -> Path:
+        (tmp_path / "own.py").write_text(OWN)
+        return tmp_path / "own.py"
+
+    def test_limits_hold(self, own: Path) -> None:
+        for limits, spent in (({"rollouts": 8}, None), ({"tokens": 400}, 400)):
+            settings = AnsweringSettings(search=SEARCH, budget=BudgetSettings(**limits))
+            found = asyncio.run(answer(Problem("p", "Question?"), _environment, f"{own}:within", settings, 0))
+            solution, trees = found
+            assert solution.answer is not None
+            assert 0 < solution.confidence <= 1
+            if spent is None:
+                assert sum(len(tree.rollouts) for tree in trees) == 8  # 6 in the first tree, 2 in the second
+            else:
+                assert 0.8 * spent < solution.cost.tokens_generated <= spent + 60
+                assert solution.cost.tokens_generated == sum(tree.cost.tokens_generated for tree in trees)
+
+    def test_what_is_no_strategy_is_told(self, own: Path) -> None:
+        settings = AnsweringSettings(search=SEARCH, budget=BudgetSettings(tokens=400))
+        with pytest.raises(ConfigError, match=r"careless does not end where its budget does.*within_budget"):
+            _answer(f"{own}:careless", settings)
+        with pytest.raises(ConfigError, match="nothing gave a NoneType; it must return a Tree"):
+            _answer(f"{own}:nothing", settings)
+
+    def test_its_cost_is_booked(self, own: Path) -> None:
+        env = fake_environment(Problem("p", "Question?", "1"), 0, engine=FakeEngine(LONG))
+        tree = asyncio.run(grow(f"{own}:careless", env, SEARCH))
+        assert tree.cost.tokens_generated == sum(node.num_tokens * node.num_proposed for node in tree.nodes) > 0
 
 
 class TestAccount:

@@ -15,7 +15,7 @@ from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer, num_fake
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.search.environment import Environment
-from rstar_math.search.strategies import strategy
+from rstar_math.search.strategies import STRATEGIES, grow
 from rstar_math.types import Execution, Problem, SamplingParams, Verdict
 
 
@@ -58,7 +58,7 @@ class TimedGrader(FakeGrader):
         return Verdict(verdict.equal, verdict.rule, seconds=2.0)
 
 
-@pytest.mark.parametrize("name", ["mcts", "sample", "greedy"])
+@pytest.mark.parametrize("name", STRATEGIES)
 @settings(max_examples=25, derandomize=True, deadline=None)
 @given(
     st.builds(
@@ -74,8 +74,12 @@ class TimedGrader(FakeGrader):
 def test_cost_is_exact(name: str, search: SearchSettings, seed: int) -> None:
     engine, scorer = CountingEngine(FakePolicy()), CountingScorer()
     executor, grader = TimedExecutor(), TimedGrader()
+    if name in ("beam", "diverse_beam", "forest"):  # they choose steps by a reward model
+        search = search.model_copy(
+            update={"use_ppm": True, "num_candidates": 2 * search.num_candidates, "beam_width": 2}
+        )
     env = Environment(Problem("p", "Question?", "1"), engine, executor, grader, scorer, seed)
-    tree = asyncio.run(strategy(name)(env, search))
+    tree = asyncio.run(grow(name, env, search))
     cost = tree.cost
     assert cost.tokens_prompt == engine.tokens_prompt > 0
     assert cost.tokens_generated == engine.tokens_generated > 0
@@ -88,7 +92,7 @@ def test_cost_is_exact(name: str, search: SearchSettings, seed: int) -> None:
     # every generated token stands at a node: merged candidates count as often as they were proposed
     booked = sum(node.num_tokens * node.num_proposed for node in tree.nodes)
     assert booked == cost.tokens_generated
-    if not search.use_ppm and (search.terminal_value == "reference" or name != "mcts"):
+    if not search.use_ppm and (search.terminal_value == "reference" or name in ("sample", "greedy")):
         assert cost.tokens_scored == 0
     if search.terminal_value == "ppm":
         assert cost.grades == 0

@@ -10,7 +10,7 @@ from rstar_math.answering import choose, value
 from rstar_math.config import AnsweringSettings
 from rstar_math.search.budget import Budget
 from rstar_math.search.environment import Environment
-from rstar_math.search.strategies import strategy
+from rstar_math.search.strategies import grow
 from rstar_math.tree import Tree
 from rstar_math.types import Cost, Problem, Solution, Trajectory, Verdict
 
@@ -32,7 +32,6 @@ async def answer(
       The best solution so far, and the trees it was chosen from.
     """
     blind = replace(problem, answer=None)
-    grow = strategy(strategy_name)
     budget = Budget(settings.budget)
     voting = make_environment(blind, seed)
     most_trees = settings.num_trees if not budget.limited else None
@@ -47,7 +46,11 @@ async def answer(
         ]
         for env in environments:
             env.budget = budget
-        trees += await asyncio.gather(*(grow(env, settings.search) for env in environments))
+        search = settings.search
+        if budget.rollouts_left is not None and budget.rollouts_left < search.num_rollouts:
+            search = search.model_copy(update={"num_rollouts": budget.rollouts_left})
+        trees += await asyncio.gather(*(grow(strategy_name, env, search) for env in environments))
+        budget.book_rollouts(sum(max(1, len(tree.rollouts)) for tree in trees))
         found += [t for tree in trees[first:] for t in _voters(tree)]
         classes = await equivalence_classes([t.answer for t in found], voting.grade)
         choice = choose(found, classes, settings.selector, settings.aggregate, settings.weight, settings.num_voters)

@@ -74,6 +74,15 @@ class Budget:
             return None
         return max(0.0, self._started + self.limits.seconds - time.monotonic())
 
+    @property
+    def rollouts_left(self) -> int | None:
+        """Rollouts that are left; None without such a limit."""
+        return None if self.limits.rollouts is None else max(0, self.limits.rollouts - self.num_rollouts)
+
+    def book_rollouts(self, num_rollouts: int) -> None:
+        """Says how many rollouts were made in all, for strategies that make them without asking `begin_rollouts`."""
+        self.num_rollouts = max(self.num_rollouts, num_rollouts)
+
     def begin_rollouts(self, wanted: int) -> int:
         """Takes up to `wanted` rollouts from the account.
 

@@ -12,6 +12,7 @@ from typing import cast
 from rstar_math.config import SearchSettings
 from rstar_math.errors import ConfigError
 from rstar_math.search.beam import beam, diverse_beam
+from rstar_math.search.budget import BudgetSpent
 from rstar_math.search.environment import Environment
 from rstar_math.search.forest import forest
 from rstar_math.search.mcts import mcts
@@ -45,6 +46,25 @@ def strategy(name: str) -> Strategy:
         f"strategy {name!r} is not known; choose from {', '.join(STRATEGIES)}, or name a function of your own as "
         "my_file.py:my_strategy"
     )
+
+
+async def grow(name: str, env: Environment, settings: SearchSettings) -> Tree:
+    """Grows a tree by the strategy of that name, and books what it cost.
+
+    Raises:
+      ConfigError: there is no such strategy; or a user's own gives no tree, or lets the end of the budget pass.
+    """
+    try:
+        tree = await strategy(name)(env, settings)
+    except BudgetSpent:
+        raise ConfigError(
+            f"strategy {name} does not end where its budget does; put what it asks of the environment inside "
+            "`with env.within_budget(tree):` and return the tree behind it (docs/extending.md)"
+        ) from None
+    if not isinstance(tree, Tree):
+        raise ConfigError(f"strategy {name} gave a {type(tree).__name__}; it must return a Tree")
+    tree.cost = env.finish()  # exact, also where a strategy of the user's says nothing of its cost
+    return tree
 
 
 @functools.cache

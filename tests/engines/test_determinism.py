@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from rstar_math import RStarMathModel
+from rstar_math.cli.solve import solution_to_json
 from rstar_math.config import AnsweringSettings, RuntimeSettings, SearchSettings
 from rstar_math.models import find_model
 from rstar_math.pocket.splits import pocket_problems
@@ -18,7 +23,7 @@ from rstar_math.tree import Tree
 from rstar_math.types import Problem, Solution
 from rstar_math.workbench import open_workbench
 from rstar_math.workers import Answered, AnswerJob, SearchJob, Task, WorkerPool
-from tests.growing import timeless_row
+from tests.growing import clockless_row
 
 POCKET = find_model("pocket")
 SEARCH = SearchSettings(num_rollouts=3, num_candidates=5, max_step_tokens=64)
@@ -30,15 +35,6 @@ PROBLEMS = pocket_problems("validation", 4)
 
 def runtime(concurrency: int) -> RuntimeSettings:
     return RuntimeSettings(num_workers=1, device="cpu", concurrency=concurrency, deterministic=True)
-
-
-def row_of(tree: Tree) -> dict[str, Any]:
-    """Everything about a tree but the time that it and its programs took."""
-    row = timeless_row(tree)
-    for node in row["nodes"]:
-        if node["execution"]:
-            del node["execution"]["seconds"]
-    return row
 
 
 def grow_here(problems: Sequence[Problem], concurrency: int) -> dict[str, Any]:
@@ -55,7 +51,7 @@ def grow_here(problems: Sequence[Problem], concurrency: int) -> dict[str, Any]:
 
             return list(await asyncio.gather(*map(one, problems)))
 
-    return {tree.problem.id: row_of(tree) for tree in asyncio.run(run())}
+    return {tree.problem.id: clockless_row(tree) for tree in asyncio.run(run())}
 
 
 def said(solution: Solution) -> dict[str, tuple[Any, ...]]:
@@ -82,7 +78,7 @@ def test_neither_concurrency_nor_the_process_changes_a_tree(two_threads: None) -
     job = SearchJob(POCKET.policy, POCKET.ppm, "mcts", SEARCH)
     with WorkerPool(runtime(3)) as pool:
         elsewhere = {task.problem.id: result for task, result in pool.run(job, [Task(p, 7) for p in PROBLEMS])}
-        assert {name: row_of(tree) for name, tree in elsewhere.items() if isinstance(tree, Tree)} == together
+        assert {name: clockless_row(tree) for name, tree in elsewhere.items() if isinstance(tree, Tree)} == together
 
         # the Python API, one question after the other, against the workers that the commands use
         answering = AnswerJob(POCKET.policy, POCKET.ppm, "mcts", ANSWERING)
@@ -92,3 +88,21 @@ def test_neither_concurrency_nor_the_process_changes_a_tree(two_threads: None) -
             found = by_command[problem.id]
             assert isinstance(found, Answered)
             assert said(model.solve(problem, "mcts", seed=3, settings=ANSWERING)) == said(found.solution)
+
+
+def test_the_command_says_what_the_api_says(two_threads: None) -> None:
+    question = PROBLEMS[0].question
+    command = [Path(sys.executable).with_name("rstar"), "solve", question, "--deterministic", "--json"]
+    done = subprocess.run(
+        [*command, "--seed", "3", "--rollouts", "2", "--trees", "2"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    with RStarMathModel.from_pretrained("pocket", runtime(5)) as model:
+        settings = model.answering.model_copy(update={"num_trees": 2})
+        solution = model.solve_with_mcts(question, num_simulations=2, seed=3, settings=settings)
+    expected = json.loads(json.dumps(solution_to_json(solution, Problem("", question))))
+    for found in (told, expected):
+        del found["cost"]["seconds"], found["cost"]["cpu_seconds"]
+    assert told == expected
+    assert len(told["candidates"]) > 1

@@ -41,6 +41,10 @@ Rounds = Annotated[
 ]
 Concurrency = Annotated[int, typer.Option(help="Problems in flight in one process.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE: any other setting; may be repeated.")]
+Deterministic = Annotated[
+    bool,
+    typer.Option("--deterministic", help="The same to the last bit at any concurrency and after a resume; slower."),
+]
 FromRecipe = Annotated[str, typer.Option("--recipe", help="Recipe that the settings come from.")]
 FromRound = Annotated[int | None, typer.Option("--round", help="Round of that recipe, from 1; default: the last.")]
 Out = Annotated[Path, typer.Option(help="Folder to write to.")]
@@ -106,13 +110,14 @@ def solve(
     tokens: Annotated[int | None, typer.Option(help="Limit: tokens generated, likewise.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Limit: wall seconds, likewise.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the search, and of the choice of a test problem.")] = None,
+    deterministic: Deterministic = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Think about one problem; show the verified steps, the answer, how sure the search is, and the cost."""
     from rstar_math.cli.solve import Limits, solve_command
 
     limits = Limits(total_rollouts, tokens, seconds)
-    solve_command(problem, model, strategy, rollouts, trees, limits, seed, json)
+    solve_command(problem, model, strategy, rollouts, trees, limits, seed, deterministic, json)
 
 
 @app.command()
@@ -199,6 +204,7 @@ def evaluate(
     seed: Annotated[list[int], typer.Option(help="Seed of every search; may be repeated.")] = [0],  # noqa: B006
     workers: Workers = None,
     concurrency: Concurrency = 64,
+    deterministic: Deterministic = False,
     settings: Set = None,
 ) -> None:
     """Measure models and methods on problems, at equal budgets; one row per problem, resumable."""
@@ -219,6 +225,7 @@ def evaluate(
         changes=settings or (),
         pool_models=pool,
         shared=shared,
+        deterministic=deterministic,
     )
     evaluate_command(out, asked, workers, concurrency)
 
@@ -246,12 +253,13 @@ def search(
     recipe: FromRecipe = "pocket",
     round_number: FromRound = None,
     workers: Workers = None,
+    deterministic: Deterministic = False,
     settings: Set = None,
 ) -> None:
     """Grow one tree per problem, with the reference in view: data for training."""
     from rstar_math.cli.stages import search_command
 
-    search_command(problems, out, model, limit, seed, recipe, round_number, workers, settings or [])
+    search_command(problems, out, model, limit, seed, recipe, round_number, workers, deterministic, settings or [])
 
 
 @app.command()

@@ -35,6 +35,7 @@ class Asked:
       limit: only the first so many problems.
       changes: KEY=VALUE for the settings of every method.
       shared: a completion or score that one method asked for is not made again for another.
+      deterministic: the same rows to the last bit at any concurrency.
       pool_models: the models are one recipe under several training seeds: add a line over all.
     """
 
@@ -52,6 +53,7 @@ class Asked:
     changes: Sequence[str] = ()
     pool_models: bool = False
     shared: bool = False
+    deterministic: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: 
             method,
             problems,
             seed,
-            _rows_path(out, model, method, problems, seed, asked.shared),
+            _rows_path(out, model, method, problems, seed, asked),
         )
         for problems in sets
         for i, model in enumerate(models)
@@ -114,7 +116,7 @@ def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: 
     ]
     progress = progress_display.for_terminal()
     rows = {}
-    runtime = runtime_with(RuntimeSettings(), workers, concurrency)
+    runtime = runtime_with(RuntimeSettings(), workers, concurrency, asked.deterministic)
     if asked.shared:
         runtime = runtime.model_copy(update={"remember": str(out / "shared.sqlite")})
     with WorkerPool(runtime) as pool:
@@ -149,14 +151,16 @@ def _budgets(asked: Asked) -> list[BudgetSettings | None]:
     return list(budgets) or [None]
 
 
-def _rows_path(out: Path, model: ModelFolders, method: Method, problems: ProblemSet, seed: int, shared: bool) -> Path:
+def _rows_path(out: Path, model: ModelFolders, method: Method, problems: ProblemSet, seed: int, asked: Asked) -> Path:
     """The file of rows, with what it holds beside it: rows of other settings, scorers or problems are other rows."""
     from rstar_math.store.files import fingerprint, write_json
 
     key = {"settings": method.settings.model_dump(mode="json"), "problems": problems.sha256, "seed": seed}
     key |= {"model": model.name, "strategy": method.strategy, "benchmark": problems.name}
     key |= {"method": method.name, "scorer": method.scorer, "scorer_folder": str(method.scorer_folder or "")}
-    key |= {"shared": shared}  # seconds of such rows say nothing
+    key |= {"shared": asked.shared}  # seconds of such rows say nothing
+    if asked.deterministic:
+        key |= {"deterministic": True}
     if method.scorer_folder is not None:  # its probe scores tell whether it was trained again
         key["scorer_file"] = fingerprint((method.scorer_folder / "ppm.json").read_text(encoding="utf-8"))
     name = re.sub(r"[^\w.-]+", "-", f"{problems.name}-{method.name}")

@@ -58,8 +58,10 @@ def with_rounds(recipe: Recipe, number: int | None) -> Recipe:
     return recipe.model_copy(update={"rounds": (recipe.rounds + further)[:number]})
 
 
-def runtime_with(runtime: RuntimeSettings, workers: int | None, concurrency: int | None = None) -> RuntimeSettings:
+def runtime_with(
+    runtime: RuntimeSettings, workers: int | None, concurrency: int | None = None, deterministic: bool = False
+) -> RuntimeSettings:
     """Runtime settings with what the command line says about this machine."""
-    changes = {"num_workers": workers, "concurrency": concurrency}
+    changes = {"num_workers": workers, "concurrency": concurrency, "deterministic": deterministic or None}
     value = runtime.model_dump() | {k: v for k, v in changes.items() if v is not None}
     return check(RuntimeSettings, value, "command line")

@@ -30,15 +30,17 @@ def solve_command(
     trees: int | None,
     limits: Limits,
     seed: int | None,
+    deterministic: bool,
     as_json: bool,
 ) -> None:
     """Answers and prints."""
     problem = _example(seed) if question is None else None
     if question is not None and not question.strip():
         raise ConfigError("the problem is empty; give the text of a question")
+    from rstar_math.config import RuntimeSettings
     from rstar_math.model import RStarMathModel
 
-    with RStarMathModel.from_pretrained(model_name) as model:
+    with RStarMathModel.from_pretrained(model_name, RuntimeSettings(deterministic=deterministic)) as model:
         settings = model.answering
         if trees is not None:
             settings = type(settings).model_validate(settings.model_dump() | {"num_trees": trees})

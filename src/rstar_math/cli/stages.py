@@ -66,6 +66,7 @@ def search_command(
     recipe_name: str,
     round_number: int | None,
     workers: int | None,
+    deterministic: bool,
     changes: Sequence[str],
 ) -> None:
     """Grows one tree per problem; run again to go on."""
@@ -84,7 +85,8 @@ def search_command(
         raise ConfigError(f"use_ppm is true, and {model.name} has no PPM")
     job = SearchJob(model.policy, model.ppm if settings.use_ppm else None, "mcts", settings)
     progress = progress_display.for_terminal()
-    with WorkerPool(runtime_with(recipe.runtime, workers)) as pool, TreeStore(out) as store:
+    runtime = runtime_with(recipe.runtime, workers, deterministic=deterministic)
+    with WorkerPool(runtime) as pool, TreeStore(out) as store:
         search_problems(pool, job, problems.problems, store, seed, (), progress, "search")
         num_solved = len({t.problem.id for t in store if t.solved})
     print(f"{len(problems.problems)} problems, {num_solved} solved; trees: {out}")

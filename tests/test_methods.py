@@ -11,6 +11,7 @@ from rstar_math.config import AnsweringSettings, BudgetSettings, MethodSettings,
 from rstar_math.errors import ConfigError, ModelError
 from rstar_math.methods import named_scorers, prepare, read_methods, shipped_methods
 from rstar_math.models import ModelFolders, find_model
+from rstar_math.search.strategies import STRATEGIES
 
 
 def scorer(folder: Path) -> Path:
@@ -126,6 +127,7 @@ def test_the_shipped_methods_fit_the_shipped_model(name: str, tmp_path: Path) ->
     scorers = {"orm": scorer(tmp_path / "orm"), "pqm": scorer(tmp_path / "pqm")}
     ready = {m.name: prepare(m, find_model("pocket"), BudgetSettings(tokens=300), scorers) for m in file.methods}
     assert {r.scorer for r in ready.values()} == {"none", "ppm", "orm", "pqm"}
+    assert {r.strategy for r in ready.values()} == set(STRATEGIES)
     assert len({r.settings.search.temperature for r in ready.values()}) == 1
     paper = ready["MCTS, PPM"].settings
     assert (paper.search.exploration, paper.search.prior_weight, paper.selector, paper.aggregate) == (

@@ -75,6 +75,13 @@ class SearchSettings(Settings):
     num_parallel: int = Field(
         1, ge=1, description="descents of one tree at the same time, kept apart by virtual losses; 1 as in the paper"
     )
+    num_widen: int = Field(1, ge=1, description="candidates that ab_mcts draws at once where it goes wider (theirs: 1)")
+    thompson_count: float = Field(
+        1.0, gt=0, description="ab_mcts: values that the prior of mean 0 weighs in a belief (theirs: 1)"
+    )
+    thompson_spread: float = Field(
+        0.3, gt=0, description="ab_mcts: standard deviation of values in that prior (theirs: square root of 0.1)"
+    )
     beam_width: int = Field(4, ge=1, description="prefixes that step beam search keeps; divides num_candidates")
     max_consecutive_errors: int = Field(
         0, ge=0, description="failed steps in a row that may be continued; 0 as in the paper, 1 or more as released"

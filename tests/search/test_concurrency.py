@@ -23,6 +23,7 @@ CASES = {
     "mcts, PPM-augmented": ("mcts", SearchSettings(num_rollouts=6, num_candidates=4)),
     "mcts, answering": ("mcts", SearchSettings(num_rollouts=4, num_candidates=4, terminal_value="ppm")),
     "mcts, parallel leaves": ("mcts", SearchSettings(num_rollouts=9, num_candidates=4, num_parallel=3)),
+    "ab_mcts": ("ab_mcts", SearchSettings(num_rollouts=9, num_candidates=6, num_parallel=3, num_widen=2)),
     "forest": ("forest", SearchSettings(num_rollouts=6, num_candidates=4, num_parallel=3)),
     "beam": ("beam", SearchSettings(num_candidates=8, beam_width=3)),
     "diverse_beam": ("diverse_beam", SearchSettings(num_candidates=8, beam_width=3)),

@@ -20,7 +20,7 @@ from rstar_math.tree import Tree
 from rstar_math.types import Completion, Problem, SamplingParams
 from tests.growing import fake_environment, grow_fake
 
-NAMES = ("greedy", "sample", "beam", "diverse_beam", "mcts")
+NAMES = ("greedy", "sample", "beam", "diverse_beam", "mcts", "ab_mcts")
 POLICY = FakePolicy(error_rate=0.1, malformed_rate=0.1)
 SEARCH = SearchSettings(num_rollouts=6, num_candidates=8, beam_width=2)
 PROBLEMS = tuple(f"p{i}" for i in range(12))
@@ -78,7 +78,8 @@ def test_whole_programs_under_every_strategy(name: str) -> None:
     assert any(s.text.count(steps.END_OF_STEP) for n in answered if (s := n.step))  # no stop, and no harm
     for tree in trees:
         assert not any(steps.ANSWER in n.step.text and n.rejected is None for n in tree.nodes[1:] if n.step)
-        assert tree.cost.model_calls == 1 + (tree.cost.tokens_scored > 0)
+        if name != "ab_mcts":  # which draws candidates one after the other
+            assert tree.cost.model_calls == 1 + (tree.cost.tokens_scored > 0)
         assert tree.cost.executions <= sum(1 for node in tree.nodes if node.depth)  # once each
         assert tree_to_row(row_to_tree(tree_to_row(tree))) == tree_to_row(tree)
 

@@ -10,7 +10,7 @@ from rstar_math.config import SearchSettings
 from rstar_math.search.environment import Environment, all_of
 from rstar_math.search.forms import TriedStep, code_is_closed, form_of
 from rstar_math.tree import Node, Tree
-from rstar_math.types import Completion, Step
+from rstar_math.types import Completion
 
 _NEAR_ONE = 1.0 - 1e-6
 
@@ -45,19 +45,51 @@ async def expand_all(env: Environment, tree: Tree, nodes: Sequence[Node], settin
             node.terminal = "dead_end"
 
 
-async def widen(env: Environment, tree: Tree, node: Node, num_candidates: int, settings: SearchSettings) -> None:
-    """Draws further candidates for `node`: those with a text that it has already count there, the others are added."""
-    num_before = len(node.children)
-    _add(tree, node, await _draw(env, tree, node, settings, num_candidates), settings)
-    if settings.use_ppm or settings.terminal_value == "ppm":
-        await _score(env, tree, node, settings, num_before)
+async def widen_all(env: Environment, tree: Tree, wider: Sequence[tuple[Node, int]], settings: SearchSettings) -> None:
+    """Draws so many further candidates for each of several nodes at once; otherwise as `expand_all`.
+
+    Those with a text that a child has already count there, so that the prior of all children of the node changes. A
+    node becomes a dead end where nothing can be drawn, or where nothing that was can be continued and `max_candidates`
+    have been drawn.
+    """
+    before = [(c, first_value(tree, c, settings)) for node, _ in wider for c in tree.children(node)]
+    num_before = [len(node.children) for node, _ in wider]
+    drawn = await all_of(_draw(env, tree, node, settings, num) for node, num in wider)
+    for (node, _), candidates in zip(wider, drawn, strict=True):
+        _add(tree, node, candidates, settings)
+    await all_of(_score(env, tree, node, settings, num) for (node, _), num in zip(wider, num_before, strict=True))
+    for child, value in before:
+        child.value_sum += first_value(tree, child, settings) - value
+    for node, _ in wider:
+        nothing_drawn = num_drawn(tree, node) == 0
+        if not tree.children(node) and (nothing_drawn or num_drawn(tree, node) >= max_candidates(tree, node, settings)):
+            node.terminal = "dead_end"
+
+
+def max_candidates(tree: Tree, node: Node, settings: SearchSettings) -> int:
+    """Candidates to draw at a node: `num_candidates`, or `num_answer_candidates` where only an answer can follow."""
+    if settings.num_answer_candidates is not None and code_is_closed(tree.steps(node)):
+        return settings.num_answer_candidates
+    return settings.num_candidates
+
+
+def num_drawn(tree: Tree, node: Node) -> int:
+    """Candidates that have been drawn at a node, equal ones and rejected ones included."""
+    return sum(tree.nodes[i].num_proposed for i in node.children)
+
+
+def first_value(tree: Tree, child: Node, settings: SearchSettings) -> float:
+    """The value that a scored candidate starts with: its PPM score, with the prior where there is one."""
+    assert child.ppm_score is not None
+    share = child.num_proposed / num_drawn(tree, tree.nodes[child.parent])
+    return with_prior(child.ppm_score, share, settings.prior_weight)
 
 
 async def _draw(
     env: Environment, tree: Tree, node: Node, settings: SearchSettings, num_candidates: int | None = None
 ) -> list[_Candidate]:
     history = tree.steps(node)
-    wanted = num_candidates or _num_candidates(history, settings)
+    wanted = num_candidates or max_candidates(tree, node, settings)
     completions = await env.propose(tree.prefix(node), wanted, settings, finishing=code_is_closed(history))
     merged: dict[str, list[Completion]] = {}
     for completion in completions:
@@ -67,12 +99,6 @@ async def _draw(
     form = form_of(settings)
     tried = await all_of(form.try_step(env, history, text, same[0].stop) for text, same in merged.items())
     return [_Candidate(same, step) for same, step in zip(merged.values(), tried, strict=True)]
-
-
-def _num_candidates(history: Sequence[Step], settings: SearchSettings) -> int:
-    if settings.num_answer_candidates is not None and code_is_closed(history):
-        return settings.num_answer_candidates
-    return settings.num_candidates
 
 
 def _add(tree: Tree, node: Node, candidates: Sequence[_Candidate], settings: SearchSettings) -> None:
@@ -106,7 +132,6 @@ async def _score(
     children = [child for i in new if (child := tree.nodes[i]).rejected is None]
     if not children:
         return
-    num_drawn = sum(tree.nodes[i].num_proposed for i in node.children)
     prefix = tree.prefix(node)
     texts = [prefix + c.step.text + c.step.observation for c in children if c.step]
     for child, score in zip(children, await env.score(texts), strict=True):
@@ -116,7 +141,7 @@ async def _score(
         child.ppm_score = score.value
         if settings.use_ppm:
             child.visit_count = 1
-            child.value_sum = with_prior(score.value, child.num_proposed / num_drawn, settings.prior_weight)
+            child.value_sum = first_value(tree, child, settings)
 
 
 def with_prior(score: float, share: float, weight: float) -> float:

@@ -11,6 +11,7 @@ from typing import cast
 
 from rstar_math.config import SearchSettings
 from rstar_math.errors import ConfigError
+from rstar_math.search.ab_mcts import ab_mcts
 from rstar_math.search.beam import beam, diverse_beam
 from rstar_math.search.budget import BudgetSpent
 from rstar_math.search.environment import Environment
@@ -27,6 +28,7 @@ STRATEGIES: dict[str, Strategy] = {
     "beam": beam,
     "diverse_beam": diverse_beam,
     "mcts": mcts,
+    "ab_mcts": ab_mcts,
     "forest": forest,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,12 +20,19 @@ HANG = "hang"
 
 @dataclass
 class Answer:
-    """What the server sends: status and body; or, as `fault`, what it does instead of answering."""
+    """What the server sends: status and body; or, as `fault`, what it does instead of answering.
+
+    Attributes:
+      raw: sent as it stands, piece by piece, in place of status, headers and body; then the connection is closed.
+      pause_s: seconds between the pieces.
+    """
 
     body: Any = None
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
+    raw: Iterable[bytes] = ()
+    pause_s: float = 0.0
 
 
 Handler = Callable[[str, Body, Mapping[str, str]], Awaitable[Answer]]
@@ -77,6 +84,12 @@ class Endpoint:
             return
         if answer.fault == HANG:
             await asyncio.sleep(30)
+        if answer.raw:
+            for piece in answer.raw:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(answer.pause_s)
+            return
         payload = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
         extra = "".join(f"{k}: {v}\r\n" for k, v in answer.headers.items())
         head = f"HTTP/1.1 {answer.status} X\r\nContent-Length: {len(payload)}\r\nConnection: close\r\n{extra}\r\n"

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
-from collections.abc import Callable, Coroutine, Mapping
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
 from rstar_math import steps
 from rstar_math.config import EndpointSettings, SearchSettings
-from rstar_math.engines import http_engine
+from rstar_math.engines import http_engine, http_transport
 from rstar_math.engines.base import Generation
 from rstar_math.engines.bootstrap import Bootstrap
 from rstar_math.engines.fake import FakeEngine
@@ -38,7 +42,7 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_engine, "LONGEST_PAUSE_S", 0.05)
 
 
-def choice(text: str, finish: str = "stop", **more: Any) -> dict[str, Any]:
+def choice(text: str, finish: str | None = "stop", **more: Any) -> dict[str, Any]:
     return {"text": text, "finish_reason": finish, **more}
 
 
@@ -185,14 +189,115 @@ def test_log_probabilities_are_added_up() -> None:
     assert endpoint.received[0][1]["logprobs"] == 0
 
 
-PATIENT = 0
+def good_bytes(text: str = " ok", finish: str = "stop") -> bytes:
+    """The body of a plain answer."""
+    made = [{"text": text, "finish_reason": finish, "stop_reason": steps.END_OF_STEP}]
+    return json.dumps({"choices": made, "usage": {"prompt_tokens": 5, "completion_tokens": 3}}).encode()
+
+
+def chunked(body: bytes, size: int) -> list[bytes]:
+    """Head and body of an answer whose length is not told beforehand."""
+    pieces = [body[i : i + size] for i in range(0, len(body), size)]
+    return [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        *(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in pieces),
+        b"0\r\n\r\n",
+    ]
+
+
+COUNTED = b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: %d\r\n\r\n"
+NO_NUMBERS = {"content": [{}, 3], "token_logprobs": ["x"]}
+ODD = {
+    "chunked": Answer(raw=chunked(good_bytes(), 7)),
+    "without length": Answer(raw=[b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", good_bytes()]),
+    "HTTP/1.0": Answer(raw=[b"HTTP/1.0 200 OK\r\n\r\n", good_bytes()]),
+    "keep-alive, then closed": Answer(
+        raw=[
+            b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: %d\r\n\r\n" % len(good_bytes()),
+            good_bytes(),
+        ]
+    ),
+    "wrong content type": Answer(json.loads(good_bytes()), headers={"Content-Type": "text/html; charset=latin-1"}),
+    "created": Answer(json.loads(good_bytes()), 201),
+    "byte by byte": Answer(raw=chunked(good_bytes(), 1)),
+    "more than was asked for": Answer({"choices": json.loads(good_bytes())["choices"] * 3}),
+    "negative count": Answer({**json.loads(good_bytes()), "usage": {"completion_tokens": -4}}),
+    "usage of another kind": Answer({**json.loads(good_bytes()), "usage": [1]}),
+    "log-probabilities of another kind": Answer(
+        {
+            "choices": [
+                choice(" ok", stop_reason=steps.END_OF_STEP, logprobs={"content": [{}, 3], "token_logprobs": ["x"]})
+            ]
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("oddity", ODD)
+def test_odd_answers_are_read(oddity: str) -> None:
+    generations, endpoint, engine = ask(always(ODD[oddity]), times=2)
+    for generation in generations:
+        (completion,) = generation.completions
+        assert (completion.text, completion.stop) == (" ok", steps.END_OF_STEP)
+        assert completion.num_tokens >= 1
+        assert completion.logprob == 0.0
+    assert engine.counts.retries == 0
+    assert len(endpoint.received) == 2
+
+
+@pytest.mark.parametrize("finish", ["stop", "stop_sequence", "eos_token", "end_turn", "STOP", None, ""])
+def test_every_word_for_stopping_is_understood(finish: str | None) -> None:
+    def answer(body: Body) -> Answer:
+        whole = "\nx = 1\n" + steps.END_OF_STEP
+        return Answer({"choices": [choice(whole[: min(whole.find(s) for s in body["stop"] if s in whole)], finish)]})
+
+    (generation,), _, _ = ask(always(answer))
+    assert [(c.text, c.stop) for c in generation.completions] == [("\nx = 1\n", steps.END_OF_STEP)]
+
+
+@pytest.mark.parametrize("finish", ["length", "max_tokens", "content_filter", "tool_calls", "model_length"])
+def test_what_did_not_stop_is_not_asked_for_again(finish: str) -> None:
+    (generation,), endpoint, _ = ask(always(Answer({"choices": [choice("\nx = ", finish)]})))
+    assert generation.completions[0].stop is None
+    assert len(endpoint.received) == 1
+
+
+def test_missing_candidates_are_asked_for_again() -> None:
+    def answer(body: Body) -> Answer:
+        made = [choice(f" {body['seed'] + i}", stop_reason=steps.END_OF_STEP) for i in range(min(body.get("n", 1), 3))]
+        return Answer({"choices": made})
+
+    (generation,), endpoint, _ = ask(always(answer), replace(PARAMS, n=5))
+    assert [c.text for c in generation.completions] == [" 7", " 8", " 9", " 10", " 11"]
+    assert len(endpoint.received) == 3
+
+
+def test_half_a_surrogate_pair_does_not_reach_our_files() -> None:
+    body = good_bytes().replace(b" ok", rb" \ud83d ok")
+    (generation,), _, _ = ask(always(Answer(body)))
+    assert generation.completions[0].text.encode("utf-8") == b" ? ok"
+
+
 FAULTS = {
     "busy": Answer({"error": {"message": "slow down"}}, 429, {"Retry-After": "0.01"}),
     "internal error": Answer({"error": "oops"}, 500),
     "bad gateway": Answer(b"<html>502</html>", 502),
     "malformed JSON": Answer(b'{"choices": [{"te'),
     "no choices": Answer({"error": {"message": "engine is restarting"}}),
+    "null choices": Answer({"choices": None}),
+    "choices of another kind": Answer({"choices": ["text"]}),
     "null text": Answer({"choices": [{"text": None, "finish_reason": "stop"}]}),
+    "broken off": Answer({"choices": [{"text": "\nx", "finish_reason": "abort"}]}),
+    "an error with status 200": Answer({"error": {"message": "CUDA out of memory", "code": 500}}),
+    "an event stream with an error": Answer(b'data: {"error": {"message": "overloaded"}}\n\ndata: [DONE]\n\n'),
+    "a list": Answer([1, 2]),
+    "nothing": Answer(b""),
+    "no content": Answer(b"", 204),
+    "no text encoding": Answer(b'{"choices": "\xff\xfe"}'),
+    "nested without end": Answer(b"[" * 100_000),
+    "damaged compression": Answer(b"no gzip", headers={"Content-Encoding": "gzip"}),
+    "no HTTP": Answer(raw=[b"SSH-2.0-OpenSSH_9.2\r\n"]),
+    "cut chunks": Answer(raw=chunked(good_bytes(), 7)[:4]),
     "truncated": Answer({"choices": [{"text": "x" * 500}]}, fault=TRUNCATED),
     "reset": Answer(fault=RESET),
 }
@@ -217,6 +322,87 @@ def test_a_time_out_is_tried_again_and_then_reported() -> None:
         ask(always(Answer(fault=HANG)), settings=short)
 
 
+def test_an_answer_that_drips_without_end_is_a_time_out() -> None:
+    dripping = Answer(raw=chunked(b" " * 200, 1), pause_s=0.05)  # each byte comes in time, the answer never does
+    settings = QUICK.model_copy(update={"timeout_s": 0.3})
+    (generation,), _, engine = ask(in_turn(dripping, one()), settings=settings)
+    assert generation.completions[0].text == " ok"
+    assert engine.counts.retries == 1
+
+
+def test_an_answer_without_end_is_not_kept_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_transport, "LARGEST_ANSWER_BYTES", 1 << 20)
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        yield b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+        while True:
+            sent += 1
+            yield b" " * (1 << 16)
+
+    (generation,), _, engine = ask(in_turn(Answer(raw=endless()), one()))
+    assert generation.completions[0].text == " ok"
+    assert engine.counts.retries == 1
+    assert sent < 1_000
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirection_is_followed_by_hand_not_with_the_key(status: int) -> None:
+    moved = Answer(b"", status, {"Location": "https://elsewhere.example/v1/completions"})
+    with pytest.raises(ModelError, match=r"redirected to https://elsewhere\.example.*give the address"):
+        ask(always(moved))
+
+
+def test_a_prompt_that_is_too_long_is_known_under_any_status() -> None:
+    said = {"error": {"message": "the request exceeds the available context size, try increasing it"}}
+    for status in (200, 400, 413, 500):
+        with pytest.raises(ContextLengthError, match="context size"):
+            ask(always(Answer(said, status)))
+
+
+def test_the_server_says_how_long_to_wait() -> None:
+    assert http_transport.seconds_of("7") == 7.0
+    later = datetime.now(UTC) + timedelta(seconds=90)
+    for date in (format_datetime(later, usegmt=True), format_datetime(later.astimezone(timezone(timedelta(hours=5))))):
+        assert http_transport.seconds_of(date) == pytest.approx(90, abs=2)
+    past = format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True)
+    for useless in (None, "", past, "-3", "nan", "inf", "soon", "Mon, 99 Foo 2026"):
+        assert http_transport.seconds_of(useless) == 0.0
+
+
+def test_a_wait_that_is_too_long_is_reported_at_once() -> None:
+    busy = Answer({"error": {"message": "daily quota"}}, 429, {"Retry-After": "3600"})
+    with pytest.raises(EngineError, match=r"daily quota, and asks to wait 3600 s.*max_retry_s"):
+        ask(always(busy))
+    waited = Answer({"error": {"message": "slow down"}}, 429, {"Retry-After": "0.4"})
+    began = time.monotonic()
+    ask(in_turn(waited, one()))
+    assert time.monotonic() - began >= 0.4  # longer than a pause of ours
+
+
+def test_a_key_and_a_url_that_cannot_be_used_are_refused() -> None:
+    with pytest.raises(ModelError, match="key has characters"):
+        HttpEngine("http://host/v1", api_key="s\u00e9cret")
+    with pytest.raises(ModelError, match="URL"):
+        HttpEngine("http://host:port/v1")
+    with pytest.raises(ModelError, match="URL"):
+        HttpEngine("http://[::1/v1")
+
+
+def test_no_message_shows_a_password() -> None:
+    async def run(url: str) -> None:
+        engine = HttpEngine(url, QUICK.model_copy(update={"max_retry_s": 0}))
+        try:
+            await engine.generate(PROMPT, PARAMS)
+        finally:
+            await engine.aclose()
+
+    with pytest.raises(EngineError, match=r"http://127\.0\.0\.1:9/v1/completions") as failure:
+        asyncio.run(run("http://somebody:hidden@127.0.0.1:9/v1"))
+    assert "hidden" not in str(failure.value)
+
+
 def test_where_no_server_is_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_engine, "FIRST_CONTACT_S", 0.1)
 
@@ -227,7 +413,7 @@ def test_where_no_server_is_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -
         finally:
             await engine.aclose()
 
-    with pytest.raises(EngineError, match="is a server running there"):
+    with pytest.raises(EngineError, match="Is a server running there"):
         asyncio.run(run())
 
 
@@ -278,6 +464,30 @@ def test_the_only_model_of_a_server_needs_no_name() -> None:
         ask(always(one()), settings=QUICK.model_copy(update={"model": None}))
 
 
+def test_a_list_of_models_that_is_not_there_is_told_apart_from_an_empty_one() -> None:
+    unnamed = QUICK.model_copy(update={"model": None})
+
+    def listing(*answers: Answer) -> Handler:
+        left = list(answers)
+
+        async def handler(path: str, body: Body, headers: Mapping[str, str]) -> Answer:
+            return one() if path != "/v1/models" else left.pop(0) if len(left) > 1 else left[0]
+
+        return handler
+
+    for nothing in ({"data": []}, {"data": None}, {"data": [{"id": None}, 3]}, {"object": "list"}):
+        with pytest.raises(ModelError, match=r"serves 0 models; name one"):
+            ask(listing(Answer(nothing)), settings=unnamed)
+    with pytest.raises(ModelError, match=r"does not list its models \(HTTP 404.*name one"):
+        ask(listing(Answer({"detail": "Not Found"}, 404)), settings=unnamed)
+    with pytest.raises(ModelError, match="refuses the key"):
+        ask(listing(Answer({"error": "no"}, 401)), settings=unnamed)
+    loading, ready = Answer({"error": {"message": "Loading model"}}, 503), Answer({"data": [{"id": "the-one"}]})
+    (generation,), _, engine = ask(listing(loading, Answer(fault=RESET), ready), settings=unnamed)
+    assert generation.completions[0].text == " ok"
+    assert engine.counts.retries == 2
+
+
 def chat(text: str) -> Answer:
     message = {
         "message": {"role": "assistant", "content": text},
@@ -285,6 +495,14 @@ def chat(text: str) -> Answer:
         "stop_reason": steps.END_OF_STEP,
     }
     return Answer({"choices": [message], "usage": {"prompt_tokens": 9, "completion_tokens": 4}})
+
+
+@pytest.mark.parametrize("message", [None, "hi", {"content": [{"type": "text", "text": "hi"}]}, {"content": 3}])
+def test_a_chat_answer_without_text_is_tried_again(message: Any) -> None:
+    odd = Answer({"choices": [{"message": message, "finish_reason": "stop"}]})
+    (generation,), _, engine = ask(in_turn(odd, chat(" ok")), settings=CHAT)
+    assert generation.completions[0].text == " ok"
+    assert engine.counts.retries == 1
 
 
 CHAT = QUICK.model_copy(update={"api": "chat"})

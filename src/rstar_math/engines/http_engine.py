@@ -20,16 +20,15 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
-
-import httpx
 
 from rstar_math import steps as step_format
 from rstar_math.config import EndpointSettings
 from rstar_math.engines.base import Generation
 from rstar_math.engines.bootstrap import Bootstrap, Message, cleaned, split
+from rstar_math.engines.http_transport import Reply, Transport, message_of
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from rstar_math.types import Completion, SamplingParams
 
@@ -40,12 +39,16 @@ LONGEST_PAUSE_S = 30.0
 FIRST_CONTACT_S = 10.0
 """A server that was never reached is given up after this time: it is more likely not there than busy."""
 
-_PASSING = (408, 409, 425, 429)
-"""Refusals that pass: time-out, conflict, too early, too many requests."""
-
 _OPTIONAL = ("seed", "n", "logprobs", "skip_special_tokens", "continue_final_message", "add_generation_prompt", "top_p")
 _NAMED_STOP = ("stop_reason", "matched_stop", "stopping_word")
 """Fields in which vLLM, SGLang and llama.cpp name what ended a completion."""
+
+_NOT_AT_A_STOP = ("length", "limit", "max_tokens", "filter", "tool", "function", "time")
+"""What the `finish_reason` of a completion has in it that did not end at a stop string. All others may have: servers
+say "stop", "stop_sequence", "eos", "end_turn", or nothing."""
+
+_BROKEN_OFF = ("abort", "error")
+"""A `finish_reason` of completions that the server itself gave up."""
 
 _TOO_LONG = ("context length", "context_length", "maximum context", "context size", "context window", "too many tokens")
 _CHARACTERS_PER_TOKEN = 4
@@ -98,17 +101,16 @@ class HttpEngine:
           settings: how to talk to it.
           bootstrap: few-shot prompt; None for a model that was trained on the step format.
           api_key: None: from the environment variable that the settings name.
+
+        Raises:
+          ModelError: the URL is none, or the key cannot be sent.
         """
         self.counts = EndpointCounts()
-        self._url = url.rstrip("/")
         self._settings = settings or EndpointSettings()
         self._bootstrap = bootstrap
         key = api_key or os.environ.get(self._settings.api_key_env)
-        self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(self._settings.timeout_s, connect=min(10.0, self._settings.timeout_s)),
-            limits=httpx.Limits(max_connections=None),
-        )
+        self._transport = Transport(url.rstrip("/"), key, self._settings.timeout_s)
+        self._url = self._transport.shown_url
         self._gate = asyncio.Semaphore(self._settings.max_requests)
         self._model = self._settings.model
         self._model_lock = asyncio.Lock()
@@ -116,7 +118,6 @@ class HttpEngine:
         self._fan_out = False
         self._stop_late = False
         self._restate = self._settings.continuation == "restate"
-        self._reached = False
         self._told: set[str] = set()
 
     async def generate(self, prompt: str, params: SamplingParams) -> Generation:
@@ -124,7 +125,7 @@ class HttpEngine:
 
         Raises:
           ContextLengthError: the server says that the prompt is too long for the model.
-          ModelError: the server refuses the key, or does not know the model.
+          ModelError: the server refuses the key, does not know the model, or stands elsewhere.
           EngineError: the server did not answer in time, again and again.
         """
         if self._model is None:
@@ -148,22 +149,18 @@ class HttpEngine:
         return Generation(completions[:wanted], answers[0].num_prompt_tokens)
 
     async def model_names(self) -> list[str]:
-        """The models that the server lists; empty where it lists none."""
-        try:
-            value = (await self._send("GET", "/models", None)).value
-        except EngineError:
-            return []
-        rows = value.get("data")
-        return [str(r["id"]) for r in rows if isinstance(r, dict) and "id" in r] if isinstance(rows, list) else []
+        """The models that the server lists; empty where it lists none, or does not answer."""
+        return _names((await self._transport.send("GET", "/models")).value)
 
     async def aclose(self) -> None:
         """Closes the connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def _choose_model(self) -> None:
         async with self._model_lock:
             if self._model is None:
-                names = await self.model_names()
+                path = "/models"
+                names = _names(await self._until_answered(path, lambda: self._transport.send("GET", path)))
                 if len(names) != 1:
                     raise ModelError(
                         f"{self._url} serves {len(names)} models{_listed(names)}; name one: "
@@ -238,9 +235,10 @@ class HttpEngine:
         return Generation(completions, num_prompt if isinstance(num_prompt, int) else _estimated(prompt))
 
     def _text(self, choice: Mapping[str, Any]) -> str:
+        """The text of a choice that is not malformed."""
         if self._settings.api == "completions":
-            return str(choice.get("text") or "")
-        text = str((choice.get("message") or {}).get("content") or "")
+            return _storable(choice["text"])
+        text = _storable(choice["message"].get("content") or "")
         if self._restate and text.lstrip().startswith(step_format.CODE):
             text = text.replace(step_format.CODE, "", 1)
         return text
@@ -250,7 +248,7 @@ class HttpEngine:
     ) -> list[int]:
         """Tokens of each choice. An answer gives one total, which is divided by length: the sum stays exact."""
         total = (usage or {}).get("completion_tokens")
-        if not isinstance(total, int):
+        if not isinstance(total, int) or total < 0:
             self._once("usage", f"{self._url} does not count tokens; they are estimated from the length of the text")
             self.counts.estimated_tokens += len(texts)
             return [_estimated(text) for text in texts]
@@ -262,85 +260,61 @@ class HttpEngine:
         return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
     async def _post(self, make: Callable[[], tuple[str, dict[str, Any]]]) -> Mapping[str, Any]:
-        """Sends a request until it is answered with choices.
+        """Sends a request, without what the server refuses, until it is answered with completions.
+
+        Raises:
+          ModelError, ContextLengthError, EngineError: see `generate`.
+        """
+
+        async def attempt() -> Reply:
+            while True:
+                path, body = make()
+                async with self._gate:
+                    reply = await self._transport.send("POST", path, body)
+                if not reply.trouble:
+                    return replace(reply, trouble=_malformed(reply.value, self._settings.api))
+                if not (reply.is_final and self._forget_refused(body, reply)):
+                    return reply
+
+        value = await self._until_answered(make()[0], attempt)
+        self.counts.requests += 1
+        return value
+
+    async def _until_answered(self, path: str, attempt: Callable[[], Awaitable[Reply]]) -> Mapping[str, Any]:
+        """Repeats what failed in a way that may pass, with growing pauses.
 
         Raises:
           ModelError, ContextLengthError, EngineError: see `generate`.
         """
         began, pause = time.monotonic(), FIRST_PAUSE_S
         while True:
-            path, body = make()
-            async with self._gate:
-                reply = await self._try(path, body)
-            if reply.value is not None and not reply.trouble:
-                self.counts.requests += 1
+            reply = await attempt()
+            if not reply.trouble:
                 return reply.value
-            if 400 <= reply.status < 500 and reply.status not in _PASSING:
-                if self._forget_refused(body, reply):
-                    continue
+            if reply.status and any(phrase in reply.trouble.lower() for phrase in _TOO_LONG):
+                raise ContextLengthError(f"the prompt is too long for {self._model}: {reply.trouble}")
+            if reply.is_final:
                 raise await self._refusal(path, reply)
             patience = self._settings.max_retry_s
-            if not self._reached:
+            if not self._transport.was_reached:
                 patience = min(patience, FIRST_CONTACT_S)
             # jitter spreads a crowd of requests; no result depends on it
             wait = max(reply.retry_after, pause * random.uniform(0.5, 1.0))
             if time.monotonic() + wait - began > patience:
+                asks = f", and asks to wait {reply.retry_after:.0f} s" if reply.retry_after > pause else ""
+                reached = "It was reached before" if self._transport.was_reached else "Is a server running there"
                 raise EngineError(
-                    f"{self._url}{path} failed again and again: {reply.trouble}. "
-                    + ("It was reached before" if self._reached else "It was never reached: is a server running there")
-                    + "; run the same command again to go on, or raise endpoint.max_retry_s "
-                    f"({self._settings.max_retry_s:g})"
+                    f"{self._url}{path} failed again and again: {reply.trouble}{asks}. {reached}; run the same command "
+                    f"again to go on, or raise endpoint.max_retry_s ({self._settings.max_retry_s:g})"
                 )
             self.counts.retries += 1
             self._once(f"retry {reply.status}", f"{self._url}: {reply.trouble}; trying again")
             await asyncio.sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
-    async def _try(self, path: str, body: Mapping[str, Any]) -> _Reply:
-        """One attempt; never raises for what the server or the line did."""
-        try:
-            reply = await self._send("POST", path, body)
-        except EngineError as error:
-            return _Reply(None, str(error), 0)
-        if not reply.trouble and not _has_choices(reply.value, self._settings.api):
-            said = _message(reply.value) or json.dumps(reply.value)[:120]
-            return _Reply(None, f"an answer without completions: {said}", reply.status)
-        return reply
-
-    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> _Reply:
-        """Sends one request.
-
-        Raises:
-          EngineError: the connection failed or timed out.
-        """
-        try:
-            response = await self._client.request(method, self._url + path, json=body)
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise EngineError(f"no connection ({type(error).__name__}: {error})") from error
-        except httpx.TimeoutException as error:
-            self._reached = True  # it listens, and is busy or loads its model
-            raise EngineError(f"no answer within {self._settings.timeout_s:g} s ({type(error).__name__})") from error
-        except httpx.HTTPError as error:
-            raise EngineError(f"the connection failed ({type(error).__name__}: {error})") from error
-        self._reached = True
-        try:
-            value = response.json()
-        except ValueError:
-            value = None
-        if response.is_success and isinstance(value, dict):
-            return _Reply(value, "", response.status_code)
-        said = _message(value) or response.text[:200].strip()
-        trouble = f"HTTP {response.status_code}" if not response.is_success else "an answer that is not JSON"
-        return _Reply(
-            value if isinstance(value, dict) else {},
-            f"{trouble}: {said}" if said else trouble,
-            response.status_code,
-            _seconds(response.headers.get("retry-after")),
-        )
-
-    def _forget_refused(self, body: Mapping[str, Any], reply: _Reply) -> bool:
+    def _forget_refused(self, body: Mapping[str, Any], reply: Reply) -> bool:
         """Whether the server named fields that can be left out; they are, from now on."""
-        if reply.status in (401, 403):
+        if reply.status < 400 or reply.status in (401, 403):
             return False
         named = {f for f in _OPTIONAL if f in body and f in reply.trouble.replace(f"'{self._model}'", "")}
         if "n" in named and not any(quoted in reply.trouble for quoted in ("'n'", '"n"', "`n`")):
@@ -358,15 +332,20 @@ class HttpEngine:
             self._refused |= refused
         return bool(refused)
 
-    async def _refusal(self, path: str, reply: _Reply) -> Exception:
+    async def _refusal(self, path: str, reply: Reply) -> Exception:
         said = reply.trouble
         if reply.status in (401, 403):
             return ModelError(
                 f"{self._url} refuses the key ({said}); put the right one into the environment variable "
                 f"{self._settings.api_key_env}"
             )
-        if any(phrase in said.lower() for phrase in _TOO_LONG):
-            return ContextLengthError(f"the prompt is too long for {self._model}: {said}")
+        if reply.status < 400:
+            return ModelError(f"{self._url}{path} does not answer itself ({said}); give the address that does")
+        if self._model is None:
+            return ModelError(
+                f"{self._url} does not list its models ({said}); name one: {self._url}?model=NAME, and check that the "
+                "URL ends where the API begins (usually /v1)"
+            )
         names = await self.model_names()
         if reply.status == 404 or "model" in said.lower() or "pinned" in said.lower():
             known = f"; it serves{_listed(names)}" if names else ""
@@ -381,16 +360,6 @@ class HttpEngine:
         if what not in self._told:
             self._told.add(what)
             _log.warning(message)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """What came back: the JSON object, what is wrong with it ("" for nothing), the status (0: no answer at all)."""
-
-    value: Any
-    trouble: str
-    status: int
-    retry_after: float = 0.0
 
 
 class _UnknownStop(Exception):
@@ -429,7 +398,7 @@ class _Stops:
         named = next((choice[key] for key in _NAMED_STOP if choice.get(key)), None)
         if isinstance(named, str) and named in self.markers:
             return text, named
-        if choice.get("finish_reason") != "stop" or not self.markers:
+        if not self.markers or any(word in _finish(choice) for word in _NOT_AT_A_STOP):
             return text, None
         if self.late:
             ended = next((m for m, head in self.heads.items() if text.endswith(head)), None)
@@ -439,46 +408,57 @@ class _Stops:
         raise _UnknownStop
 
 
-def _has_choices(value: Any, api: str) -> bool:
-    choices = value.get("choices") if isinstance(value, dict) else None
+def _malformed(value: Mapping[str, Any], api: str) -> str:
+    """What keeps an answer from being read as completions; "" for nothing."""
+    choices = value.get("choices")
     if not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
-        return False
-    return all(isinstance(c.get("text"), str) if api == "completions" else "message" in c for c in choices)
+        return f"an answer without completions: {message_of(value) or json.dumps(value)[:120]}"
+    for choice in choices:
+        if any(word in _finish(choice) for word in _BROKEN_OFF):
+            return f"a completion that the server broke off ({_finish(choice)})"
+        message = choice.get("message")
+        if api == "completions":
+            readable = isinstance(choice.get("text"), str)
+        else:
+            readable = isinstance(message, dict) and isinstance(message.get("content") or "", str)
+        if not readable:
+            return f"a completion without text: {json.dumps(choice)[:120]}"
+    return ""
 
 
-def _message(value: Any) -> str:
-    """What a server says about an error, in any of the shapes in use."""
-    if not isinstance(value, dict):
-        return ""
-    error = value.get("error", value.get("detail", value.get("message", "")))
-    if isinstance(error, dict):
-        return " ".join(str(error[key]) for key in ("message", "code", "param") if error.get(key))
-    return error if isinstance(error, str) else json.dumps(error)
+def _finish(choice: Mapping[str, Any]) -> str:
+    return str(choice.get("finish_reason") or "").lower()
+
+
+def _names(value: Mapping[str, Any]) -> list[str]:
+    """The models in an answer of `/models`."""
+    rows = value.get("data")
+    ids = [row.get("id") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return [name for name in ids if isinstance(name, str)]
 
 
 def _token_logprobs(choice: Mapping[str, Any]) -> list[float]:
     logprobs = choice.get("logprobs")
     if not isinstance(logprobs, dict):
         return []
-    if isinstance(logprobs.get("token_logprobs"), list):
-        return [float(v) for v in logprobs["token_logprobs"] if v is not None]
-    content = logprobs.get("content")
-    return [float(t["logprob"]) for t in content] if isinstance(content, list) else []
+    values = logprobs.get("token_logprobs")
+    if not isinstance(values, list):
+        content = logprobs.get("content")
+        values = [row.get("logprob") for row in content if isinstance(row, dict)] if isinstance(content, list) else []
+    return [float(v) for v in values if isinstance(v, int | float)]
 
 
 def _logprob(choice: Mapping[str, Any]) -> float:
     return sum(_token_logprobs(choice))
 
 
+def _storable(text: str) -> str:
+    """The text without lone surrogates, which JSON can carry and UTF-8, and so no file of ours, can not."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _estimated(text: str) -> int:
     return max(1, len(text) // _CHARACTERS_PER_TOKEN)
-
-
-def _seconds(header: str | None) -> float:
-    try:
-        return min(max(float(header or 0), 0.0), LONGEST_PAUSE_S)
-    except ValueError:
-        return 0.0  # a date: the growing pauses do as well
 
 
 def _listed(names: Sequence[str]) -> str:

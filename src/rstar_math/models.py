@@ -96,7 +96,7 @@ def find_model(spec: str | Path) -> ModelFolders:
         ppm = path / "ppm" if (path / "ppm" / "ppm.json").exists() else None
         answering, threshold = read_answering(path / "answering.json")
         return ModelFolders(name, path / "policy", ppm, answering, threshold)
-    if not (path / "config.json").exists():
+    if not any((path / file).exists() for file in ("config.json", "adapter_config.json")):
         raise ModelError(f"{path} is not a model: it has no config.json, and no policy/ folder with one")
     return ModelFolders(name, path)
 

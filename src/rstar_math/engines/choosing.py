@@ -46,8 +46,10 @@ def open_scorer(ppm: Path, runtime: RuntimeSettings, device: str | None = None) 
       ModelError: the folder is missing or unfit, or a needed package is not installed.
     """
     if runtime.engine == "vllm":
+        from rstar_math.engines.loading import check_folder, check_tokenizer
         from rstar_math.engines.vllm_engine import VLLMScorer
 
+        check_tokenizer(check_folder(ppm))  # vLLM reads it by AutoTokenizer as well
         return VLLMScorer.from_pretrained(ppm, dtype=runtime.dtype)
     from rstar_math.engines.loading import load_scorer
 
@@ -55,7 +57,7 @@ def open_scorer(ppm: Path, runtime: RuntimeSettings, device: str | None = None) 
 
 
 def _open_local(policy: PolicySettings, runtime: RuntimeSettings, device: str) -> Engine:
-    from rstar_math.engines.loading import check_folder, load_engine
+    from rstar_math.engines.loading import check_folder, check_tokenizer, is_adapter, load_engine
 
     folder = Path(policy.policy)
     if not folder.is_dir():
@@ -65,7 +67,14 @@ def _open_local(policy: PolicySettings, runtime: RuntimeSettings, device: str) -
         if not isinstance(found, Path):
             raise ModelError(f"policy {policy.policy!r} of a model file must be a folder, a hub name or a URL")
         folder = found
-    check_folder(folder)
+    if is_adapter(folder):
+        if runtime.engine != "vllm":
+            raise ModelError(
+                f"{folder} is a LoRA adapter, which runtime.engine: vllm runs on its base; for runtime.engine: torch "
+                "merge it into the base first (peft: merge_and_unload) and save the tokenizer beside it"
+            )
+    else:
+        check_folder(folder)
     name = policy.bootstrap
     if name == "auto":
         name = "none" if knows_markers(folder) else "default"
@@ -73,6 +82,8 @@ def _open_local(policy: PolicySettings, runtime: RuntimeSettings, device: str) -
     if runtime.engine == "vllm":
         from rstar_math.engines.vllm_engine import VLLMEngine
 
+        if any(folder.glob("tokenizer*")):  # an adapter may leave it to its base
+            check_tokenizer(folder, allow_text_markers=name != "none")  # vLLM reads it by AutoTokenizer as well
         engine = VLLMEngine.from_pretrained(folder, dtype=runtime.dtype, memory_share=0.5)  # a PPM may stand beside it
     else:
         engine = load_engine(

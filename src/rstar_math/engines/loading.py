@@ -107,6 +107,11 @@ def check_folder(spec: str | Path) -> Path:
     return folder
 
 
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds a LoRA adapter of peft in place of a whole model."""
+    return (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file()
+
+
 def check_tokenizer(folder: Path, *, allow_text_markers: bool = False) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder as transformers loads it, if it knows the markers and encodes as its file says.
 

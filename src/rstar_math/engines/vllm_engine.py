@@ -22,6 +22,12 @@ from rstar_math.types import Completion, SamplingParams
 _HALF_TOLERANCE = 0.3
 """How far a probe's logit may be from the stored one in 16-bit arithmetic."""
 
+_TOO_LONG = ("maximum model length", "maximum context length")
+"""How vLLM's refusals of a prompt that leaves no room speak of it."""
+
+_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""What vLLM accepts as `max_lora_rank`."""
+
 
 class VLLMEngine:
     """A policy. Requests awaited at the same time share vLLM's batch; each has a seed of its own."""
@@ -52,11 +58,19 @@ class VLLMEngine:
         if config.exists():
             settings = json.loads(config.read_text(encoding="utf-8"))
             model = Path(settings["base_model_name_or_path"])
-            options |= {"enable_lora": True, "max_lora_rank": settings.get("r", 64)}
+            rank = int(settings.get("r", 64))
+            fitting = [known for known in _LORA_RANKS if known >= rank]
+            if not fitting:
+                raise ModelError(f"{folder} is an adapter of rank {rank}; vLLM takes up to {_LORA_RANKS[-1]}")
+            options |= {"enable_lora": True, "max_lora_rank": fitting[0]}
+            if (folder / "tokenizer.json").exists():
+                options["tokenizer"] = str(folder)
+        engine = _start(model, dtype, max_model_len, options)
+        if config.exists():
             from vllm.lora.request import LoRARequest
 
             adapter = LoRARequest(folder.name, 1, str(folder))
-        return cls(_start(model, dtype, max_model_len, options), adapter)
+        return cls(engine, adapter)
 
     async def generate(self, prompt: str, params: SamplingParams) -> Generation:
         """Continues `prompt`, `params.n` times.
@@ -86,10 +100,8 @@ class VLLMEngine:
                 prompt, wanted, f"policy-{next(self._numbers)}", lora_request=self._adapter
             ):
                 final = output
-        except ValueError as error:
-            raise _refused(error) from error
-        except Exception as error:  # a dead engine raises types of its own
-            raise EngineError(f"vLLM failed: {error}") from error
+        except Exception as error:  # refusals and a dead engine raise types of vLLM's own, derived from Exception
+            raise _failed(error) from error
         if final is None:
             raise EngineError("vLLM ended a request without an answer")
         completions = tuple(_completion(output, params.stop) for output in final.outputs)
@@ -144,10 +156,8 @@ class VLLMScorer:
             wanted = PoolingParams(task="classify", use_activation=False)
             async for output in self._engine.encode(text, wanted, f"ppm-{next(self._numbers)}"):
                 final = output
-        except ValueError as error:
-            raise _refused(error) from error
-        except Exception as error:  # a dead engine raises types of its own
-            raise EngineError(f"vLLM failed: {error}") from error
+        except Exception as error:  # as above
+            raise _failed(error) from error
         if final is None:
             raise EngineError("vLLM ended a request without an answer")
         return float(final.outputs.data.reshape(-1)[0]), len(final.prompt_token_ids)
@@ -176,7 +186,7 @@ def _start(model: Path, dtype: str, max_model_len: int | None, options: dict[str
     try:
         arguments = AsyncEngineArgs(model=str(model), dtype=dtype, max_model_len=max_model_len, **options)
         return AsyncLLM.from_engine_args(arguments)
-    except (ValueError, RuntimeError, OSError) as error:
+    except Exception as error:  # a wrong value, no GPU, not enough memory, a process that died: types of many kinds
         raise ModelError(f"vLLM cannot load {model}: {error}") from error
 
 
@@ -185,8 +195,8 @@ def _completion(output: Any, stops: Sequence[str]) -> Completion:
     return Completion(str(output.text), stop, len(output.token_ids), float(output.cumulative_logprob or 0.0))
 
 
-def _refused(error: ValueError) -> EngineError:
+def _failed(error: Exception) -> EngineError:
     text = str(error)
-    if any(phrase in text for phrase in ("maximum model length", "max_model_len", "maximum context length")):
+    if any(phrase in text for phrase in _TOO_LONG):
         return ContextLengthError(text)
-    return EngineError(f"vLLM refuses the request: {text}")
+    return EngineError(f"vLLM failed: {text or error.__cause__!r} ({type(error).__name__})")

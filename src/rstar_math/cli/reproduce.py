@@ -53,21 +53,36 @@ def write_results(folder: Path, names: Sequence[str], scale: str) -> None:
 
 
 def made_by(folder: Path, scale: str) -> str:
-    """Command, version, machine and time, as a sentence."""
+    """Command, version, commit, machine and time, as a sentence; the folder by its name alone."""
     from rstar_math import __version__
     from rstar_math.store.files import read_journal
 
-    command = shlex.join(["rstar", *sys.argv[1:]])
+    command = shlex.join(["rstar", *(folder.name if Path(a) == folder else a for a in sys.argv[1:])])
+    commit = commit_of(Path(__file__).parent)
     spent: dict[str, float] = {}
     for event in read_journal(folder / "events.jsonl"):
         if event["event"] != "result":
             spent[event["event"]] = spent.get(event["event"], 0.0) + event.get("seconds", 0.0)
     minutes = ", ".join(f"{name} {seconds / 60:.0f}" for name, seconds in sorted(spent.items()))
     return (
-        f"Made by `{command}` (recipe `{SCALES.get(scale, scale)}`, version {__version__}) on {os.cpu_count()} CPU "
+        f"Made by `{command}` (recipe `{SCALES.get(scale, scale)}`, version {__version__}{f', commit {commit}' if commit else ''}) on {os.cpu_count()} CPU "
         f"cores, {processor()}, Python {platform.python_version()}. Minutes of all starts together: "
         f"{sum(spent.values()) / 60:.0f} ({minutes}).\n"
     )
+
+
+def commit_of(folder: Path) -> str | None:
+    """The commit that a checkout stands at, with "+" where files differ from it; None outside a checkout."""
+    import subprocess
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(folder), *args]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def processor() -> str:

@@ -59,13 +59,14 @@ def made_by(folder: Path, scale: str) -> str:
 
     command = shlex.join(["rstar", *(folder.name if Path(a) == folder else a for a in sys.argv[1:])])
     commit = commit_of(Path(__file__).parent)
+    made = f"version {__version__}" + (f", commit {commit}" if commit else "")
     spent: dict[str, float] = {}
     for event in read_journal(folder / "events.jsonl"):
         if event["event"] != "result":
             spent[event["event"]] = spent.get(event["event"], 0.0) + event.get("seconds", 0.0)
     minutes = ", ".join(f"{name} {seconds / 60:.0f}" for name, seconds in sorted(spent.items()))
     return (
-        f"Made by `{command}` (recipe `{SCALES.get(scale, scale)}`, version {__version__}{f', commit {commit}' if commit else ''}) on {os.cpu_count()} CPU "
+        f"Made by `{command}` (recipe `{SCALES.get(scale, scale)}`, {made}) on {os.cpu_count()} CPU "
         f"cores, {processor()}, Python {platform.python_version()}. Minutes of all starts together: "
         f"{sum(spent.values()) / 60:.0f} ({minutes}).\n"
     )

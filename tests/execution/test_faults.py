@@ -200,6 +200,35 @@ def started(pid: int) -> str:
     return "" if fields[0] in "ZX" else fields[19]
 
 
+def test_a_forked_process_starts_afresh_and_leaves_its_parent_alone() -> None:
+    runner = asyncio.Runner()
+    executor = SandboxExecutor(QUICK)
+
+    def outputs(number: int) -> list[str]:
+        async def run() -> list[str]:
+            programs = (f"print({number})", f"class A: pass\nprint({number})")
+            return [(await executor.execute([], code)).output for code in programs]
+
+        return runner.run(asyncio.wait_for(run(), DEADLINE_S))
+
+    others = descendants()
+    assert outputs(1) == ["1\n"] * 2
+    child = os.fork()
+    if child == 0:
+        runner = asyncio.Runner()  # the other one is its parent's
+        status = 1
+        try:
+            status = int(outputs(2) != ["2\n"] * 2)
+            runner.run(executor.aclose())
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert outputs(3) == ["3\n"] * 2
+    runner.run(executor.aclose())
+    runner.close()
+    assert eventually(lambda: descendants() <= others)
+
+
 def test_a_loop_that_is_held_up_ends_no_program_that_has_finished() -> None:
     settings = ExecutionSettings(cpu_s=1, wall_s=1, num_slots=2)
 

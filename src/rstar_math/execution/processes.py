@@ -92,6 +92,7 @@ class Child:
         self.asked_at = time.monotonic()
         self.channel: socket.socket
         self.closed = False
+        self._disowned = False
 
     def header(self) -> tuple[int, float, int, float, int]:
         """What the child wrote at the start of its buffer (`harness.HEADER`)."""
@@ -138,7 +139,7 @@ class Child:
             self.zygote.await_end(self.pidfd)
             self.pidfd = -1
         # without a first word it has not begun: it will find the channel closed, and end
-        if not self.loop.is_closed():
+        if not self._disowned and not self.loop.is_closed():
             self.loop.remove_reader(self.channel)
             self.loop.remove_writer(self.channel)
         self.channel.close()
@@ -147,7 +148,8 @@ class Child:
             self.buffer_fd = -1
 
     def disown(self) -> None:
-        """Forgets the process, so that closing does not kill it."""
+        """Forgets the process, which is another's: closing neither kills it nor changes the loop that is shared."""
+        self._disowned = True
         if self.pidfd >= 0:
             os.close(self.pidfd)
             self.pidfd = -1
@@ -267,6 +269,11 @@ class Zygote(Forker):
                     os.kill(pid, signal.SIGKILL)
         self.process.kill()
         self.process.wait()
+        self.forget()
+
+    def disown(self) -> None:
+        """Gives up a forked process's copies of the descriptors; the loop's own descriptor is shared with the other."""
+        self._loop = None
         self.forget()
 
     def forget(self) -> None:

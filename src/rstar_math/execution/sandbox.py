@@ -666,7 +666,7 @@ class SandboxExecutor:
                 if zygote is not None and ours:
                     zygote.end()
                 elif zygote is not None:
-                    zygote.forget()
+                    zygote.disown()
             self._reset()
         self._loop = loop
         return loop

@@ -136,6 +136,27 @@ print([a for a in sys.orig_argv if 'parent' in a][0])
 # -- the parent's open files
 import os
 print([os.readlink(f'/proc/{os.getppid()}/fd/{fd}') for fd in range(3)])
+# -- around the root
+for path in ('/proc/self/root/etc/passwd', '/proc/self/cwd/etc/passwd', '/../etc/passwd', '//etc/passwd'):
+    try: print('BREACH', open(path).read()[:10])
+    except OSError: pass
+raise OSError
+# -- relative to every descriptor
+import os
+for fd in range(64):
+    for path in ('.', '..', '../../etc/passwd', 'etc/passwd'):
+        try: print('BREACH', os.stat(path, dir_fd=fd), os.open(path, os.O_RDONLY, dir_fd=fd))
+        except OSError: pass
+raise OSError
+# -- lines for a traceback
+import linecache
+print(linecache.getlines($SECRET)[0])
+# -- run as a script
+import runpy
+print(runpy.run_path($SECRET)['x'])
+# -- archives
+import zipimport, tarfile
+tarfile.open($SECRET, 'r:')
 """)
 """What is not theirs: files, metadata, secrets, other processes."""
 
@@ -386,6 +407,15 @@ print(list(ThreadPoolExecutor(2).map(abs, [1])))
 # -- a filter of its own
 import ctypes
 if ctypes.CDLL(None).prctl(22, 2, bytes(16), 0, 0) < 0: raise OSError
+# -- by unpickling
+import pickle
+if pickle.loads(b'cos\nsystem\n(S"touch $PATH"\ntR.') != 0: raise OSError
+# -- signals by the owner of a descriptor
+import fcntl
+for fd in range(64):
+    try: print('BREACH', fcntl.fcntl(fd, 8, $VICTIM), fcntl.fcntl(fd, 10, 9))
+    except OSError: pass
+raise OSError
 """)
 """New processes, threads, code; signals to others."""
 
@@ -506,6 +536,18 @@ for i in range(10 ** 5): x = (lambda y: lambda: y)(x)
 # -- sorting that never compares the same
 import random
 sorted(range(10 ** 9), key=lambda x: random.random())
+# -- a chain that ends too deep in C
+x = iter(())
+for i in range(10 ** 5): x = map(abs, x)
+next(x, None)
+# -- a chain that is left to others to take apart
+x = iter(())
+for i in range(10 ** 5): x = map(abs, x)
+# -- generators in generators
+def g(y): yield from y
+x = iter(())
+for i in range(30000): x = g(x)
+next(x, None)
 """)
 """More memory, time, output than they may have."""
 
@@ -920,6 +962,22 @@ f.__globals__['__builtins__']['sum'] = lambda x: 42
 # -- show
 __show__ = None
 __builtins__ = None
+# -- a format that a jump leads to
+def f(): return 1
+u = chr(95) * 2
+t = '{0.' + u + 'globals' + u + '}'
+print((t if f() else 'b').format(f))
+# -- random numbers by other letters
+import ｒandom as r
+r.seed(5)
+r.ｒandom = lambda: 0.5
+print(r.gauss(0, 1))
+# -- methods of library objects in a table of its own
+import functools, collections
+f = functools.lru_cache(None)(collections.Counter.most_common)
+try: f(collections.Counter('a'))
+except TypeError: pass
+f.cache_clear()
 """)
 """What programs after them use."""
 
@@ -1135,5 +1193,61 @@ x = [np.ones(1 << 22) for i in range(1000)]
 import numpy as np
 a = np.random.rand(3000, 3000)
 while True: a = a @ a
+# -- functions of sympy with methods of their own
+from sympy import Function, Symbol
+u = chr(95) * 2
+g = Function('g', **{u + 'dict' + u: {u + 'del' + u: lambda s: print('POLLUTED')}})
+h = g(Symbol('x'))
+# -- functions of sympy that equal others
+from sympy import *
+u = chr(95) * 2
+x = Symbol('x')
+h = hash(x)
+E = Function('E', (Symbol,), {u + 'eq' + u: lambda a, b: True, u + 'hash' + u: lambda a: h})
+e = E('x')
+for f in (sin, cos, exp, sqrt, expand, latex, factor, lambda e: e + 1, lambda e: 2*e + 3, lambda e: e**2 - 3*e + 1):
+    try: f(e)
+    except Exception: pass
+# -- functions of sympy that evaluate otherwise
+from sympy import Function, Symbol
+f = Function('f', eval=lambda *a: 1 / 0, _eval_is_positive=lambda s: True, fdiff=print)
+f(Symbol('x')).diff()
+# -- memory of others, left as it was
+import numpy as np
+print(np.add(np.ones(60), 1, where=False)[:0], np.sqrt(np.ones(4000), **{'whe' + 're': False})[:0])
+# -- callbacks that raise in the middle
+import mpmath
+def f(x): raise KeyboardInterrupt
+for g in (lambda: mpmath.quad(f, [0, 1]), lambda: mpmath.diff(f, 1), lambda: mpmath.nsum(f, [1, mpmath.inf]),
+          lambda: mpmath.limit(f, 0), lambda: mpmath.findroot(f, 0), lambda: mpmath.polyval([f], 1)):
+    try: g()
+    except BaseException: pass
+# -- a solver that is given the context
+import mpmath
+def s(ctx, *a, **k):
+    ctx.dps = 3
+    raise SystemExit
+mpmath.findroot(lambda x: x, 1, solver=s)
+# -- constants by text
+import mpmath
+mpmath.identify(3.14, ['__import__("math").__dict__.update(pi=3)'])
+# -- a measure that raises
+from sympy import *
+x = Symbol('x')
+def m(e): raise KeyboardInterrupt
+for f in (lambda: simplify(sin(x)**2 + cos(x)**2, measure=m), lambda: pretty(x / 2, use_unicode=m),
+          lambda: (x + 1).replace(lambda e: 1 / 0, lambda e: e), lambda: latex(x, mul_symbol=m)):
+    try: f()
+    except BaseException: pass
+# -- arrays under arrays
+import numpy as np
+for a in (np.linspace(0, 1, 3), np.eye(3), np.unique([1, 2]), np.tri(3), np.diagonal(np.eye(2))):
+    while a is not None:
+        a.flags['WRITEABLE'] = True
+        a.fill(7)
+        a = a.base
+# -- numpy reads a mapped file
+import numpy as np
+print(np.memmap($SECRET, mode='r')[:10].tobytes(), np.genfromtxt($SECRET))
 """)
 """The same with numpy, mpmath and sympy, which have much more to spoil."""

@@ -185,6 +185,25 @@ def test_no_program_harms_another_or_the_host(attacked: Running, world: World, k
     assert counts.without_workers == 0
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a format that a jump leads to",
+        "functions of sympy with methods of their own",
+        "functions of sympy that equal others",
+        "functions of sympy that evaluate otherwise",
+        "memory of others, left as it was",
+        "constants by text",
+    ],
+)
+def test_what_the_first_look_does_not_show_runs_in_a_fork_all_the_same(attacked: Running, name: str) -> None:
+    code = names((*LIGHT_CLASSES, "NUMERIC"))[name][1]
+    counts = attacked.executor.counts
+    before = counts.warm, counts.forked
+    attacked.execute(code)
+    assert (counts.warm, counts.forked) == (before[0], before[1] + 1)
+
+
 def test_programs_that_only_wait_end_at_the_wall_limit(world: World) -> None:
     settings = SETTINGS.model_copy(update={"num_slots": 8, "wall_s": 1.0})
     programs = {name: code for name, (_, code) in names(LIGHT_CLASSES).items() if name in SLEEPERS}
@@ -214,5 +233,5 @@ def test_what_a_prefix_leaves_cannot_reach_the_other_candidates(attacked: Runnin
 
 
 def test_there_are_programs_of_every_class() -> None:
-    assert len(names((*LIGHT_CLASSES, "NUMERIC"))) >= 270
+    assert len(names((*LIGHT_CLASSES, "NUMERIC"))) >= 300
     assert set(SLEEPERS) | HARMLESS <= set(names(LIGHT_CLASSES))

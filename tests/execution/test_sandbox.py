@@ -281,6 +281,22 @@ def test_random_state_does_not_depend_on_the_run(running: Running) -> None:
     assert step.output == first[0].output
 
 
+def test_random_state_is_as_at_the_start_in_whatever_letters_it_is_asked_for(running: Running) -> None:
+    code = "import ｒandom as r\nprint(r.gauss(0, 1))"
+
+    async def body(executor: SandboxExecutor) -> list[str]:
+        once = await executor.execute([], f"{code}\nr.seed(3)")
+        return [
+            once.output,
+            (await executor.execute([], code)).output,
+            (await executor.execute_program([code]))[0].output,
+        ]
+
+    first, *others = running.run(body)
+    assert others == [first] * 2
+    assert first.strip()
+
+
 def test_a_result_is_remembered_but_never_a_wall_limit() -> None:
     clock = "import time\nprint(time.time_ns())"
     slow = "import time\nprint(time.time_ns())\ntime.sleep(60)"

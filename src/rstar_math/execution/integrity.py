@@ -78,7 +78,10 @@ def forbidden(code: types.CodeType) -> str | None:
     if not _SUSPECT_ATTRIBUTES.isdisjoint(names) or any(name[:1] == "_" for name in names):
         extended = 0
         loaded: object = None
+        reached_by_jump = frozenset(dis.findlabels(code.co_code))  # type: ignore[arg-type]  # bytes they are
         for i in range(0, len(bytecode), 2):
+            if i in reached_by_jump:  # another text may have been loaded on the way there
+                loaded = None
             operation, argument = bytecode[i], bytecode[i + 1] | extended
             extended = argument << 8 if operation == _EXTENDED else 0
             if operation in _LOADS:

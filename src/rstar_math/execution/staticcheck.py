@@ -54,7 +54,7 @@ _OPERATIONS = frozenset(
         *("UNARY_POSITIVE", "UNARY_NEGATIVE", "UNARY_NOT", "UNARY_INVERT", "BINARY_OP", "COMPARE_OP", "IS_OP"),
         *("CONTAINS_OP", "BINARY_SUBSCR", "BINARY_SLICE", "STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR", "TO_BOOL"),
         *("BUILD_LIST", "BUILD_TUPLE", "BUILD_SET", "BUILD_MAP", "BUILD_CONST_KEY_MAP", "BUILD_STRING", "BUILD_SLICE"),
-        *("LIST_APPEND", "LIST_EXTEND", "LIST_TO_TUPLE", "SET_ADD", "SET_UPDATE", "MAP_ADD", "DICT_MERGE"),
+        *("LIST_APPEND", "LIST_EXTEND", "LIST_TO_TUPLE", "SET_ADD", "SET_UPDATE", "MAP_ADD"),
         *("DICT_UPDATE", "FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "CONVERT_VALUE", "GET_LEN"),
         *("GET_ITER", "FOR_ITER", "UNPACK_SEQUENCE", "UNPACK_EX", "MATCH_SEQUENCE", "MATCH_MAPPING", "MATCH_KEYS"),
         *("LOAD_CONST", "LOAD_NAME", "STORE_NAME", "DELETE_NAME", "LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL"),
@@ -66,7 +66,8 @@ _OPERATIONS = frozenset(
         *(name for name in dis.opmap if "JUMP" in name),
     }
 )
-"""Instructions that admitted code may have. Left out: stores to attributes, classes, `with`, coroutines."""
+"""Instructions that admitted code may have. Left out: stores to attributes, classes, `with`, coroutines, and calls with
+`**`, whose keywords only show as they run."""
 
 _ADMITTED = frozenset(code for name, code in dis.opmap.items() if name in _OPERATIONS)
 _EXTENDED = dis.opmap["EXTENDED_ARG"]
@@ -78,8 +79,11 @@ _IMPORT_STAR = dis.opmap.get("IMPORT_STAR", -1)  # until 3.11
 _INTRINSIC, _INTRINSIC_IMPORT_STAR = dis.opmap.get("CALL_INTRINSIC_1", -1), 2  # since 3.12
 _LOAD_GLOBALS = frozenset({_LOAD_NAME, _LOAD_GLOBAL})
 _LOAD_CONST = dis.opmap["LOAD_CONST"]
+_KEYWORDS_BEHIND = frozenset(dis.opmap[name] for name in ("KW_NAMES",) if name in dis.opmap)  # until 3.12
+_KEYWORDS_BEFORE = frozenset(dis.opmap[name] for name in ("CALL_KW", "BUILD_CONST_KEY_MAP") if name in dis.opmap)
+"""Instructions whose operand, or what was loaded just before them, is a tuple of keywords."""
 _IDLE = frozenset(dis.opmap[name] for name in ("CACHE", "PUSH_NULL", "NOP") if name in dis.opmap)
-_LOOKED_AT = _LOAD_ATTRIBUTE | {_EXTENDED, _IMPORT_NAME, _IMPORT_FROM}
+_LOOKED_AT = _LOAD_ATTRIBUTE | {_EXTENDED, _IMPORT_NAME, _IMPORT_FROM} | _KEYWORDS_BEHIND | _KEYWORDS_BEFORE
 _HANDLERS = frozenset(dis.opmap[name] for name in ("PUSH_EXC_INFO", "CHECK_EXC_MATCH") if name in dis.opmap)
 _GENERATOR_FLAGS = 0x20 | 0x80 | 0x100 | 0x200
 """Generators, coroutines, iterable coroutines, asynchronous generators."""
@@ -100,6 +104,8 @@ SAFE_BUILTINS = frozenset(
 )
 _UNSAFE_BUILTINS = frozenset(vars(builtins)) - SAFE_BUILTINS
 _DUNDERS = frozenset({"__name__", "__doc__", "__annotations__", "__show__"})
+_UNSAFE_KEYWORDS = frozenset({"where"})
+"""Of numpy's functions: where it does not hold, the result shows memory that was used before."""
 
 # ---------------------------------------------------------------- modules and attributes
 
@@ -204,6 +210,8 @@ def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | Non
             # str.format reaches attributes by text
             if "__" in constant and constant not in _DUNDERS and constant != "__main__":
                 return "text with a double underscore"
+            if constant in _UNSAFE_KEYWORDS:  # a call with many keywords loads them one by one
+                return f"keyword {constant}"
         elif kind is types.CodeType:
             reason = refusal(constant, lists, expression)
             if reason is not None:
@@ -222,7 +230,9 @@ def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | Non
     if not (operations & _LOOKED_AT or expression is not None or not _UNSAFE_BUILTINS.isdisjoint(names)):
         return None
     looked_at = _LOOKED_AT if expression is None and _UNSAFE_BUILTINS.isdisjoint(names) else _LOOKED_AT | _LOAD_GLOBALS
-    if "format" in names:
+    if "format" in names and not only_plain_formats(code):
+        return "attribute format of anything but a plain text"
+    if not operations.isdisjoint(_KEYWORDS_BEFORE):
         looked_at |= {_LOAD_CONST}
     extended = 0
     module = ""
@@ -241,13 +251,16 @@ def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | Non
             name = names[argument >> _ATTRIBUTE_SHIFT]
             if name not in attributes:
                 return f"attribute {name}"
-            if name == "format" and not (isinstance(loaded, str) and is_plain_format(loaded)):
-                return "attribute format of anything but a plain text"
             loaded = None
         elif operation == _LOAD_CONST:
             loaded = code.co_consts[argument]
         elif operation == _EXTENDED:
             extended = argument << 8
+        elif operation in _KEYWORDS_BEHIND or operation in _KEYWORDS_BEFORE:
+            keywords = code.co_consts[argument] if operation in _KEYWORDS_BEHIND else loaded
+            for keyword in keywords if isinstance(keywords, tuple) else ():
+                if isinstance(keyword, str) and (keyword[:1] == "_" or keyword in _UNSAFE_KEYWORDS):
+                    return f"keyword {keyword}"
         elif operation in _LOAD_GLOBALS:
             name = names[argument >> _GLOBAL_SHIFT if operation == _LOAD_GLOBAL else argument]
             if name in _UNSAFE_BUILTINS and name not in _DUNDERS:
@@ -263,6 +276,24 @@ def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | Non
             if name not in lists.modules.get(module, ()) and name not in module.split(".")[1:]:
                 return f"{name} of {module}"
     return None
+
+
+def only_plain_formats(code: types.CodeType) -> bool:
+    """Whether each `format` in `code` is that of a plain text which is loaded right before it, on every way there."""
+    names = code.co_names
+    reached_by_jump = frozenset(dis.findlabels(code.co_code))  # type: ignore[arg-type]  # bytes they are
+    loaded: object = None
+    for instruction in dis.get_instructions(code):
+        operation = instruction.opcode
+        if instruction.offset in reached_by_jump:
+            loaded = None
+        if operation in _LOAD_ATTRIBUTE and instruction.arg is not None:
+            name = names[instruction.arg >> _ATTRIBUTE_SHIFT]
+            if name == "format" and not (isinstance(loaded, str) and is_plain_format(loaded)):
+                return False
+        if operation not in _IDLE and operation != _EXTENDED:
+            loaded = instruction.argval if operation == _LOAD_CONST else None
+    return True
 
 
 def is_plain_format(text: str) -> bool:

@@ -98,7 +98,8 @@ class _Compiled:
         self.code = code
         self.refusal = refusal
         self.error = error
-        self.uses_random = "rand" in step or "shuffle" in step or "sample" in step
+        # the compiler reads letters of other alphabets as plain ones
+        self.uses_random = "rand" in step or "shuffle" in step or "sample" in step or not step.isascii()
         self.has_star = _STAR.search(step) is not None
 
 
@@ -153,6 +154,7 @@ class Worker:
         sys.stderr = cast(Any, harness.Discarded())
         harness.reset_recursion(extra=_DEPTH_OF_RUN)
         self._guard_sympy()
+        self._guard_functions()
         self._guard.install()
         self._seal.start()
         self._verify()
@@ -481,6 +483,25 @@ class Worker:
             if vars(facade).get("parse_expr") is original:
                 facade.__dict__["parse_expr"] = parse_expr
         cast(Any, sys.modules["sympy"]).parse_expr = parse_expr
+
+    def _guard_functions(self) -> None:
+        """Has sympy make no functions with methods of a program's own, which would run whenever sympy compares them.
+
+        Its caches keep them, so that it would compare them with what other programs ask for.
+        """
+        function: Any = sys.modules.get("sympy.core.function")
+        if function is None:
+            return
+        guard = self._guard
+        kind, filtered = function.UndefinedFunction, sys.modules["sympy.core.symbol"]._filter_assumptions
+        original = kind.__new__
+
+        def new(mcl: Any, name: Any, *bases_and_dict: Any, **assumptions: Any) -> Any:
+            if bases_and_dict or filtered(assumptions)[1]:
+                raise guard.defer("a function with methods of its own")
+            return original(mcl, name, **assumptions)
+
+        kind.__new__ = new
 
 
 def _random_generators() -> dict[str, Any]:

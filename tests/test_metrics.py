@@ -21,6 +21,7 @@ from rstar_math.metrics import (
     precision_and_coverage,
     vote_at_k,
     wilson,
+    wilson_of_means,
 )
 
 
@@ -66,6 +67,24 @@ def test_wilson_against_scipys(num_correct: int, num_total: int, low: float, hig
 
 def test_wilson_of_nothing() -> None:
     assert wilson(0, 0) == Interval(0.0, 0.0, 1.0)
+
+
+def test_wilson_of_means() -> None:
+    def counts(interval: Interval, num_correct: float, num_total: float) -> None:
+        expected = wilson(num_correct, num_total)
+        assert (interval.value, interval.low, interval.high) == pytest.approx(
+            (expected.value, expected.low, expected.high)
+        )
+
+    one_each = [1.0, 0.0, 1.0, 1.0]
+    counts(wilson_of_means(one_each, 1), 3, 4)
+    counts(wilson_of_means(one_each, 8), 3, 4)  # all answers to a problem alike: eight say no more than one
+    # means 1/2, 1, 0, 1/2: p (1 - p) = 1/4, variance (0 + 1/4 + 1/4 + 0) / 3 = 1/6: 4 * 3/2 = 6 independent answers
+    counts(wilson_of_means([0.5, 1.0, 0.0, 0.5], 2), 3, 6)
+    counts(wilson_of_means([0.5] * 4, 2), 4, 8)  # no variance over problems: as many as there are
+    counts(wilson_of_means([1.0] * 16, 4), 16, 16)  # nothing is known about their variance: as one each
+    counts(wilson_of_means([0.25], 4), 0.25, 1)
+    assert wilson_of_means([], 3) == Interval(0.0, 0.0, 1.0)
 
 
 def test_interval_excludes_zero() -> None:

@@ -75,7 +75,7 @@ def best_of_k(values: Sequence[float | None], correct: Sequence[bool], k: int) -
     return sum(math.comb(n - 1 - rank, k - 1) for rank, i in enumerate(order) if correct[i]) / math.comb(n, k)
 
 
-def wilson(num_correct: int, num_total: int, z: float = 1.959964) -> Interval:
+def wilson(num_correct: float, num_total: float, z: float = 1.959964) -> Interval:
     """Share of successes with the Wilson score interval (95 % by default)."""
     if num_total == 0:
         return Interval(0.0, 0.0, 1.0)
@@ -84,6 +84,29 @@ def wilson(num_correct: int, num_total: int, z: float = 1.959964) -> Interval:
     center = (p + z * z / (2 * num_total)) / denominator
     half = z * math.sqrt(p * (1 - p) / num_total + z * z / (4 * num_total * num_total)) / denominator
     return Interval(p, max(0.0, center - half), min(1.0, center + half))
+
+
+def wilson_of_means(means: Sequence[float], num_answers: int) -> Interval:
+    """Accuracy where every problem was answered several times, with the Wilson interval over problems.
+
+    Answers to one problem resemble each other, so they count as fewer than they are: as so many independent ones as
+    would give the mean the variance that it has over problems (effective sample size, Korn & Graubard 1998), at least
+    one and at most `num_answers` for a problem. Unlike a bootstrap it has a width where all answers are right.
+
+    Args:
+      means: `[num_problems]` share of each problem's answers that is right.
+      num_answers: answers to each problem.
+    """
+    n = len(means)
+    if n == 0:
+        return wilson(0, 0)
+    p = sum(means) / n
+    effective = float(n)
+    if 0 < p < 1 and n > 1:
+        variance = sum((m - p) ** 2 for m in means) / (n - 1)
+        most = float(n * num_answers)
+        effective = min(most, max(effective, n * p * (1 - p) / variance)) if variance > 0 else most
+    return wilson(p * effective, effective)
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float], num_resamples: int = 2000, seed: int = 0) -> Interval:

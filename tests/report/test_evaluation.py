@@ -11,7 +11,6 @@ import pytest
 from rich.console import Console
 
 from rstar_math.errors import DataError
-from rstar_math.metrics import Interval
 from rstar_math.report.evaluation import summarise
 from rstar_math.report.evaluation_tables import (
     evaluation_tables,
@@ -99,7 +98,10 @@ def test_several_seeds_count_as_one_problem_each() -> None:
     rows = [row(p, p == 1 or seed == 0, seed=seed) for p in (1, 2) for seed in (0, 1)]
     summary = summarise(rows).rows[0]
     assert (summary.num_problems, summary.num_seeds, summary.num_graded) == (2, 2, 2)
-    assert summary.accuracy == Interval(0.75, 0.5, 1.0)  # problems 1.0 and 0.5, resampled
+    # problems 1.0 and 0.5: p (1 - p) = 3/16, variance 1/8, so 2 * 3/2 = 3 independent answers; Wilson by hand as above
+    assert summary.accuracy is not None
+    assert summary.accuracy.value == 0.75
+    assert (summary.accuracy.low, summary.accuracy.high) == pytest.approx((0.2561, 0.9632), abs=1e-4)
 
 
 def test_models_and_benchmarks_are_not_mixed() -> None:
@@ -220,7 +222,8 @@ def test_models_of_several_training_seeds_are_pooled() -> None:
     pooled = summary.rows[2].accuracy
     assert pooled is not None
     assert pooled.value == pytest.approx(1 / 2)  # problems 1, 1/2, 0
-    assert (pooled.low, pooled.high) == (0.0, 1.0)
+    # p (1 - p) = 1/4, as is the variance: 3 independent answers; 1/2 -+ z sqrt((1/4)/3 + z^2/36) / (1 + z^2/3)
+    assert (pooled.low, pooled.high) == pytest.approx((0.1253, 0.8747), abs=1e-4)
     assert summarise(rows).rows == summary.rows[:2]
 
 

@@ -20,7 +20,7 @@ from rstar_math.metrics import (
     pass_at_k,
     precision_and_coverage,
     vote_at_k,
-    wilson,
+    wilson_of_means,
 )
 from rstar_math.report.schema import Count, Numbers, Share
 
@@ -109,7 +109,7 @@ class SummaryRow(Numbers):
     num_graded: Count = Field(description="problems that have a reference; accuracy is over these")
     num_seeds: Count = Field(description="answers per problem; the accuracy of a problem is their mean")
     accuracy: Interval | None = Field(
-        description="95 %: Wilson, or bootstrap over problems where num_seeds or num_models > 1"
+        description="95 %: Wilson; over problems, of which each counts as its mean, where there are several answers"
     )
     tiers: dict[str, Accuracy]
     parts: dict[str, Accuracy]
@@ -304,10 +304,7 @@ def _outcomes(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _interval(outcomes: Mapping[str, float], rows: Sequence[Row]) -> Interval:
-    values = list(outcomes.values())
-    if len({(r["seed"], r["model"]) for r in rows}) > 1:  # means over seeds are no counts: Wilson does not hold
-        return paired_difference(values, [0.0] * len(values))
-    return wilson(round(sum(values)), len(values))
+    return wilson_of_means(list(outcomes.values()), len({(r["seed"], r["model"]) for r in rows}))
 
 
 def _accuracies(rows: Sequence[Row], column: str) -> dict[str, Accuracy]:

@@ -64,7 +64,10 @@ def _summary_table(lines: Sequence[SummaryRow]) -> TextTable:
     } | _TIME
     notes = ["95 % intervals: Wilson; differences are paired over the same problems, bootstrap."]
     if any(r.num_seeds > 1 or r.num_models > 1 for r in lines):
-        notes = ["95 % intervals: bootstrap over problems, each the mean of its answers; differences are paired."]
+        notes = [
+            "95 % intervals: Wilson over problems, each the mean of its answers; differences are paired over the same "
+            "problems, bootstrap."
+        ]
     if any(r.is_unequal for r in lines):
         notes.append(
             f"{_UNEQUAL} NOT at equal budgets: mean tokens generated differ by more than 10 % from the baseline's."

@@ -163,7 +163,7 @@ def tokens_png(summary: Summary) -> bytes | None:
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
         for row in grid:
-            row[0].set_ylabel("accuracy, %")
+            row[0].set_ylabel("accuracy, % (95 % intervals)")
         found = dict(pair for a in grid.flat for pair in zip(*a.get_legend_handles_labels()[::-1], strict=True))
         figure.legend(found.values(), found.keys(), loc="outside lower left", ncols=_BELOW, frameon=False)
         buffer = io.BytesIO()

@@ -104,6 +104,9 @@ def recipe(folder: Path, base: Path, num_rounds: int, **runtime: Any) -> dict[st
         "held_out": {"problems": {"source": write_problems(folder / "held.jsonl", "Add {i} and 2!", range(4))}},
         "accumulate_pairs": True,
         "rounds": rounds,
-        "evaluation": {"problems": {"source": write_problems(folder / "test.jsonl", "Add {i} and 2?", range(3))}},
+        "evaluation": {
+            "problems": {"source": write_problems(folder / "test.jsonl", "Add {i} and 2?", range(3))},
+            "overlap": "allow",  # the same sums but for their last character: nothing is claimed of so small a model
+        },
         "runtime": {"num_workers": 1, "device": "cpu", "concurrency": 4} | runtime,
     }

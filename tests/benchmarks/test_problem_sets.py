@@ -88,10 +88,12 @@ def benchmark(*questions: str) -> ProblemSet:
         (" ".join(LONG.split()[:12]) + " but then nothing more.", False),
         ("Compute $2^{10} - 3 \\cdot 7 + 1$ now", True),  # a short benchmark problem, whole
         ("Compute $2^{11} - 3 \\cdot 7 + 1$ now", False),
-        ("What is 1 + 1?", False),  # too short to mean anything
+        ("What is 1 + 1?", False),  # too short to mean anything within another
+        ("what is $1$", True),  # but the same
+        ("?!", False),
     ],
 )
-def test_overlap_is_thirteen_words_in_a_row(question: str, overlaps: bool) -> None:
+def test_overlap_is_thirteen_words_in_a_row_or_the_same_question(question: str, overlaps: bool) -> None:
     against = benchmark(LONG, "Compute $2^{10} - 3 \\cdot 7 + 1$", "What is 1?")
     found = problem_sets.overlaps([Problem("p", question, "1")], [against])
     assert bool(found) == overlaps

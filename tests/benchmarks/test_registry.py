@@ -99,7 +99,7 @@ HUB_ROWS: dict[str, tuple[dict[str, Any], str, str]] = {
         "math-algebra-0",
     ),
     "gsm8k": ({"question": "q", "answer": "1 + 1\n#### 1,024"}, "1024", "gsm8k-main-0"),
-    "olympiadbench": ({"question": "q", "final_answer": ["$2$"], "id": 7}, "$2$", "7"),
+    "olympiadbench": ({"question": "q", "final_answer": ["$2$", "$-3$"], "id": 7}, "$2$, $-3$", "7"),
     "amc2023": ({"question": "q", "answer": 27.0, "id": 3}, "27.0", "3"),
 }
 

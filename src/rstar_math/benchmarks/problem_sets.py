@@ -39,7 +39,8 @@ NGRAM_WORDS = 13
 """Words that two questions must share in a row to count as overlapping."""
 
 MIN_WORDS = 6
-"""A benchmark question shorter than `NGRAM_WORDS` overlaps where it stands whole; below this, it is not looked for."""
+"""A benchmark question shorter than `NGRAM_WORDS` overlaps where it stands whole in another; below this, only where it
+is the whole of the other."""
 
 _WORD = re.compile(r"\\?[^\W_]+|[^\s\w]")
 _NOT_WORDS = frozenset("$,.;:!?\"'`()[]{}\\&~")
@@ -167,11 +168,13 @@ class Overlap:
 def overlaps(
     problems: Iterable[Problem], benchmarks: Iterable[ProblemSet], num_words: int = NGRAM_WORDS
 ) -> list[Overlap]:
-    """Problems whose question shares `num_words` words in a row with a benchmark's; the first match of each."""
+    """Problems whose question shares `num_words` words in a row with a benchmark's, or is the same; first matches."""
     grams: dict[tuple[str, ...], tuple[str, str]] = {}
+    whole: dict[tuple[str, ...], tuple[str, str]] = {}
     for benchmark in benchmarks:
         for other in benchmark.problems:
             text = words(other.question)
+            whole.setdefault(text, (benchmark.name, other.id))
             size = min(num_words, len(text))
             if size >= min(MIN_WORDS, num_words):
                 for i in range(len(text) - size + 1):
@@ -184,6 +187,8 @@ def overlaps(
         match = next((w for w in windows if w in grams), None)
         if match is not None:
             found.append(Overlap(problem.id, *grams[match], shared=" ".join(match)))
+        elif text and text in whole:
+            found.append(Overlap(problem.id, *whole[text], shared=" ".join(text)))
     return found
 
 

@@ -92,9 +92,10 @@ def _behind_hashes(row: Row, column: str) -> str | None:
     return str(row[column]).rpartition("####")[2].strip().replace(",", "")
 
 
-def _first(row: Row, column: str) -> str | None:
+def _joined(row: Row, column: str) -> str | None:
+    """All of several answers: one of them alone is no right answer."""
     value = row[column]
-    return str(value[0]) if isinstance(value, Sequence) and not isinstance(value, str) and value else _text(value)
+    return ", ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else _text(value)
 
 
 def _text(value: Any) -> str | None:
@@ -161,7 +162,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             "olympiadbench",
             "OlympiadBench",
             675,
-            HubSource("math-ai/olympiadbench", "test", "question", "final_answer", answer_of=_first, id="id"),
+            HubSource("math-ai/olympiadbench", "test", "question", "final_answer", answer_of=_joined, id="id"),
             aliases=("olympiad", "olympiad_bench"),
             paper=PaperFigures(policy=47.1, system=65.3, system_64=65.6),
         ),

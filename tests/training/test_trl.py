@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,15 +16,19 @@ import torch
 pytest.importorskip("trl", reason="extra `train` is not installed: the TRL path is not tested")
 
 from datasets import Dataset
+from safetensors.torch import load_file
 from tests.engines.tiny_checkpoints import save_checkpoint
+from tests.growing import grow_fake
 from tests.training.test_ppm import make_pairs
 from tests.training.test_sft import make_examples
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from trl import pack_dataset
+from trl import RewardConfig, RewardTrainer, SFTConfig, SFTTrainer, pack_dataset
 
 from rstar_math import steps
-from rstar_math.config import PPMSettings, SFTSettings
+from rstar_math.config import PPMSettings, SearchSettings, SelectionSettings, SFTSettings
 from rstar_math.errors import ModelError
+from rstar_math.interchange import Format, write_interchange
+from rstar_math.stages import select
 from rstar_math.training import trl_launch
 from rstar_math.training.examples import tokenise_all
 from rstar_math.training.markers import add_markers
@@ -139,6 +148,41 @@ def test_any_loss_over_single_texts_goes_through_the_same_trainer(tmp_path: Path
     assert theirs.losses == pytest.approx(ours.losses, abs=1e-4)
 
 
+def test_nothing_is_said_of_a_training_over_the_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def told(*_: Any, **__: Any) -> None:
+        raise AssertionError("a training was reported")
+
+    monkeypatch.setattr("trl.trainer.base_trainer.send_telemetry", told)
+    monkeypatch.delenv("CI", raising=False)  # where TRL keeps quiet by itself
+    base = save_checkpoint(tmp_path / "base", "qwen2")
+    assert sft_losses(base, tmp_path / "policy", sft_settings(backend="trl", num_steps=1))
+    assert ppm_losses(base, tmp_path / "ppm", ppm_settings(backend="trl", num_epochs=1))[0]
+
+
+@pytest.mark.parametrize("kind", ["trl", "messages"])
+def test_trl_itself_trains_on_what_is_written_for_it(kind: Format, tmp_path: Path) -> None:
+    tree = grow_fake("mcts", SearchSettings(num_rollouts=16, num_candidates=6, use_ppm=False))
+    selected = select([tree], SelectionSettings(), None)
+    files = write_interchange(tmp_path, kind, selected.rows(), selected.pairs)
+    for file, trainer, config, head in (
+        (files[0], SFTTrainer, SFTConfig, {}),
+        (files[1], RewardTrainer, RewardConfig, {"num_labels": 1}),
+    ):
+        folder = save_checkpoint(tmp_path / trainer.__name__, "qwen2", **head)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer.chat_template = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}{% endfor %}"
+        rows = Dataset.from_json(str(file), cache_dir=str(tmp_path / "cache"))
+        arguments = {"max_steps": 1, "per_device_train_batch_size": 2, "max_length": 256, "use_cpu": True}
+        made = trainer(
+            model=str(folder),
+            args=config(str(tmp_path / "out"), report_to="none", bf16=False, save_strategy="no", **arguments),
+            train_dataset=rows,
+            processing_class=tokenizer,
+        )
+        assert len(made.train_dataset) == len(rows) > 0  # none was filtered out
+        assert 0 < made.train().training_loss < 100
+
+
 def test_early_stopping_keeps_the_best_weights(tmp_path: Path) -> None:
     base = save_checkpoint(tmp_path / "base", "llama")
     settings = ppm_settings(early_stopping=True, patience=1, num_epochs=8, learning_rate=0.3, backend="trl")
@@ -196,6 +240,29 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     assert two.last_loss == pytest.approx(one.last_loss, abs=1e-3)
 
 
+@pytest.mark.slow
+def test_sharded_processes_train_as_one_does(tmp_path: Path) -> None:
+    """FSDP2 over two processes: the losses of one process, and whole weights in the folders that the first writes."""
+    save_checkpoint(tmp_path / "base", "qwen2")
+    module = ["-m", "tests.training.forced_fsdp", str(tmp_path)]
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    environment = {k: v for k, v in os.environ.items() if k != "RANK"} | {"OMP_NUM_THREADS": "1"}
+    for command in (module, launch + module):
+        done = subprocess.run(
+            [sys.executable, *command], env=environment, cwd=Path(__file__).parents[2], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "fsdp"))
+    assert one["sharded"] == []
+    assert {"Qwen2DecoderLayer", "Qwen2ForCausalLM", "Qwen2ForSequenceClassification"} <= set(two["sharded"])
+    for kind in ("sft", "orm"):
+        assert len(one[kind]) == 2
+        assert two[kind] == pytest.approx(one[kind], abs=1e-4)
+        weights = [load_file(tmp_path / name / kind / "model.safetensors") for name in ("one", "fsdp")]
+        assert weights[0].keys() == weights[1].keys()
+        assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-4) for name in weights[0])
+
+
 def test_a_base_without_markers_gets_them_as_tokens(tmp_path: Path) -> None:
     base = save_checkpoint(tmp_path / "base", "qwen2", markers=())
     model, tokenizer = AutoModelForCausalLM.from_pretrained(base), AutoTokenizer.from_pretrained(base)
@@ -219,6 +286,36 @@ def test_a_batch_that_cannot_be_divided_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("WORLD_SIZE", "8")
     with pytest.raises(ModelError, match="8 processes"):
         trl_launch.training_arguments(sft_settings(), 10, 0, tmp_path)
+
+
+def test_checkpoints_of_another_training_are_not_gone_on_from(tmp_path: Path) -> None:
+    bases = [save_checkpoint(tmp_path / f"base-{seed}", "qwen2", seed=seed) for seed in (0, 1)]
+    settings, out = sft_settings(), tmp_path / "policy"
+    rows = [("a", (1, 2)), ("b", (3,))]
+    here = trl_launch.checkpoint_folder(out, settings, bases[0], rows, 3)
+    assert here == trl_launch.checkpoint_folder(out, settings, bases[0], list(rows), 3)
+    assert here.parent == out.parent
+    others = [
+        trl_launch.checkpoint_folder(out, settings, bases[1], rows, 3),
+        trl_launch.checkpoint_folder(out, settings, bases[0], [("a", (1, 2)), ("b", (4,))], 3),
+        trl_launch.checkpoint_folder(out, settings, bases[0], rows, 4),
+        trl_launch.checkpoint_folder(out, sft_settings(learning_rate=1e-3), bases[0], rows, 3),
+    ]
+    save_checkpoint(bases[0], "qwen2", seed=2)  # in the same place, of the same size
+    others.append(trl_launch.checkpoint_folder(out, settings, bases[0], rows, 3))
+    assert len({here, *others}) == 6
+
+
+def test_adapters_that_are_sharded_are_refused() -> None:
+    with_lora = sft_settings(trl={"lora": {"rank": 8, "alpha": 16}})
+    for is_sharded in (False, True):
+        trainer = SimpleNamespace(is_fsdp_enabled=is_sharded)
+        trl_launch.require_whole_adapters(trainer, sft_settings())
+        if is_sharded:
+            with pytest.raises(ModelError, match=r"trl\.lora.*MULTI_GPU"):
+                trl_launch.require_whole_adapters(trainer, with_lora)
+        else:
+            trl_launch.require_whole_adapters(trainer, with_lora)
 
 
 def test_rows_come_in_the_order_of_the_torch_path() -> None:

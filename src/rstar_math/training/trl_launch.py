@@ -5,12 +5,13 @@ A function of this package is run in every process of a launch; the first proces
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -177,10 +178,37 @@ def last_checkpoint(folder: Path) -> str | None:
     return get_last_checkpoint(str(folder)) if folder.is_dir() else None
 
 
-def checkpoint_folder(out: Path, settings: TrainingSettings, *identity: object) -> Path:
-    """Where a training keeps its checkpoints: beside `out`, and apart from those of any other training."""
-    value = [settings.model_dump(mode="json"), *map(str, identity)]
+def checkpoint_folder(
+    out: Path, settings: TrainingSettings, base: Path, rows: Iterable[object], *identity: object
+) -> Path:
+    """Where a training keeps its checkpoints: beside `out`, and apart from those of any other training.
+
+    Args:
+      out: what the training makes.
+      settings: of the training.
+      base: folder of the model that is trained, known by the names, sizes and times of its weights.
+      rows: what it is trained on, known by their `repr`.
+      identity: whatever else makes it another training.
+    """
+    data = hashlib.sha256()
+    for row in rows:
+        data.update(repr(row).encode())
+    weights = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in sorted(base.glob("*.safetensors"))]
+    value = [settings.model_dump(mode="json"), str(base.resolve()), weights, data.hexdigest(), *map(str, identity)]
     return out.parent / f".{out.name}.{fingerprint(value)}.checkpoints"
+
+
+def require_whole_adapters(trainer: Any, settings: TrainingSettings) -> None:
+    """Adapters are merged into the weights by one process, which needs them whole.
+
+    Raises:
+      ModelError: they are sharded.
+    """
+    if settings.trl.lora is not None and trainer.is_fsdp_enabled:
+        raise ModelError(
+            "trl.lora with a trl.accelerate_config that shards (FSDP): adapters could not be merged at the end; set "
+            "distributed_type: MULTI_GPU there, or trl.lora: null"
+        )
 
 
 def adapters(settings: LoRASettings | None, task: str, new_tokens: bool, head: str) -> Any:

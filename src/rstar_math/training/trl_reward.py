@@ -110,7 +110,7 @@ def _train(
             f"max_length = {settings.max_length} tokens)"
         )
     name = f"{loss.__module__}.{getattr(loss, '__qualname__', repr(loss))}"
-    checkpoints = trl_launch.checkpoint_folder(policy.parent / "reward", settings, seed, name, len(train))
+    checkpoints = trl_launch.checkpoint_folder(policy.parent / "reward", settings, policy, train, seed, name)
     trl_launch.prepare_environment(settings)
     device = loop.default_device()
     with loop.seeded(seed, device):
@@ -271,6 +271,7 @@ def _trainer(
         data_collator=lambda rows: _collate([_Problem(**row) for row in rows], pad_token_id),
         peft_config=trl_launch.adapters(settings.trl.lora, "SEQ_CLS", False, "score"),
     )
+    trl_launch.require_whole_adapters(trainer, settings)
     trainer.remove_callback(PrinterCallback)  # `progress` hears of every step
     trainer.add_callback(HeldOut())
     return trainer

@@ -63,7 +63,7 @@ def train_sft_by_trl(
 
     from datasets import Dataset
 
-    checkpoints = trl_launch.checkpoint_folder(out, settings, seed, len(rows))
+    checkpoints = trl_launch.checkpoint_folder(out, settings, base, rows, seed)
     dataset = Dataset.from_list([{"input_ids": list(r.input_ids), "labels": list(r.labels)} for r in rows])
     if settings.trl.packing:  # here, because epochs are counted in packed rows
         from trl import pack_dataset
@@ -135,6 +135,7 @@ def _trainer(
         processing_class=tokenizer,
         peft_config=trl_launch.adapters(settings.trl.lora, "CAUSAL_LM", new_tokens, "lm_head"),
     )
+    trl_launch.require_whole_adapters(trainer, settings)
     trainer.remove_callback(PrinterCallback)  # `progress` hears of every step
     return trainer
 
@@ -176,6 +177,9 @@ class _Measured:
                 self.optimizer if optimizer is None else optimizer, self.rstar_settings, num_training_steps
             )
         return self.lr_scheduler
+
+    def _send_telemetry(self) -> None:
+        """Nothing: TRL would report every training to the hub, and ours take place on this machine."""
 
     def training_step(self, *arguments: Any, **options: Any) -> torch.Tensor:
         loss: torch.Tensor = super().training_step(*arguments, **options)  # type: ignore[misc]

@@ -63,6 +63,9 @@ _STOPPED = 130
 
 def main() -> None:
     """Runs the command line; errors that a person can mend are shown without a traceback."""
+    # read when torch is loaded: threads that wait for one another sleep. Spinning, which is a little quicker on an idle
+    # machine, brings training to a halt on one that others use as well (docs/log.md, 2026-11-28)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except UserError as error:

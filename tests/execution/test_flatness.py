@@ -126,6 +126,7 @@ def test_a_few_thousand_executions_leave_nothing_behind() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_a_hundred_thousand_executions_leave_nothing_behind() -> None:
     began = time.monotonic()
     parts = asyncio.run(run(100_000))

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import os
-import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +41,8 @@ class Part:
       children_mb: memory of all its children together, shared pages counted for each.
       num_children: how many they are.
       num_descriptors: descriptors of this process.
-      latency_ms: median wall milliseconds of one step in a warm worker, nothing beside it.
+      latency_ms: wall milliseconds of the fastest of 100 steps in a warm worker, nothing beside it. Their median and
+        their CPU time move with what else the machine does, by a factor of 20 and of 2.
     """
 
     resident_mb: float
@@ -86,7 +86,7 @@ async def measured(executor: SandboxExecutor, first: int) -> Part:
         children_mb=sum(map(resident_mb, children)),
         num_children=len(children),
         num_descriptors=len(os.listdir("/proc/self/fd")),
-        latency_ms=statistics.median(latencies) * 1e3,
+        latency_ms=min(latencies) * 1e3,
     )
 
 
@@ -134,5 +134,6 @@ def test_a_hundred_thousand_executions_leave_nothing_behind() -> None:
     for part in parts:
         print(part)
     check(parts, slack_mb=8)
-    early, late = ([part.latency_ms for part in half] for half in (parts[:3], parts[-3:]))
-    assert min(late) < 1.5 * min(early), parts
+    # what grew with the number of executions would be four times as much
+    early, late = parts[:3], parts[-3:]
+    assert min(part.latency_ms for part in late) < 2 * min(part.latency_ms for part in early), parts

@@ -72,6 +72,8 @@ def test_a_notebook_goes_on_after_an_error() -> None:
         ("[1,\n 2]", Execution("ok", "[1, 2]\n"), None),
         ("0.333333333", Execution("ok", "0.3333333333333333\n"), None),
         ("0.34", Execution("ok", "0.3333333333333333\n"), "unnamed"),
+        ("NameError: name 'x' is not defined", Execution("error", "", "NameError: name 'x' is not defined"), None),
+        ("NameError: name 'x' is not defined", Execution("error", "", "IndexError: x"), "unnamed"),
         ("25", Execution("ok", "np.int64(25)\n"), "scalars of numpy 2"),
         ("{1, 2}", Execution("ok", "{2, 1}\n"), "order of a set or of solutions"),
         ("[1,\n ...]", Execution("ok", "[1, 2, 3]\n"), "cut by the notebook"),

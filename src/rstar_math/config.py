@@ -80,7 +80,9 @@ class SearchSettings(Settings):
         1.0, gt=0, description="ab_mcts: values that the prior of mean 0 weighs in a belief (theirs: 1)"
     )
     thompson_spread: float = Field(
-        0.3, gt=0, description="ab_mcts: standard deviation of values in that prior (theirs: square root of 0.1)"
+        0.3,
+        gt=0,
+        description="ab_mcts: standard deviation of values, in [-1, 1], in that prior (theirs: 0.63 on this scale)",
     )
     beam_width: int = Field(4, ge=1, description="prefixes that step beam search keeps; divides num_candidates")
     max_consecutive_errors: int = Field(
@@ -122,7 +124,10 @@ class AnsweringSettings(Settings):
         default_factory=lambda: SearchSettings(num_candidates=32, terminal_value="ppm"), description="each search"
     )
     num_trees: int = Field(
-        1, ge=1, description="fresh trees with seeds of their own; under a budget as many as it allows, one by one"
+        1,
+        ge=1,
+        description="fresh trees with seeds of their own, side by side; under a budget as many as it allows: one by "
+        "one, or under seconds alone first one and then so many at a time",
     )
     budget: BudgetSettings = Field(default_factory=BudgetSettings, description="limits of one answer")
     settled: float | None = Field(

@@ -26,7 +26,9 @@ async def answer(
 ) -> tuple[Solution, list[Tree]]:
     """Answers a problem without looking at its reference, which is taken away before the search begins.
 
-    Trees grow side by side; one after the other where a budget, or a settled vote, may end it after each of them.
+    `num_trees` grow side by side, so that the engine has enough to do for one question alone. Under a limit of seconds
+    the first grows alone, for an early answer, and then as many at a time as the clock allows. They grow one after the
+    other where a limit of tokens or rollouts, or a settled vote, is to end the search after any of them.
 
     Returns:
       The best solution so far, and the trees it was chosen from.
@@ -37,13 +39,13 @@ async def answer(
     most_trees = settings.num_trees if not budget.limited else None
     if strategy_name == "greedy":
         most_trees = 1  # greedy decoding again says the same again
-    one_by_one = budget.limited or settings.settled is not None
+    counts = budget.limits.tokens is not None or budget.limits.rollouts is not None or settings.settled is not None
+    num_at_once = 1 if counts or strategy_name == "greedy" else settings.num_trees
     trees, found, choice = list[Tree](), list[Trajectory](), None
     while True:
         first = len(trees)
-        environments = [
-            make_environment(blind, seed * _TREE_SEEDS + first + k) for k in range(1 if one_by_one else most_trees or 1)
-        ]
+        num_now = 1 if budget.limited and first == 0 else num_at_once
+        environments = [make_environment(blind, seed * _TREE_SEEDS + first + k) for k in range(num_now)]
         for env in environments:
             env.budget = budget
         search = settings.search

@@ -105,26 +105,28 @@ def test_a_request_that_takes_too_long_is_given_up() -> None:
 
 @pytest.mark.parametrize(
     ("limits", "at_once"),
-    [({"seconds": 0.5}, 4), ({"seconds": 0.5, "tokens": 10_000}, 1), ({"seconds": 0.5, "rollouts": 99}, 1)],
+    [({"seconds": 60}, 4), ({"seconds": 60, "tokens": 10_000}, 1), ({"seconds": 60, "rollouts": 99}, 1)],
 )
-def test_trees_grow_side_by_side_where_only_the_clock_ends_them(limits: dict[str, float], at_once: int) -> None:
-    class Slow(FakeEngine):
-        in_flight = most = 0
+def test_trees_grow_side_by_side_where_only_the_clock_ends_them(
+    limits: dict[str, int], at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, in_flight = Clock(), [0]
+    monkeypatch.setattr("rstar_math.search.budget.time", clock)
 
+    class Clocked(FakeEngine):
         async def generate(self, prompt: str, params: SamplingParams) -> Any:
-            self.in_flight += 1
-            self.most = max(self.most, self.in_flight)
-            await asyncio.sleep(0.01)
-            self.in_flight -= 1
+            clock.now += 1.0
+            in_flight.append(in_flight[-1] + 1)
+            await asyncio.sleep(0)
+            in_flight.append(in_flight[-1] - 1)
             return await super().generate(prompt, params)
 
-    engine = Slow()
     search = SEARCH.model_copy(update={"num_rollouts": 1})
     settings = AnsweringSettings(search=search, num_trees=4, budget=BudgetSettings.model_validate(limits))
-    solution = _answer("mcts", settings, engine)
-    assert engine.most == at_once
-    assert solution.answer is not None
-    assert len(solution.candidates) > 4  # others follow
+    solution = _answer("mcts", settings, Clocked())
+    assert max(in_flight) == at_once
+    assert max(in_flight[:5]) == 1  # the first grows alone
+    assert len(solution.candidates) > 5  # others follow
 
 
 def test_nothing_that_fits_is_no_answer() -> None:

@@ -78,7 +78,7 @@ def test_defaults_are_the_papers() -> None:
         ("rounds[0].sft.learning_rat", 1, "is not a known key; did you mean 'learning_rate'?"),
         ("rounds[2].extra[0].rollouts", 4, "is not a known key; did you mean 'num_rollouts'?"),
         ("evaluation.system.search.temprature", 1, "is not a known key; did you mean 'temperature'?"),
-        ("problems.zzz", 1, "is not a known key; known here: source, num_problems, seed"),
+        ("problems.zzz", 1, "is not a known key; known here: source, num_problems, skip, seed"),
         ("rounds[1].search.num_rollouts", 0, "is 0; Input should be greater than or equal to 1"),
         ("rounds[1].search.unvisited", "last", "is 'last'; Input should be 'first' or 'zero_bonus'"),
         ("rounds[1].search.failure_value", -2, "is -2; Input should be -1 or 0"),

@@ -74,7 +74,7 @@ class TimedGrader(FakeGrader):
 def test_cost_is_exact(name: str, search: SearchSettings, seed: int) -> None:
     engine, scorer = CountingEngine(FakePolicy()), CountingScorer()
     executor, grader = TimedExecutor(), TimedGrader()
-    if name in ("beam", "diverse_beam", "forest"):  # they choose steps by a reward model
+    if name in ("beam", "diverse_beam", "forest", "ab_mcts"):  # they choose steps by a reward model
         search = search.model_copy(
             update={"use_ppm": True, "num_candidates": 2 * search.num_candidates, "beam_width": 2}
         )

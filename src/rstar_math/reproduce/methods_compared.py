@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rstar_math.config import BudgetSettings, MethodSettings
@@ -42,10 +43,6 @@ def table8(lab: Laboratory) -> Result:
 
 
 def _measured(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...], tokens: int) -> dict[str, Measured]:
-    def scorers_of(seed: int) -> dict[str, Path]:
-        wanted = {m.scorer for m in methods}
-        return {kind: lab.scorer(seed, number, kind) for kind in _SCORERS if kind in wanted}
-
     found = {}
     for method in sorted(methods, key=lambda m: m.scorer or "ppm"):  # methods with the same models one after another
         budget = None if method.strategy == "greedy" else BudgetSettings(tokens=tokens)
@@ -54,10 +51,16 @@ def _measured(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...],
             lambda seed: lab.model(seed, number),
             method,
             budget=budget,
-            scorers_of=scorers_of,
+            scorers_of=_scorers_of(lab, number, methods),
             shared=True,
         )
     return {method.name: found[method.name] for method in methods}
+
+
+def _scorers_of(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]) -> Callable[[int], dict[str, Path]]:
+    """From a seed to the reward models that some method asks for, trained where they are missing."""
+    wanted = {m.scorer for m in methods}
+    return lambda seed: {kind: lab.scorer(seed, number, kind) for kind in _SCORERS if kind in wanted}
 
 
 def _timed(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]) -> dict[str, Measured]:
@@ -71,7 +74,7 @@ def _timed(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]) ->
             lambda s: lab.model(s, number),
             method,
             budget=budget,
-            scorers_of=lambda s: {k: lab.scorer(s, number, k) for k in _SCORERS},
+            scorers_of=_scorers_of(lab, number, methods),
             seeds=[seed],
             limit=lab.settings.timed_problems,
         )

@@ -10,7 +10,7 @@ from rstar_math.metrics import Interval
 from rstar_math.report.plots import LINES, MARKERS, picture_style
 
 _INK = "#24292f"
-_LEGEND_COLUMNS = 3
+_LEGEND_COLUMNS = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rstar_math.config import BudgetSettings, MethodSettings
@@ -42,17 +42,28 @@ def table8(lab: Laboratory) -> Result:
     return Result("table8", "Table 8: methods at equal generated tokens", tuple(tables), tuple(claims))
 
 
-def _measured(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...], tokens: int) -> dict[str, Measured]:
+def _measured(
+    lab: Laboratory,
+    number: int,
+    methods: tuple[MethodSettings, ...],
+    tokens: int,
+    *,
+    shared: bool = True,
+    seeds: Sequence[int] | None = None,
+    limit: int | None = None,
+) -> dict[str, Measured]:
+    """Every method with the models of a round, by its name; greedy decoding has no limit of tokens."""
     found = {}
     for method in sorted(methods, key=lambda m: m.scorer or "ppm"):  # methods with the same models one after another
-        budget = None if method.strategy == "greedy" else BudgetSettings(tokens=tokens)
         found[method.name] = lab.measure(
             method.name,
             lambda seed: lab.model(seed, number),
             method,
-            budget=budget,
+            budget=None if method.strategy == "greedy" else BudgetSettings(tokens=tokens),
             scorers_of=_scorers_of(lab, number, methods),
-            shared=True,
+            shared=shared,
+            seeds=seeds,
+            limit=limit,
         )
     return {method.name: found[method.name] for method in methods}
 
@@ -65,20 +76,8 @@ def _scorers_of(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...
 
 def _timed(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]) -> dict[str, Measured]:
     """The methods at the largest budget on a few problems, with nothing shared, so that CPU seconds mean something."""
-    seed = lab.seeds[0]
-    found = {}
-    for method in methods:
-        budget = None if method.strategy == "greedy" else BudgetSettings(tokens=max(lab.settings.budgets))
-        found[method.name] = lab.measure(
-            method.name,
-            lambda s: lab.model(s, number),
-            method,
-            budget=budget,
-            scorers_of=_scorers_of(lab, number, methods),
-            seeds=[seed],
-            limit=lab.settings.timed_problems,
-        )
-    return found
+    tokens, limit = max(lab.settings.budgets), lab.settings.timed_problems
+    return _measured(lab, number, methods, tokens, shared=False, seeds=lab.seeds[:1], limit=limit)
 
 
 def _cpu(measured: Measured) -> float | None:

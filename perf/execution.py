@@ -1,6 +1,6 @@
 """CPU milliseconds per executed step: this executor beside three other ways to run steps.
 
-    python perf/execution.py [--json FILE] [--rows trivial,numpy,sympy,real] [--slots 2] [--distinct]
+    python perf/execution.py [--json FILE] [--rows trivial,numpy,sympy,real] [--slots 2] [--turns 3] [--distinct]
 
 A search asks for trees of steps: each node has 8 candidates for the next step, of which one is gone on from. Six of ten
 candidates repeat an earlier one of their node, some in other words of the same code (in the trees of a pocket run 75 to
@@ -11,6 +11,8 @@ candidates repeat an earlier one of their node, some in other words of the same 
                  prefix run again for each candidate, each statement taken apart and put together again; not isolated
     in_process   the limit: each step once, in this very process, on a copy of its parent's names; not isolated
     interpreter  a new interpreter for each candidate, on a sample of the steps; in the table alone
+
+The columns of a row are measured in turns, one after the other; shown is the median of each.
 
 Corpus and weights are in execution_corpus.json; row "all" is the mean by these weights, row "real" (not in "all") the
 programs of ../shared/solutions where they are. CPU is user and system time of every process that takes part, read from
@@ -32,6 +34,7 @@ import os
 import random
 import re
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -50,7 +53,9 @@ SOLUTIONS = HERE.parent.parent / "shared" / "solutions"
 ROWS = ("trivial", "numpy", "sympy")
 COLUMNS = ("this", "pool", "in_process", "interpreter")
 JSON_COLUMNS = COLUMNS[:3]
-NUM_TREES_AT_ONCE = 16
+NUM_TREES_AT_ONCE = 64
+"""As many problems as a run searches at once by default."""
+
 MAX_REAL_PROGRAMS = 40
 REAL_CPU_S = 1.0
 """Real programs that take longer than this are left out, some of which never end."""
@@ -172,6 +177,11 @@ class Cost:
     wall_ms: float
 
 
+def median_cost(costs: list[Cost]) -> Cost:
+    """The median of each number."""
+    return Cost(statistics.median(c.cpu_ms for c in costs), statistics.median(c.wall_ms for c in costs))
+
+
 async def measured(work: Callable[[], Awaitable[int]]) -> Cost:
     """What `work`, which returns the number of its steps, costs per step."""
     cpu, wall = cpu_seconds(), time.perf_counter()
@@ -194,7 +204,7 @@ async def run_this(trees: list[Tree], slots: int) -> Cost:
             async with gate:
                 prefix: list[str] = []
                 for candidates in tree:
-                    await asyncio.gather(*[executor.execute(prefix, code) for code in candidates])
+                    await executor.execute_all(prefix, candidates)  # as a search does
                     prefix = [*prefix, candidates[0]]
             return sum(map(len, tree))
 
@@ -330,6 +340,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write {row: {column: CPU ms per step}} there")
     parser.add_argument("--rows", default="trivial,numpy,sympy,real")
     parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=3, help="how often each column is measured")
     parser.add_argument("--distinct", action="store_true", help="leave out candidates that repeat another")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # what the programs are warned of
@@ -352,12 +363,14 @@ def main() -> None:
     print("CPU (wall) milliseconds per step")
     print(f"{'':10}{'steps':>7}" + "".join(f"{column:>22}" for column in COLUMNS) + "   pool/this  this/in_process")
     for row in wanted:
-        columns = {
-            "this": asyncio.run(run_this(trees[row], arguments.slots)),
-            "pool": asyncio.run(run_pool(trees[row], arguments.slots)),
-            "in_process": asyncio.run(run_in_process(trees[row])),
-            "interpreter": asyncio.run(run_interpreters(trees[row])),
-        }
+        runs: dict[str, list[Cost]] = {column: [] for column in COLUMNS}
+        for turn in range(arguments.turns):
+            runs["this"].append(asyncio.run(run_this(trees[row], arguments.slots)))
+            runs["pool"].append(asyncio.run(run_pool(trees[row], arguments.slots)))
+            runs["in_process"].append(asyncio.run(run_in_process(trees[row])))
+            if turn == 0:
+                runs["interpreter"].append(asyncio.run(run_interpreters(trees[row])))
+        columns = {column: median_cost(costs_of) for column, costs_of in runs.items()}
         note(row, columns, sum(len(level) for tree in trees[row] for level in tree))
     if all(row in costs for row in ROWS):
         mean = {

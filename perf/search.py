@@ -420,6 +420,15 @@ class Table:
         execution: Execution = await self._answer((*prefix, code), lambda: self._executor.execute(prefix, code))
         return execution
 
+    async def execute_all(self, prefix: Sequence[str], codes: Sequence[str]) -> list[Execution]:
+        """See `BatchExecutor`."""
+
+        async def ask() -> list[Execution]:
+            return [await self._executor.execute(prefix, code) for code in codes]
+
+        executions: list[Execution] = await self._answer((tuple(prefix), tuple(codes)), ask)
+        return executions
+
     async def execute_program(self, steps: Sequence[str]) -> list[Execution]:
         """See `Executor`."""
         return await self._executor.execute_program(steps)
@@ -529,15 +538,15 @@ def main() -> None:
     print(f"{len(problems)} problems, {len(prompts)} requests of {NUM_CANDIDATES} candidates")
     if "pocket" in wanted:
         sample = draw.sample(prompts, min(128, len(prompts)))
-        show(against_transformers("pocket", POLICY, requests, sample, (64, 128, 256), options.turns))
-        show(greedy_against_transformers("pocket", POLICY, prompts, (32, 64, 128), 64))
+        show(against_transformers("pocket", POLICY, requests, sample, (16, 32, 64, 128, 256), options.turns))
+        show(greedy_against_transformers("pocket", POLICY, prompts, (16, 32, 64, 128), 64))
     if "8M" in wanted:
         with tempfile.TemporaryDirectory() as temporary:
             folder = random_8m(Path(temporary))
             some = [chain[:3] for chain in requests[:24]]
             sample = draw.sample([ask.texts[0] for chain in some for ask in chain], 32)
-            show(against_transformers("random 8M", folder, some, sample, (128, 256), 1))
-            show(greedy_against_transformers("random 8M", folder, draw.sample(prompts, 64), (32, 64), 16))
+            show(against_transformers("random 8M", folder, some, sample, (16, 32, 64, 128, 256), 1))
+            show(greedy_against_transformers("random 8M", folder, draw.sample(prompts, 64), (8, 16, 32, 64), 16))
     if "whole" in wanted:
         searched = {
             "by the reference": (BY_REFERENCE, requests),

@@ -48,8 +48,9 @@ from rstar_math.metrics import paired_difference, wilson
 from rstar_math.models import default_answering, find_model
 from rstar_math.pocket.splits import pocket_problems
 from rstar_math.search.answer import equivalence_classes
-from rstar_math.search.environment import Environment, all_of
+from rstar_math.search.environment import Environment
 from rstar_math.search.mcts import backup, close, descend, evaluate, mcts
+from rstar_math.search.together import all_of
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, SamplingParams, Trajectory
 from rstar_math.workbench import Workbench, open_executor, open_grader

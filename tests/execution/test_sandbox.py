@@ -375,6 +375,63 @@ def test_an_awaiter_that_gives_up_does_not_disturb_the_others(running: Running) 
     assert running.run(body).output == "shared\n"
 
 
+def test_candidates_of_a_node_run_together_and_come_back_in_their_order() -> None:
+    codes = ["print(x)", "print(x + 1)", "1 / 0", "print(x)  # again\n# and so", "y = 1\nprint(x)", "print(x)"]
+
+    async def run() -> None:
+        async with SandboxExecutor(QUICK) as executor:
+            one_by_one = [await executor.execute(["x = 7"], code) for code in codes]
+            assert executor.counts.cached == 1
+            together = await executor.execute_all(["x = 8"], codes)
+            assert executor.counts.cached == 2
+            assert [e.output for e in together] == ["8\n", "9\n", "", "8\n", "8\n", "8\n"]
+            assert [(e.status, e.error) for e in together] == [(e.status, e.error) for e in one_by_one]
+            both = await asyncio.gather(*[executor.execute_all(["x = 8"], [*codes, f"print({i})"]) for i in range(2)])
+            assert [e[:-1] for e in both] == [together, together]  # the same results, remembered
+            assert [e[-1].output for e in both] == ["0\n", "1\n"]
+            assert await executor.execute_all([], []) == []
+
+    asyncio.run(run())
+
+
+def test_who_gives_up_a_batch_does_not_disturb_the_others(running: Running) -> None:
+    async def body(executor: SandboxExecutor) -> list[Execution]:
+        one, two = (asyncio.ensure_future(executor.execute_all(["z = 5"], ["print(z)", "z"])) for _ in range(2))
+        await asyncio.sleep(0)
+        one.cancel()
+        return await two
+
+    assert [e.output for e in running.run(body)] == ["5\n", ""]
+
+
+def test_closing_ends_a_batch_with_an_error() -> None:
+    async def run() -> None:
+        executor = SandboxExecutor(QUICK)
+        batch = asyncio.ensure_future(executor.execute_all([], ["print(1)", "while True: pass"]))
+        await asyncio.sleep(0.2)
+        await executor.aclose()
+        with pytest.raises(SandboxError, match="closed"):
+            await batch
+
+    asyncio.run(run())
+
+
+def test_a_program_that_needs_little_runs_where_more_is_loaded_and_sees_nothing_of_it() -> None:
+    look = "print('numpy' in dir(), [n for n in dir() if 'np' in n])"
+
+    async def run() -> None:
+        async with SandboxExecutor(ExecutionSettings(num_slots=1, wall_s=60)) as executor:
+            heavy = "import numpy as np\nprint(np.linalg.det(np.eye(40) * {}))"
+            assert (await executor.execute([], heavy.format(0))).output == "0.0\n"
+            busy = [executor.execute_all([], [heavy.format(i) for i in range(1, 20)]), executor.execute([], look)]
+            beside, alone = await asyncio.gather(*busy)
+            assert not executor._workers.get("light")
+            assert len([e for e in beside if e.ok]) == 19
+            assert await executor.execute(["x = 1"], look) == replace(alone, seconds=ANY)
+
+    asyncio.run(run())
+
+
 def test_programs_longer_than_a_message_run(running: Running) -> None:
     assert running.execute("print(len(x))", f"x = '{'a' * 400_000}'").output == "400000\n"
 

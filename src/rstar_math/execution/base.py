@@ -39,6 +39,15 @@ class Executor(Protocol):
 
 
 @runtime_checkable
+class BatchExecutor(Protocol):
+    """An executor that runs the candidates of one node for less than each by itself."""
+
+    async def execute_all(self, prefix: Sequence[str], codes: Sequence[str]) -> list[Execution]:
+        """As `execute` for each of `codes`, each in a namespace of its own; in their order."""
+        ...
+
+
+@runtime_checkable
 class Recorder(Protocol):
     """An executor that can also tell what each statement of a program did."""
 

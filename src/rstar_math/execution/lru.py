@@ -40,7 +40,8 @@ class LRU(Generic[K, V]):
 
     def put(self, key: K, value: V, num_bytes: int = 0) -> None:
         """Remembers `value`, unless it alone takes more than there is room for."""
-        self.pop(key)
+        if key in self._entries:
+            self.pop(key)
         if num_bytes > self._max_bytes:
             return
         self._entries[key] = (value, num_bytes)

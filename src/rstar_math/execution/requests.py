@@ -4,12 +4,89 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from rstar_math.types import Execution
 
 Steps = tuple[str, ...]
 Key = tuple[Steps, str]
 """A prefix and the code after it: what a result is remembered by."""
+
+
+class Waiter(Protocol):
+    """Somebody who waits for the executions of a request: a future, or a place in a batch."""
+
+    def done(self) -> bool:
+        """Whether he does not wait any more."""
+        ...
+
+    def set_result(self, result: list[Execution], /) -> None:
+        """The request has run."""
+        ...
+
+    def set_exception(self, exception: Exception, /) -> None:
+        """The request will not run."""
+        ...
+
+    def exception(self) -> BaseException | None:
+        """What went wrong."""
+        ...
+
+
+class Batch:
+    """Requests whose last executions are awaited together.
+
+    Attributes:
+      done: ends when all of them have ended; with the first error, if there was one.
+      executions: of each its last execution, once it has run.
+    """
+
+    __slots__ = ("_error", "_num_open", "done", "executions")
+
+    def __init__(self, done: asyncio.Future[None], num_executions: int) -> None:
+        self.done = done
+        self.executions: list[Execution | None] = [None] * num_executions
+        self._num_open = 0
+        self._error: Exception | None = None
+
+    def add(self, place: int, request: Request) -> None:
+        """Waits for `request` at `place` of the executions as well."""
+        self._num_open += 1
+        request.waiters.append(_Place(self, place))
+
+    def ended(self, error: Exception | None = None) -> None:
+        """One of them has ended."""
+        self._num_open -= 1
+        self._error = self._error or error
+        if self._num_open or self.done.done():
+            return
+        if self._error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(self._error)
+            self.done.exception()  # an awaiter that is gone must not make the loop complain
+
+
+class _Place:
+    """A `Waiter` for one execution of a batch."""
+
+    __slots__ = ("_batch", "_place")
+
+    def __init__(self, batch: Batch, place: int) -> None:
+        self._batch, self._place = batch, place
+
+    def done(self) -> bool:
+        return self._batch.done.done()
+
+    def set_result(self, result: list[Execution], /) -> None:
+        self._batch.executions[self._place] = result[-1]
+        self._batch.ended()
+
+    def set_exception(self, exception: Exception, /) -> None:
+        self._batch.ended(exception)
+
+    def exception(self) -> BaseException | None:
+        return None
 
 
 @dataclass(eq=False, slots=True)
@@ -28,7 +105,7 @@ class Request:
       starts: how often its process has been lost.
       crowded_out: it was ended because all programs together took too much memory; alone it may not be.
       executions: what has come of it so far.
-      waiters: futures of those who wait for `executions`.
+      waiters: those who wait for `executions`.
     """
 
     prefix: Steps
@@ -42,7 +119,7 @@ class Request:
     starts: int = 0
     crowded_out: bool = False
     executions: list[Execution] = field(default_factory=list)
-    waiters: list[asyncio.Future[list[Execution]]] = field(default_factory=list)
+    waiters: list[Waiter] = field(default_factory=list)
 
     @property
     def fresh(self) -> bool:
@@ -51,7 +128,12 @@ class Request:
 
     def wanted(self) -> bool:
         """Whether anybody still waits for it."""
-        return self.builds or not all(waiter.done() for waiter in self.waiters)
+        if self.builds:
+            return True
+        for waiter in self.waiters:  # noqa: SIM110  (asked for every program: `any` takes longer)
+            if not waiter.done():
+                return True
+        return False
 
     def complete(self) -> None:
         """Gives `executions` to whoever waits."""

@@ -22,6 +22,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
+from typing import cast
 
 from rstar_math.errors import SandboxError
 from rstar_math.execution import admission, processes
@@ -30,7 +31,7 @@ from rstar_math.execution.harness import output_room
 from rstar_math.execution.layers import LayerReport, layer_reports
 from rstar_math.execution.lru import LRU
 from rstar_math.execution.processes import BusyError, Child, Forker, LostError, Zygote
-from rstar_math.execution.requests import Key, Request, Steps
+from rstar_math.execution.requests import Batch, Key, Request, Steps
 from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.warm import QUEUE_DEPTH, WarmWorker
 from rstar_math.types import Execution
@@ -153,28 +154,57 @@ class SandboxExecutor:
     async def execute(self, prefix: Sequence[str], code: str) -> Execution:
         """Runs `code` in a fresh namespace that holds what `prefix` defined and nothing else."""
         loop = self._enter_loop()
-        self.counts.executions += 1
+        found = self._known_or_asked(self._known_as(prefix), code)
+        if isinstance(found, Execution):
+            return found
+        # each waits for a future of his own: one who gives up does not disturb the others
+        waiter = loop.create_future()
+        found.waiters.append(waiter)
+        return (await waiter)[-1]
+
+    async def execute_all(self, prefix: Sequence[str], codes: Sequence[str]) -> list[Execution]:
+        """Runs each of `codes` as `execute` does; they need no task each."""
+        loop = self._enter_loop()
+        before = self._known_as(prefix)
+        batch = Batch(loop.create_future(), len(codes))
+        executions = batch.executions
+        is_whole = True
+        for place, code in enumerate(codes):
+            found = self._known_or_asked(before, code)
+            if isinstance(found, Execution):
+                executions[place] = found
+            else:
+                batch.add(place, found)
+                is_whole = False
+        if not is_whole:
+            await batch.done
+        return cast("list[Execution]", executions)
+
+    def _known_as(self, prefix: Sequence[str]) -> Steps:
+        """A prefix as it is remembered."""
         before = tuple(prefix)
+        return _prefix(before) if self._comments_do_not_count else before
+
+    def _known_or_asked(self, before: Steps, code: str) -> Execution | Request:
+        """What is remembered of `code` after `before`, or a request on its way."""
+        self.counts.executions += 1
         if self._comments_do_not_count:
-            before, code = _prefix(before), admission.without_comments(code)
+            code = admission.without_comments(code)
         key = (before, code)
         known = self._cache.get(key)
         if known is not None:
             self.counts.cached += 1
             return known
         request = self._in_flight.get(key)
-        if request is None:
-            steps = (*before, code)
-            profile = admission.profile_of(steps, self._packages)
-            request = Request(before, steps, len(before), profile, self._may_run_warm(before, steps), key)
-            self._in_flight[key] = request
-            self._submit(request)
-        else:
+        if request is not None:
             self.counts.cached += 1
-        # each waits for a future of his own: one who gives up does not disturb the others
-        waiter = loop.create_future()
-        request.waiters.append(waiter)
-        return (await waiter)[-1]
+            return request
+        steps = (*before, code)
+        profile = admission.profile_of(steps, self._packages)
+        request = Request(before, steps, len(before), profile, self._may_run_warm(before, steps), key)
+        self._in_flight[key] = request
+        self._submit(request)
+        return request
 
     async def execute_program(self, steps: Sequence[str]) -> list[Execution]:
         """Runs a whole program from the start, past every cache, in a fresh child of a clean zygote."""
@@ -246,12 +276,16 @@ class SandboxExecutor:
             if not request.wanted():
                 self._close_request(self._waiting.popleft())
                 continue
-            zygote = _result(self._zygotes.get(request.profile))
+            profile = self._warm_profile(request) if request.warm else request.profile
+            zygote = _result(self._zygotes.get(profile))
+            if zygote is None and profile != request.profile:  # it was lost
+                profile = request.profile
+                zygote = _result(self._zygotes.get(profile))
             if zygote is None:
                 self._waiting.popleft()
                 self._later(self._start_when_ready(request))
             elif request.warm:
-                worker = self._choose_worker(request, zygote)
+                worker = self._choose_worker(request, profile, zygote)
                 if worker is None:
                     break
                 self._waiting.popleft()
@@ -354,34 +388,46 @@ class SandboxExecutor:
                 return False
         return not self._is_dear(prefix)
 
-    def _choose_worker(self, request: Request, zygote: Zygote) -> WarmWorker | None:
-        """The worker that `request` goes to; None where it must wait."""
-        workers = self._workers.setdefault(request.profile, [])
-        least: WarmWorker | None = None
-        for worker in workers:
-            if least is None or len(worker.queue) < len(least.queue):
-                least = worker
-        chosen = least
+    def _warm_profile(self, request: Request) -> str:
+        """What the worker has loaded that `request` goes to: where its prefix ran, or where something runs anyway.
+
+        A program that needs little runs as well where numpy is loaded; fewer processes then take turns on the cores.
+        """
+        if request.profile != "light":
+            return request.profile
         home = self._homes.get(request.prefix)
-        if (
-            home is not None
-            and least is not None
-            and not home.over
-            and home.zygote is zygote
-            and len(home.queue) <= len(least.queue) + AFFINITY
-        ):
+        if home is not None and not home.over:
+            return home.zygote.profile
+        if self._is_at_work("numpy") and not self._is_at_work("light"):
+            return "numpy"
+        return request.profile
+
+    def _is_at_work(self, profile: str) -> bool:
+        return any(worker.queue for worker in self._workers.get(profile, ()))
+
+    def _choose_worker(self, request: Request, profile: str, zygote: Zygote) -> WarmWorker | None:
+        """The worker with `profile` that `request` goes to; None where it must wait."""
+        home = self._homes.get(request.prefix) if request.prefix else None
+        if home is not None and (home.over or home.zygote is not zygote):
+            home = None
+        if home is not None and 0 < len(home.queue) <= AFFINITY:
+            return home
+        workers = self._workers.setdefault(profile, [])
+        least = min(workers, key=_num_waiting, default=None)
+        chosen = least
+        if home is not None and least is not None and len(home.queue) <= len(least.queue) + AFFINITY:
             chosen = home
-        if chosen is not None and chosen is home and chosen.queue and len(chosen.queue) < QUEUE_DEPTH:
-            return chosen
+            if 0 < len(home.queue) < QUEUE_DEPTH:
+                return home
         free = self._num_busy() < self._num_slots
         may_grow = free and len(workers) < self._num_slots
         has_turn = chosen is not None and (not may_grow if chosen.queue else free)
         if chosen is not None and has_turn and len(chosen.queue) < QUEUE_DEPTH:
             return chosen
         if may_grow:
-            return self._new_worker(request.profile, zygote)
-        busy = [worker for worker in workers if worker.queue and len(worker.queue) < QUEUE_DEPTH]
-        return min(busy, key=lambda worker: len(worker.queue), default=None)
+            return self._new_worker(profile, zygote)
+        busy = [worker for worker in workers if 0 < len(worker.queue) < QUEUE_DEPTH]
+        return min(busy, key=_num_waiting, default=None)
 
     def _new_worker(self, profile: str, zygote: Zygote) -> WarmWorker | None:
         assert self._loop is not None
@@ -692,6 +738,10 @@ class SandboxExecutor:
         for snapshot in [s for s in self._snapshots.values() if s.zygote is zygote]:
             self.drop(snapshot)
         zygote.end()
+
+
+def _num_waiting(worker: WarmWorker) -> int:
+    return len(worker.queue)
 
 
 @lru_cache(1024)

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 
 from rstar_math.config import SearchSettings
 from rstar_math.errors import ConfigError
-from rstar_math.search.environment import Environment, all_of
+from rstar_math.search.environment import Environment
 from rstar_math.search.expansion import first_value, max_candidates, num_drawn, widen_all
 from rstar_math.search.mcts import backup, evaluate
+from rstar_math.search.together import all_of
 from rstar_math.tree import Node, Tree
 
 Passed = defaultdict[int, list[float]]

@@ -8,23 +8,21 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
-from typing import TypeVar
 
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
 from rstar_math.engines.base import Engine, Score, Scorer
 from rstar_math.errors import ConfigError, ContextLengthError
-from rstar_math.execution.base import Executor, Recorder
+from rstar_math.execution.base import BatchExecutor, Executor, Recorder
 from rstar_math.grading.base import Grader
 from rstar_math.search.budget import Budget, BudgetSpent
 from rstar_math.search.forms import form_of
+from rstar_math.search.together import all_of
 from rstar_math.tree import Tree
 from rstar_math.types import Completion, Cost, Execution, Problem, SamplingParams, Verdict
-
-T = TypeVar("T")
 
 
 class Environment:
@@ -53,6 +51,7 @@ class Environment:
         self.cost = Cost()
         self.budget = Budget()
         self._engine, self._executor, self._grader, self._scorer = engine, executor, grader, scorer
+        self._batch_executor = executor if isinstance(executor, BatchExecutor) else None
         self._started = time.monotonic()
 
     @property
@@ -159,12 +158,15 @@ class Environment:
         self.cost.tokens_generated += num_tokens
         return list(completions)
 
-    async def execute(self, prefix: Sequence[str], code: str) -> Execution:
-        """Runs a step's code after the code of the steps before it."""
-        execution = await self._executor.execute(prefix, code)
-        self.cost.executions += 1
-        self.cost.cpu_seconds += execution.seconds
-        return execution
+    async def execute_all(self, prefix: Sequence[str], codes: Sequence[str]) -> list[Execution]:
+        """Runs each of several steps' code after the code of the steps before them."""
+        if self._batch_executor is not None:
+            executions = await self._batch_executor.execute_all(prefix, codes)
+        else:
+            executions = await all_of(self._executor.execute(prefix, code) for code in codes)
+        self.cost.executions += len(executions)
+        self.cost.cpu_seconds += sum(execution.seconds for execution in executions)
+        return executions
 
     async def record_program(self, steps: Sequence[str]) -> list[Execution]:
         """Runs a whole program, and records what each of its statements does.
@@ -220,12 +222,3 @@ async def _until(budget: Budget) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise BudgetSpent from None
-
-
-async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
-    """Waits for everything, then raises the first error if there is one: no part of a search outlives the search."""
-    results = await asyncio.gather(*work, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
-    return [r for r in results if not isinstance(r, BaseException)]

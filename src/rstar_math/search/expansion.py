@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rstar_math.config import SearchSettings
-from rstar_math.search.environment import Environment, all_of
+from rstar_math.search.environment import Environment
 from rstar_math.search.forms import TriedStep, code_is_closed, form_of
+from rstar_math.search.together import all_of
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Completion
 
@@ -97,7 +98,7 @@ async def _draw(
     for child in (tree.nodes[i] for i in node.children):
         child.num_proposed += len(merged.pop(child.step.text if child.step else "", ()))
     form = form_of(settings)
-    tried = await all_of(form.try_step(env, history, text, same[0].stop) for text, same in merged.items())
+    tried = await form.try_steps(env, history, [(text, same[0].stop) for text, same in merged.items()])
     return [_Candidate(same, step) for same, step in zip(merged.values(), tried, strict=True)]
 
 

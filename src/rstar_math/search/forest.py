@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from rstar_math.config import SearchSettings
 from rstar_math.errors import ConfigError
-from rstar_math.search.environment import Environment, all_of
+from rstar_math.search.environment import Environment
 from rstar_math.search.expansion import expand
 from rstar_math.search.mcts import backup, evaluate
+from rstar_math.search.together import all_of
 from rstar_math.tree import Node, Tree
 
 

@@ -14,6 +14,7 @@ from typing import Protocol
 from rstar_math import steps as step_format
 from rstar_math.config import FormName, SearchSettings
 from rstar_math.observation import RecordedExecution, lines_before, official_observation
+from rstar_math.search.together import all_of
 from rstar_math.types import Execution, Step
 
 _WHOLE = (step_format.END_OF_CODE, step_format.END_OF_ANSWER)
@@ -35,11 +36,15 @@ class TriedStep:
     is_last: bool
 
 
+Candidate = tuple[str, str | None]
+"""A candidate's text, its stop marker included, and the marker; None where it ended without one."""
+
+
 class RunsCode(Protocol):
     """The part of an `Environment` that a form needs."""
 
-    async def execute(self, prefix: Sequence[str], code: str) -> Execution:
-        """Runs a step's code after the code of the steps before it."""
+    async def execute_all(self, prefix: Sequence[str], codes: Sequence[str]) -> list[Execution]:
+        """Runs each of several steps' code after the code of the steps before them."""
         ...
 
     async def record_program(self, steps: Sequence[str]) -> list[Execution]:
@@ -66,14 +71,15 @@ class Form(Protocol):
         """The candidates one after the other that a solution sampled in one go stands for."""
         ...
 
-    async def try_step(self, env: RunsCode, history: Sequence[Step], text: str, stop: str | None) -> TriedStep:
-        """Makes a candidate a step.
+    async def try_steps(
+        self, env: RunsCode, history: Sequence[Step], candidates: Sequence[Candidate]
+    ) -> list[TriedStep]:
+        """Makes candidates of one node steps, in their order.
 
         Args:
           env: executes.
-          history: the steps before it.
-          text: the candidate, its stop marker included.
-          stop: the marker at which it ended; None if it ended without one.
+          history: the steps before them.
+          candidates: what the policy wrote.
         """
         ...
 
@@ -92,18 +98,30 @@ class CodeSteps:
         """Step by step."""
         return [step.text for step in step_format.parse(solution)] or [""]
 
-    async def try_step(self, env: RunsCode, history: Sequence[Step], text: str, stop: str | None) -> TriedStep:
-        """Executes the step's code after that of the steps before it which did not fail."""
-        if (reason := step_format.malformed(text, stop, code_is_closed(history))) is not None:
-            return _rejected(text, reason)
-        if stop == step_format.END_OF_ANSWER:
-            return TriedStep(step_format.step_from_text(text), None, is_last=True)
-        code = step_format.code_of(text)
-        execution = await env.execute([s.code for s in history if s.execution is None or s.execution.ok], code)
-        step = Step(text, code, "", execution)
-        if stop == step_format.END_OF_CODE:
-            step = replace(step, observation=step_format.observation(await self._shown(env, history, step)))
-        return TriedStep(step, _failure(execution), is_last=False)
+    async def try_steps(
+        self, env: RunsCode, history: Sequence[Step], candidates: Sequence[Candidate]
+    ) -> list[TriedStep]:
+        """Executes the code of each after that of the steps before it which did not fail."""
+        is_closed = code_is_closed(history)
+        settled: dict[int, TriedStep] = {}
+        codes: dict[int, str] = {}
+        for i, (text, stop) in enumerate(candidates):
+            if (reason := step_format.malformed(text, stop, is_closed)) is not None:
+                settled[i] = _rejected(text, reason)
+            elif stop == step_format.END_OF_ANSWER:
+                settled[i] = TriedStep(step_format.step_from_text(text), None, is_last=True)
+            else:
+                codes[i] = step_format.code_of(text)
+        prefix = [s.code for s in history if s.execution is None or s.execution.ok]
+        executions = await env.execute_all(prefix, list(codes.values())) if codes else []
+        tried = {i: Step(candidates[i][0], codes[i], "", e) for i, e in zip(codes, executions, strict=True)}
+        finished = [i for i in tried if candidates[i][1] == step_format.END_OF_CODE]
+        shown = await all_of(self._shown(env, history, tried[i]) for i in finished)
+        for i, text in zip(finished, shown, strict=True):
+            tried[i] = replace(tried[i], observation=step_format.observation(text))
+        for (i, step), execution in zip(tried.items(), executions, strict=True):
+            settled[i] = TriedStep(step, _failure(execution), is_last=False)
+        return [settled[i] for i in range(len(candidates))]
 
     async def _shown(self, env: RunsCode, history: Sequence[Step], last: Step) -> str:
         """What the policy sees of a finished program."""
@@ -141,15 +159,30 @@ class Program:
         """The program as it is, whatever markers of steps stand in it."""
         return [solution]
 
-    async def try_step(self, env: RunsCode, history: Sequence[Step], text: str, stop: str | None) -> TriedStep:
-        """Executes the program; rejected where it fails, or shows no answer."""
-        if (reason := step_format.malformed(text, stop, code_is_closed(history))) is not None:
-            return _rejected(text, reason)
-        code = step_format.code_of(text)
-        execution = await env.execute([], code)
+    async def try_steps(
+        self, env: RunsCode, history: Sequence[Step], candidates: Sequence[Candidate]
+    ) -> list[TriedStep]:
+        """Executes the programs; rejected is what fails, or shows no answer."""
+        is_closed = code_is_closed(history)
+        reasons = [step_format.malformed(text, stop, is_closed) for text, stop in candidates]
+        codes = [step_format.code_of(text) for text, _ in candidates]
+        executions = iter(await env.execute_all([], [c for c, r in zip(codes, reasons, strict=True) if r is None]))
+        tried = iter(
+            await all_of(
+                self._tried(env, text, code, next(executions))
+                for (text, _), code, reason in zip(candidates, codes, reasons, strict=True)
+                if reason is None
+            )
+        )
+        return [
+            next(tried) if reason is None else _rejected(text, reason)
+            for (text, _), reason in zip(candidates, reasons, strict=True)
+        ]
+
+    async def _tried(self, env: RunsCode, text: str, code: str, execution: Execution) -> TriedStep:
         output, reason = execution.output, _failure(execution)
         if reason is None and not output.strip():
-            asked = await env.execute([code], _PRINT_ANSWER)
+            (asked,) = await env.execute_all([code], [_PRINT_ANSWER])
             output = asked.output
             if not output.strip():
                 reason = f"the program printed nothing, and `{_PRINT_ANSWER}` after it: {_failure(asked) or 'nothing'}"
@@ -174,9 +207,15 @@ class Text:
         """Step by step; an output that the policy wrote itself stays in its step, which cannot stand then."""
         return [step.text + step.observation for step in step_format.parse(solution)] or [""]
 
-    async def try_step(self, env: RunsCode, history: Sequence[Step], text: str, stop: str | None) -> TriedStep:
-        """Holds the step against the format only."""
-        if (reason := step_format.malformed(text, stop, code_is_closed(history))) is not None:
+    async def try_steps(
+        self, env: RunsCode, history: Sequence[Step], candidates: Sequence[Candidate]
+    ) -> list[TriedStep]:
+        """Holds the steps against the format only."""
+        is_closed = code_is_closed(history)
+        return [self._tried(text, stop, is_closed) for text, stop in candidates]
+
+    def _tried(self, text: str, stop: str | None, is_closed: bool) -> TriedStep:
+        if (reason := step_format.malformed(text, stop, is_closed)) is not None:
             return TriedStep(Step(text), reason, is_last=False)
         if stop == step_format.END_OF_ANSWER:
             return TriedStep(step_format.step_from_text(text), None, is_last=True)

@@ -10,8 +10,9 @@ import math
 from collections import Counter
 
 from rstar_math.config import SearchSettings
-from rstar_math.search.environment import Environment, all_of
+from rstar_math.search.environment import Environment
 from rstar_math.search.expansion import expand_all
+from rstar_math.search.together import all_of
 from rstar_math.tree import Node, Tree
 
 _NONE_PENDING: Counter[int] = Counter()

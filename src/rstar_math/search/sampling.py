@@ -12,8 +12,9 @@ from dataclasses import replace
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
 from rstar_math.search.budget import BudgetSpent
-from rstar_math.search.environment import Environment, all_of
+from rstar_math.search.environment import Environment
 from rstar_math.search.forms import Form, TriedStep, form_of
+from rstar_math.search.together import all_of
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Completion
 
@@ -63,7 +64,7 @@ async def _run(env: Environment, completion: Completion, form: Form) -> list[Tri
     tried: list[TriedStep] = []
     for text in form.split(completion.text + (completion.stop or "")):
         stop = next((s for s in form.step_stops if text.endswith(s)), None)
-        made = await form.try_step(env, [t.step for t in tried], text, stop)
+        (made,) = await form.try_steps(env, [t.step for t in tried], [(text, stop)])
         if made.rejected is not None:  # nobody reads on after it
             return [*tried, replace(made, step=replace(made.step, observation=""))]
         tried.append(made)

@@ -15,7 +15,8 @@ it (step programs run in processes of their own). Rows:
     ...: greedy, ...      one greedy completion of each prompt; here the engine has all prompts beforehand too. `equal`
                           of `prompts` completions are the text that `transformers.generate` gives to the prompt alone.
     replay, whole search  the engine (and the scorer) on the recorded requests, and the whole search again: engine,
-                          executor, grader and tree. `share`: the whole search's part of the replay's speed.
+                          executor, grader and tree. `share`: the whole search's part of the replay's speed, the median
+                          of five turns.
     bookkeeping           a search whose policy, executor, grader and PPM answer from a table: CPU of tree, strategy and
                           event loop, per node.
     memory                resident memory after so many problems with the fake engine, trees stored as in a run.
@@ -31,6 +32,7 @@ import json
 import multiprocessing
 import os
 import random
+import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -381,11 +383,16 @@ def whole_searches(
     ]
 
 
-def with_share(rows: dict[str, Row]) -> dict[str, Row]:
-    """Adds to the whole search which part of the replay's speed it reaches, by CPU and by the clock."""
-    alone, whole = rows.values()
-    whole["share"] = whole["tokens_per_cpu_s"] / alone["tokens_per_cpu_s"]
-    whole["share_of_wall"] = whole["tokens_per_s"] / alone["tokens_per_s"]
+def with_share(contenders: Sequence[Contender], num_turns: int) -> dict[str, Row]:
+    """Adds to the whole search which part of the replay's speed it reaches, by CPU and by the clock.
+
+    The median over turns: what makes the machine slower for a while mostly meets both of a turn.
+    """
+    rows = in_turns(contenders, num_turns)
+    alone, whole = (contender.turns for contender in contenders)
+    for column, of in (("share", "tokens_per_cpu_s"), ("share_of_wall", "tokens_per_s")):
+        shares = [one[of] / other[of] for one, other in zip(whole, alone, strict=True)]
+        rows[contenders[1].name][column] = statistics.median(shares)
     return rows
 
 
@@ -514,7 +521,9 @@ def main() -> None:
     """Measures and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=64, help="number of problems, all in flight at once")
-    parser.add_argument("--turns", type=int, default=2, help="turns of each contender (random 8M and greedy: one)")
+    parser.add_argument(
+        "--turns", type=int, default=2, help="turns of each contender (greedy: one; whole searches: five)"
+    )
     parser.add_argument("--memory-problems", type=int, default=2000, help="problems of the memory row; 0: none")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="parts to measure")
     parser.add_argument("--json", type=Path, help="write {row: {column: number}} there")
@@ -539,13 +548,13 @@ def main() -> None:
     if "pocket" in wanted:
         sample = draw.sample(prompts, min(128, len(prompts)))
         show(against_transformers("pocket", POLICY, requests, sample, (16, 32, 64, 128, 256), options.turns))
-        show(greedy_against_transformers("pocket", POLICY, prompts, (16, 32, 64, 128), 64))
+        show(greedy_against_transformers("pocket", POLICY, prompts, (16, 32, 64, 128, 256), 64))
     if "8M" in wanted:
         with tempfile.TemporaryDirectory() as temporary:
             folder = random_8m(Path(temporary))
             some = [chain[:3] for chain in requests[:24]]
             sample = draw.sample([ask.texts[0] for chain in some for ask in chain], 32)
-            show(against_transformers("random 8M", folder, some, sample, (16, 32, 64, 128, 256), 1))
+            show(against_transformers("random 8M", folder, some, sample, (16, 32, 64, 128, 256), options.turns))
             show(greedy_against_transformers("random 8M", folder, draw.sample(prompts, 64), (8, 16, 32, 64), 16))
     if "whole" in wanted:
         searched = {
@@ -553,7 +562,7 @@ def main() -> None:
             "with the PPM": (WITH_PPM, record(problems, WITH_PPM)),
         }
         for name, (settings, asked) in searched.items():
-            show(with_share(in_turns(whole_searches(problems, settings, asked, name), options.turns)))
+            show(with_share(whole_searches(problems, settings, asked, name), max(options.turns, 5)))
     if "bookkeeping" in wanted:
         show({"bookkeeping, by the reference": bookkeeping(BY_REFERENCE, 64)})
         show({"bookkeeping, with the PPM": bookkeeping(WITH_PPM, 64)})

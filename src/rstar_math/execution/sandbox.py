@@ -57,8 +57,9 @@ MAX_BARREN_WORKERS = 5
 WITHOUT_WORKERS_S = 30.0
 """How long that while is."""
 
-AFFINITY = 8
-"""How many more programs may wait in the worker that has a prefix's state than in another, before that one is used."""
+AFFINITY_S = 0.005
+"""How much longer a program may wait for the worker that has its prefix's state than for another, which would have to
+replay the prefix; reckoned from what programs have taken there."""
 
 MAX_REMEMBERED = 4096
 """Entries of each of the tables in which the supervisor notes what it has learnt about programs."""
@@ -408,16 +409,16 @@ class SandboxExecutor:
     def _choose_worker(self, request: Request, profile: str, zygote: Zygote) -> WarmWorker | None:
         """The worker with `profile` that `request` goes to; None where it must wait."""
         home = self._homes.get(request.prefix) if request.prefix else None
-        if home is not None and (home.over or home.zygote is not zygote):
+        if home is not None and (home.over or home.zygote is not zygote or len(home.queue) >= QUEUE_DEPTH):
             home = None
-        if home is not None and 0 < len(home.queue) <= AFFINITY:
+        if home is not None and home.queue and home.wait_s <= AFFINITY_S:
             return home
         workers = self._workers.setdefault(profile, [])
         least = min(workers, key=_num_waiting, default=None)
         chosen = least
-        if home is not None and least is not None and len(home.queue) <= len(least.queue) + AFFINITY:
+        if home is not None and least is not None and home.wait_s <= least.wait_s + AFFINITY_S:
             chosen = home
-            if 0 < len(home.queue) < QUEUE_DEPTH:
+            if home.queue:
                 return home
         free = self._num_busy() < self._num_slots
         may_grow = free and len(workers) < self._num_slots

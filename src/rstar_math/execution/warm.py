@@ -15,8 +15,14 @@ from rstar_math.types import Execution, ExecutionStatus
 if TYPE_CHECKING:
     from rstar_math.execution.sandbox import SandboxExecutor
 
-QUEUE_DEPTH = 64
+QUEUE_DEPTH = 128
 """Programs that wait inside one worker."""
+
+USUAL_S = 1e-4
+"""What a program is thought to take before any has run."""
+
+_NEWEST = 1 / 16
+"""Weight of the last program in the mean of what programs take."""
 
 MAX_FRAME_BYTES = 1 << 28
 FIRST_WORD_S = 60.0
@@ -39,11 +45,17 @@ class WarmWorker:
         self.zygote = zygote
         self.queue: OrderedDict[int, Request] = OrderedDict()
         self.over = False
+        self._mean_s = USUAL_S
         self._outbox: list[tuple[int, Request]] = []
         self._sending = bytearray()
         self._received = bytearray()
         self._heard_at = time.monotonic()
         self._barren = True
+
+    @property
+    def wait_s(self) -> float:
+        """How long what waits in it will take, as far as one can tell."""
+        return len(self.queue) * self._mean_s
 
     # ---------------------------------------------------------------- to the worker
 
@@ -144,6 +156,7 @@ class WarmWorker:
         self._barren = False
         if error is not None:
             error = readable(error)
+        self._mean_s += _NEWEST * (max(USUAL_S, replayed_s + seconds) - self._mean_s)
         execution = Execution(cast(ExecutionStatus, kind), output, error, seconds)
         executor.warm_done(self, self.queue.pop(number), execution, replayed_s, kept)
 

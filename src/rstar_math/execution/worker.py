@@ -47,7 +47,7 @@ CHECK_AFTER_S = 0.02
 """Seconds of programs after which the seal is looked at although more programs wait."""
 
 MAX_COMPILED = 4096
-MAX_STATES = 256
+MAX_STATES = 1024
 NOTE_STATE_S = 0.004
 """Prefixes dearer than this are looked at right away for whether their namespace can be copied."""
 

@@ -11,7 +11,10 @@ T = TypeVar("T")
 
 async def all_of(work: Iterable[Awaitable[T]]) -> list[T]:
     """Waits for everything, then raises the first error if there is one: no part of a search outlives the search."""
-    results = await asyncio.gather(*work, return_exceptions=True)
+    waiting = list(work)
+    if len(waiting) == 1:  # needs no task of its own
+        return [await waiting[0]]
+    results = await asyncio.gather(*waiting, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result

@@ -211,6 +211,7 @@ class Laboratory:
         budget: BudgetSettings | None = None,
         scorers_of: Callable[[int], dict[str, Path]] | None = None,
         shared: bool = False,
+        alone: bool = False,
         seeds: Sequence[int] | None = None,
         limit: int | None = None,
     ) -> Measured:
@@ -224,6 +225,7 @@ class Laboratory:
           scorers_of: from a seed to the folders of reward models by name.
           shared: completions and scores are shared between such measurements; costs count in full, seconds are not
             measured.
+          alone: in processes that have measured nothing else, whose caches are empty.
           seeds: None: all.
           limit: only the first so many problems of each seed.
         """
@@ -231,7 +233,7 @@ class Laboratory:
         for seed in seeds or self.seeds:
             model = model_of(seed)
             ready = prepare(method, model, budget, scorers_of(seed) if scorers_of else None)
-            rows[seed] = self.rows(model, ready, self.problems(seed), seed, shared=shared, limit=limit)
+            rows[seed] = self.rows(model, ready, self.problems(seed), seed, shared=shared, alone=alone, limit=limit)
         return Measured(label, rows)
 
     def rows(
@@ -242,6 +244,7 @@ class Laboratory:
         seed: int,
         *,
         shared: bool = False,
+        alone: bool = False,
         limit: int | None = None,
     ) -> list[Row]:
         """Result rows of one method of one model, from the files or made now."""
@@ -260,6 +263,8 @@ class Laboratory:
         chosen = problems.problems[:limit]
         is_whole = path.with_suffix(".json").exists()
         if not is_whole:
+            if alone:
+                self._close_pool()
             began = time.monotonic()
             pool = self._open_pool(shared)
             evaluate_method(pool, model, method, chosen, path, seed, problems.name, self.progress)

@@ -48,11 +48,14 @@ def _measured(
     methods: tuple[MethodSettings, ...],
     tokens: int,
     *,
-    shared: bool = True,
+    alone: bool = False,
     seeds: Sequence[int] | None = None,
     limit: int | None = None,
 ) -> dict[str, Measured]:
-    """Every method with the models of a round, by its name; greedy decoding has no limit of tokens."""
+    """Every method with the models of a round, by its name; greedy decoding has no limit of tokens.
+
+    Completions and scores are shared, unless each method is measured alone.
+    """
     found = {}
     for method in sorted(methods, key=lambda m: m.scorer or "ppm"):  # methods with the same models one after another
         found[method.name] = lab.measure(
@@ -61,7 +64,8 @@ def _measured(
             method,
             budget=None if method.strategy == "greedy" else BudgetSettings(tokens=tokens),
             scorers_of=_scorers_of(lab, number, methods),
-            shared=shared,
+            shared=not alone,
+            alone=alone,
             seeds=seeds,
             limit=limit,
         )
@@ -77,7 +81,7 @@ def _scorers_of(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...
 def _timed(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]) -> dict[str, Measured]:
     """The methods at the largest budget on a few problems, with nothing shared, so that CPU seconds mean something."""
     tokens, limit = max(lab.settings.budgets), lab.settings.timed_problems
-    return _measured(lab, number, methods, tokens, shared=False, seeds=lab.seeds[:1], limit=limit)
+    return _measured(lab, number, methods, tokens, alone=True, seeds=lab.seeds[:1], limit=limit)
 
 
 def _cpu(measured: Measured) -> float | None:

@@ -433,6 +433,12 @@ class ReproduceSettings(Settings):
     timed_problems: int = Field(
         40, ge=1, description="problems on which the methods of table 8 are timed, alone and with nothing shared"
     )
+    pair_problems: int = Field(
+        0,
+        ge=0,
+        description="further held-out problems for each seed and round, whose pairs measure the PPM (table 4) beside "
+        "those that the run holds out itself",
+    )
     num_trajectories: int = Field(64, ge=2, description="most trajectories of figures 3, 6 and 7 (paper: 64)")
     further_bases: tuple[FurtherBase, ...] = Field(
         (), description="further bases of table 10 and figure 7, under the first seed"

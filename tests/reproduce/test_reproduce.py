@@ -16,6 +16,7 @@ from rstar_math.progress import Progress
 from rstar_math.reproduce.laboratory import Laboratory
 from rstar_math.reproduce.names import NAMES, chosen
 from rstar_math.store.recipes import changed_recipe, load_recipe
+from rstar_math.store.records import read_trees
 
 RSTAR = Path(sys.executable).with_name("rstar")
 
@@ -51,6 +52,7 @@ reproduce:
   methods: METHODS
   budgets: [150]
   timed_problems: 3
+  pair_problems: 12
   num_trajectories: 4
   further_bases: [{name: again, model: pocket-base, changes: {rounds: {sft: {num_steps: 2}}}}]
 """
@@ -106,6 +108,25 @@ def test_every_claim_is_decided_with_its_evidence(made: Path) -> None:
             assert claim["evidence"]
             for evidence in claim["evidence"]:
                 assert evidence["low"] <= evidence["difference"] <= evidence["high"]
+
+
+def test_pairs_of_further_held_out_problems_measure_the_ppm(made: Path) -> None:
+    num_further = 0
+    for number in (1, 2):
+        folder = made / "out" / "pairs" / "seed-3" / f"round-{number}"
+        found = json.loads((folder / "accuracy.json").read_text())
+        run = made / "out" / "runs" / "seed-3" / f"round-{number}"
+        of_run = json.loads((run / "manifest.json").read_text())["stages"]["ppm"]["num_measuring_pairs"]
+        searched = {tree.problem.id for tree in read_trees(folder / "trees")}
+        held_out = {tree.problem.id for tree in read_trees(run / "held-out")}
+        assert len(searched) == 12
+        assert not searched & held_out
+        num_further += found["num_pairs"] - of_run
+        rows = {row[0]: row for row in read(made, "table4")["tables"][1]["rows"]}
+        assert str(found["num_pairs"]) in rows[f"round {number}"]
+        right = found["ppm"] * found["num_pairs"]
+        assert abs(right - round(right)) < 1e-6
+    assert num_further > 0
 
 
 def test_methods_are_compared_at_the_same_budget(made: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rstar_math.report.table import NONE, count, percent
 from rstar_math.reproduce import paper
 from rstar_math.reproduce.claims import Claim, Evidence, Measured, bootstrap, compare, interval_of, mean, rises
-from rstar_math.reproduce.laboratory import Laboratory, stage_made
+from rstar_math.reproduce.held_out_pairs import PairAccuracy, num_trained_pairs, pair_accuracy_of
+from rstar_math.reproduce.laboratory import Laboratory
 from rstar_math.reproduce.result import Result, accuracy, table
 from rstar_math.reproduce.sft_data import SFT_DATA, fine_tuned_on
 from rstar_math.reproduce.trajectories import answered_by, forests, system_cell
@@ -199,21 +200,15 @@ def table4(lab: Laboratory) -> Result:
     )
     accuracies = {}
     for n in range(1, lab.num_rounds + 1):
-        found = [stage_made(lab.run(seed), n, "ppm") for seed in lab.seeds]
-        cells = {"pairs|trained on": count(mean(f["num_pairs"] for f in found))}
-        num = sum(f["num_measuring_pairs"] for f in found)
-        cells["pairs|held out"] = count(num)
-        for key, name in (
-            ("pair_accuracy", "PPM"),
-            ("pair_accuracy_by_logprob_per_token", "log-probability per token"),
-            ("pair_accuracy_by_logprob", "log-probability"),
-            ("pair_accuracy_by_length", "shorter"),
-        ):
-            weighted = [(f[key], f["num_measuring_pairs"]) for f in found if f[key] is not None]
-            pairs = sum(w for _, w in weighted)
-            cells[f"ranked right|{name}"] = percent(sum(a * w for a, w in weighted) / pairs) if pairs else NONE
-        cells |= {f"PPM by seed|{s}": percent(f["pair_accuracy"]) for s, f in zip(lab.seeds, found, strict=True)}
-        accuracies[f"round {n}"] = cells
+        found = {seed: pair_accuracy_of(lab, seed, n) for seed in lab.seeds}
+        cells = {
+            "pairs|trained on": count(mean(num_trained_pairs(lab, seed, n) for seed in lab.seeds)),
+            "pairs|held out": count(sum(f.num_pairs for f in found.values())),
+        }
+        for heading, share_of in RANKED_BY.items():
+            share = _over_seeds(found.values(), share_of)
+            cells[f"ranked right|{heading}"] = NONE if share is None else percent(share)
+        accuracies[f"round {n}"] = cells | {f"PPM by seed|{s}": percent(f.ppm) for s, f in found.items()}
     note = "Pairs of held-out problems, both steps executed, no filter by margin or distance."
     pairs_table = table("Pairs of steps ranked right, percent", "", accuracies, note)
     claims = (
@@ -224,27 +219,41 @@ def table4(lab: Laboratory) -> Result:
     return Result("table4", made.title, (*made.tables, pairs_table), claims)
 
 
+RANKED_BY: dict[str, Callable[[PairAccuracy], float | None]] = {
+    "PPM": lambda found: found.ppm,
+    "log-probability per token": lambda found: found.logprob_per_token,
+    "log-probability": lambda found: found.logprob,
+    "shorter": lambda found: found.length,
+}
+"""What ranks pairs, by the heading of its column."""
+
+
+def _over_seeds(found: Iterable[PairAccuracy], share_of: Callable[[PairAccuracy], float | None]) -> float | None:
+    """A share of the pairs of all seeds together; None where there are none."""
+    shares = [(share, f.num_pairs) for f in found if (share := share_of(f)) is not None]
+    num = sum(n for _, n in shares)
+    return sum(share * n for share, n in shares) / num if num else None
+
+
 def _pair_claims(lab: Laboratory) -> list[Claim]:
     """Pair accuracy against 0.85, and against what costs nothing, with Wilson intervals over pairs."""
     from rstar_math.metrics import Interval, wilson
 
     claims = []
     for n in range(2, lab.num_rounds + 1):
-        made = {seed: stage_made(lab.run(seed), n, "ppm") for seed in lab.seeds}
-        measured = {seed: f for seed, f in made.items() if f["num_measuring_pairs"]}
-        found = list(measured.values())
-        if not found:
+        found = {seed: pair_accuracy_of(lab, seed, n) for seed in lab.seeds}
+        num = sum(f.num_pairs for f in found.values())
+        share = _over_seeds(found.values(), RANKED_BY["PPM"])
+        if share is None:
             continue
-        num = sum(f["num_measuring_pairs"] for f in found)
-        right = sum(f["pair_accuracy"] * f["num_measuring_pairs"] for f in found)
-        band = wilson(round(right), num)
+        band = wilson(round(share * num), num)
 
         def above(bar: float, band: Interval = band) -> Interval:
             return Interval(band.value - bar, band.low - bar, band.high - bar)
 
-        rules = ("pair_accuracy_by_logprob_per_token", "pair_accuracy_by_logprob", "pair_accuracy_by_length")
-        best = max(sum((f[key] or 0.0) * f["num_measuring_pairs"] for f in found) / num for key in rules)
-        seeds = {s: f["pair_accuracy"] - 0.85 for s, f in measured.items()}
+        rules = [_over_seeds(found.values(), of) for heading, of in RANKED_BY.items() if heading != "PPM"]
+        best = max(rule or 0.0 for rule in rules)
+        seeds = {s: f.ppm - 0.85 for s, f in found.items() if f.ppm is not None}
         claims.append(
             Claim(
                 f"round {n}: the PPM ranks at least 85 % of the held-out pairs right",

@@ -289,7 +289,7 @@ def table5(lab: Laboratory) -> Result:
         lines[name] = {"problems": count(len(of[0].outcomes()))} | {m.label: accuracy(m.accuracy()) for m in of}
         evidence = (compare(of[2], of[1]), compare(of[1], of[0]))
         claims.append(Claim(f"{name}: system above policy above base", evidence))
-    note = "The paper's benchmarks, with its figures, are measured by `rstar eval --benchmark` (docs/real-models.md)."
+    note = "The paper's benchmarks, with its figures, are measured by rstar eval --benchmark (docs/real-models.md)."
     title = "Table 5: tier by tier"
     shown = table(f"Accuracy in percent: {num_problems(base)}", "", lines, f"{_INTERVALS} {note}")
     return Result("table5", title, (shown,), tuple(claims))

@@ -212,7 +212,12 @@ def by_problem(rows: Iterable[Verified]) -> dict[str, list[Verified]]:
 
 def pair_length_accuracy(pairs: Sequence[PreferencePair]) -> float | None:
     """Pair accuracy of the rule "the shorter step is better": what a PPM must beat; ties count half."""
-    return _rule_accuracy([len(p.rejected) - len(p.chosen) for p in pairs])
+    return _rule_accuracy(length_margins(pairs))
+
+
+def length_margins(pairs: Sequence[PreferencePair]) -> list[float]:
+    """Characters that each pair's better step is shorter than the other."""
+    return [len(p.rejected) - len(p.chosen) for p in pairs]
 
 
 def pair_logprob_accuracy(pairs: Sequence[PreferencePair], per_token: bool) -> float | None:
@@ -225,15 +230,22 @@ def pair_logprob_accuracy(pairs: Sequence[PreferencePair], per_token: bool) -> f
     Returns:
       A share in [0, 1]; None where no pair carries log-probabilities.
     """
-    margins = []
-    for p in pairs:
-        if p.chosen_logprob is None or p.rejected_logprob is None:
-            continue
-        if not per_token:
-            margins.append(p.chosen_logprob - p.rejected_logprob)
-        elif p.chosen_num_tokens and p.rejected_num_tokens:
-            margins.append(p.chosen_logprob / p.chosen_num_tokens - p.rejected_logprob / p.rejected_num_tokens)
-    return _rule_accuracy(margins)
+    return _rule_accuracy([m for m in logprob_margins(pairs, per_token) if m is not None])
+
+
+def logprob_margins(pairs: Sequence[PreferencePair], per_token: bool) -> list[float | None]:
+    """By how much the policy finds each pair's better step more probable; None where a pair does not say."""
+    return [_logprob_margin(p, per_token) for p in pairs]
+
+
+def _logprob_margin(pair: PreferencePair, per_token: bool) -> float | None:
+    if pair.chosen_logprob is None or pair.rejected_logprob is None:
+        return None
+    if not per_token:
+        return pair.chosen_logprob - pair.rejected_logprob
+    if not pair.chosen_num_tokens or not pair.rejected_num_tokens:
+        return None
+    return pair.chosen_logprob / pair.chosen_num_tokens - pair.rejected_logprob / pair.rejected_num_tokens
 
 
 def _rule_accuracy(margins: Sequence[float]) -> float | None:

@@ -1,45 +1,50 @@
 """How well the PPM of a round ranks steps, on pairs of problems that no training has seen.
 
-A run measures its PPMs on half of its held-out problems (`rstar_math.evolve`, `train_ppm`), a few dozen pairs in a
-round at the pocket scale. Where the recipe asks for more (`reproduce.pair_problems`), further held-out problems are
-searched with the models and settings of the round's own search, and their pairs count too.
+A run keeps half of its held-out problems for this (`rstar_math.evolve`, `train_ppm`), a few dozen pairs in a round at
+the pocket scale. Where the recipe asks for more (`reproduce.pair_problems`), further held-out problems are searched
+with the models and settings of the round's own search, and their pairs count too.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rstar_math.benchmarks.problems import load_problems
 from rstar_math.models import find_model
 from rstar_math.reproduce.laboratory import Laboratory, stage_made
 from rstar_math.scorers import FinishedRound
-from rstar_math.stages import pair_length_accuracy, pair_logprob_accuracy, search_problems, select
+from rstar_math.stages import length_margins, logprob_margins, search_problems, select
 from rstar_math.store.files import read_json, write_json
 from rstar_math.store.records import TreeStore, read_trees
 from rstar_math.types import PreferencePair
 from rstar_math.workers import SearchJob
 
+RANKERS = ("PPM", "log-probability per token", "log-probability", "shorter")
+"""What ranks pairs: the PPM of the round; the policy's log-probability of the step; the length of the step."""
+
 
 @dataclass(frozen=True, slots=True)
-class PairAccuracy:
-    """Shares of held-out pairs ranked right, by the PPM of a round and by rules that cost nothing.
+class RankedPairs:
+    """Held-out pairs of a round under one seed, and what ranks how many of them right.
 
     Attributes:
-      num_pairs: pairs; with none the shares are None.
-      ppm: by the PPM.
-      logprob_per_token: the step that the policy found likelier, per token.
-      logprob: the same, as a whole.
-      length: the shorter step.
+      by_problem: of each of `RANKERS`, by problem: (pairs ranked right, a tie counts half; pairs that it can rank).
     """
 
-    num_pairs: int
-    ppm: float | None
-    logprob_per_token: float | None
-    logprob: float | None
-    length: float | None
+    by_problem: dict[str, dict[str, tuple[float, int]]]
+
+    @property
+    def num_pairs(self) -> int:
+        return sum(num for _, num in self.by_problem["PPM"].values())
+
+    def share(self, ranker: str) -> float | None:
+        """The share ranked right, in [0, 1]; None without pairs."""
+        found = self.by_problem[ranker].values()
+        num = sum(n for _, n in found)
+        return sum(right for right, _ in found) / num if num else None
 
 
 def num_trained_pairs(lab: Laboratory, seed: int, number: int) -> int:
@@ -47,24 +52,17 @@ def num_trained_pairs(lab: Laboratory, seed: int, number: int) -> int:
     return int(stage_made(lab.run(seed), number, "ppm")["num_pairs"])
 
 
-def pair_accuracy_of(lab: Laboratory, seed: int, number: int) -> PairAccuracy:
-    """How well the PPM of a round ranks held-out pairs: both steps executed, no filter by margin or distance."""
+def ranked_pairs(lab: Laboratory, seed: int, number: int) -> RankedPairs:
+    """How held-out pairs of a round are ranked: both steps executed, no filter by margin or distance."""
     run = lab.run(seed)
-    if not lab.settings.pair_problems:
-        made = stage_made(run, number, "ppm")
-        return PairAccuracy(
-            made["num_measuring_pairs"],
-            made["pair_accuracy"],
-            made["pair_accuracy_by_logprob_per_token"],
-            made["pair_accuracy_by_logprob"],
-            made["pair_accuracy_by_length"],
-        )
     place = lab.folder / "pairs" / f"seed-{seed}" / f"round-{number}"
-    if not (place / "accuracy.json").exists():
-        trees = _search(lab, run, seed, number, place / "trees")
-        pairs = FinishedRound(run, number).held_out_pairs(steering=False) + _pairs(lab, trees)
-        write_json(place / "accuracy.json", _measure(run / f"round-{number}" / "ppm", pairs))
-    return PairAccuracy(**read_json(place / "accuracy.json"))
+    if not (place / "ranked.json").exists():
+        pairs = FinishedRound(run, number).held_out_pairs(steering=False)
+        if lab.settings.pair_problems:
+            pairs += _pairs(lab, _search(lab, run, seed, number, place / "trees"))
+        write_json(place / "ranked.json", _rank(run / f"round-{number}" / "ppm", pairs))
+    kept = read_json(place / "ranked.json")
+    return RankedPairs({r: {p: (right, num) for p, (right, num) in of.items()} for r, of in kept.items()})
 
 
 def _search(lab: Laboratory, run: Path, seed: int, number: int, folder: Path) -> Path:
@@ -94,13 +92,21 @@ def _pairs(lab: Laboratory, trees: Path) -> list[PreferencePair]:
     return select(read_trees(trees), unfiltered, None).pairs
 
 
-def _measure(ppm: Path, pairs: list[PreferencePair]) -> dict[str, Any]:
-    from rstar_math.training.ppm import pair_accuracy
+def _rank(ppm: Path, pairs: list[PreferencePair]) -> dict[str, dict[str, list[float]]]:
+    from rstar_math.training.ppm import pair_margins
 
-    return {
-        "num_pairs": len(pairs),
-        "ppm": pair_accuracy(ppm, pairs) if pairs else None,
-        "logprob_per_token": pair_logprob_accuracy(pairs, per_token=True),
-        "logprob": pair_logprob_accuracy(pairs, per_token=False),
-        "length": pair_length_accuracy(pairs),
+    margins: dict[str, Sequence[float | None]] = {
+        "PPM": pair_margins(ppm, pairs) if pairs else [],
+        "log-probability per token": logprob_margins(pairs, per_token=True),
+        "log-probability": logprob_margins(pairs, per_token=False),
+        "shorter": length_margins(pairs),
     }
+    ranked: dict[str, dict[str, list[float]]] = {}
+    for ranker, of_pairs in margins.items():
+        found: dict[str, list[float]] = {pair.problem: [0, 0] for pair in pairs}
+        for pair, margin in zip(pairs, of_pairs, strict=True):
+            if margin is not None:
+                found[pair.problem][0] += (margin > 0) + 0.5 * (margin == 0)
+                found[pair.problem][1] += 1
+        ranked[ranker] = found
+    return ranked

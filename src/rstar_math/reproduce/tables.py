@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from rstar_math.report.table import NONE, count, percent
 from rstar_math.reproduce import paper
 from rstar_math.reproduce.claims import Claim, Evidence, Measured, bootstrap, compare, interval_of, mean, rises
-from rstar_math.reproduce.held_out_pairs import PairAccuracy, num_trained_pairs, pair_accuracy_of
+from rstar_math.reproduce.held_out_pairs import RANKERS, num_trained_pairs, ranked_pairs
 from rstar_math.reproduce.laboratory import Laboratory
 from rstar_math.reproduce.result import Result, accuracy, table
 from rstar_math.reproduce.sft_data import SFT_DATA, fine_tuned_on
@@ -200,15 +200,16 @@ def table4(lab: Laboratory) -> Result:
     )
     accuracies = {}
     for n in range(1, lab.num_rounds + 1):
-        found = {seed: pair_accuracy_of(lab, seed, n) for seed in lab.seeds}
+        found = {seed: ranked_pairs(lab, seed, n) for seed in lab.seeds}
         cells = {
             "pairs|trained on": count(mean(num_trained_pairs(lab, seed, n) for seed in lab.seeds)),
             "pairs|held out": count(sum(f.num_pairs for f in found.values())),
         }
-        for heading, share_of in RANKED_BY.items():
-            share = _over_seeds(found.values(), share_of)
-            cells[f"ranked right|{heading}"] = NONE if share is None else percent(share)
-        accuracies[f"round {n}"] = cells | {f"PPM by seed|{s}": percent(f.ppm) for s, f in found.items()}
+        for ranker in RANKERS:
+            num = sum(n for f in found.values() for _, n in f.by_problem[ranker].values())
+            right = sum(r for f in found.values() for r, _ in f.by_problem[ranker].values())
+            cells[f"ranked right|{ranker}"] = percent(right / num) if num else NONE
+        accuracies[f"round {n}"] = cells | {f"PPM by seed|{s}": percent(f.share("PPM")) for s, f in found.items()}
     note = "Pairs of held-out problems, both steps executed, no filter by margin or distance."
     pairs_table = table("Pairs of steps ranked right, percent", "", accuracies, note)
     claims = (
@@ -219,53 +220,37 @@ def table4(lab: Laboratory) -> Result:
     return Result("table4", made.title, (*made.tables, pairs_table), claims)
 
 
-RANKED_BY: dict[str, Callable[[PairAccuracy], float | None]] = {
-    "PPM": lambda found: found.ppm,
-    "log-probability per token": lambda found: found.logprob_per_token,
-    "log-probability": lambda found: found.logprob,
-    "shorter": lambda found: found.length,
-}
-"""What ranks pairs, by the heading of its column."""
-
-
-def _over_seeds(found: Iterable[PairAccuracy], share_of: Callable[[PairAccuracy], float | None]) -> float | None:
-    """A share of the pairs of all seeds together; None where there are none."""
-    shares = [(share, f.num_pairs) for f in found if (share := share_of(f)) is not None]
-    num = sum(n for _, n in shares)
-    return sum(share * n for share, n in shares) / num if num else None
-
-
 def _pair_claims(lab: Laboratory) -> list[Claim]:
-    """Pair accuracy against 0.85, and against what costs nothing, with Wilson intervals over pairs."""
-    from rstar_math.metrics import Interval, wilson
-
+    """Pair accuracy against 0.85, and against what costs nothing, with bootstrap intervals over problems."""
     claims = []
     for n in range(2, lab.num_rounds + 1):
-        found = {seed: pair_accuracy_of(lab, seed, n) for seed in lab.seeds}
+        found = {seed: ranked_pairs(lab, seed, n) for seed in lab.seeds}
         num = sum(f.num_pairs for f in found.values())
-        share = _over_seeds(found.values(), RANKED_BY["PPM"])
-        if share is None:
+        if not num:
             continue
-        band = wilson(round(share * num), num)
+        tables = [
+            {f"{seed}/{problem}": counts[i] for seed, f in found.items() for problem, counts in f.by_problem[r].items()}
+            for r in RANKERS
+            for i in (0, 1)  # pairs ranked right, pairs
+        ]
 
-        def above(bar: float, band: Interval = band) -> Interval:
-            return Interval(band.value - bar, band.low - bar, band.high - bar)
+        def shares(means: Sequence[float]) -> list[float]:
+            return [right / of if of else 0.0 for right, of in zip(means[::2], means[1::2], strict=True)]
 
-        rules = [_over_seeds(found.values(), of) for heading, of in RANKED_BY.items() if heading != "PPM"]
-        best = max(rule or 0.0 for rule in rules)
-        seeds = {s: f.ppm - 0.85 for s, f in found.items() if f.ppm is not None}
+        bar = bootstrap(tables, lambda means: shares(means)[0] - 0.85)
+        beyond = bootstrap(tables, lambda means: shares(means)[0] - max(shares(means)[1:]))
+        seeds = {s: share - 0.85 for s, f in found.items() if (share := f.share("PPM")) is not None}
         claims.append(
             Claim(
                 f"round {n}: the PPM ranks at least 85 % of the held-out pairs right",
-                (Evidence("PPM - 85 %", above(0.85), seeds),),
-                f"{num} pairs.",
+                (Evidence("PPM - 85 %", bar, seeds),),
+                f"{num:,} pairs; intervals over problems.",
             )
         )
         claims.append(
             Claim(
                 f"round {n}: the PPM ranks pairs better than length and log-probability do",
-                (Evidence("PPM - the best of these rules", above(best)),),
-                "Interval of the PPM's share alone.",
+                (Evidence("PPM - the best of these rules", beyond),),
             )
         )
     return claims

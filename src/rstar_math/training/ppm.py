@@ -153,16 +153,24 @@ def train_ppm(
 def pair_accuracy(ppm: Path, pairs: Sequence[PreferencePair], device: torch.device | None = None) -> float:
     """Share of pairs that the PPM ranks right, in [0, 1]: unweighted, a tie counts half; nan without pairs.
 
+    Raises: as `pair_margins`.
+    """
+    if not pairs:
+        return float("nan")
+    margins = pair_margins(ppm, pairs, device)
+    return sum((m > 0) + 0.5 * (m == 0) for m in margins) / len(margins)
+
+
+def pair_margins(ppm: Path, pairs: Sequence[PreferencePair], device: torch.device | None = None) -> list[float]:
+    """By how much the PPM's logit of each pair's better side lies above that of the other.
+
     Raises:
       ModelError: `ppm` is not a reward model's folder.
       DataError: a side of a pair is longer than the model's context.
     """
-    if not pairs:
-        return float("nan")
     model = load_reward_model(ppm, device or loop.default_device())
     logits = reward.example_logits(model, load_tokenizer(ppm), [reward_example(pair) for pair in pairs])
-    margin = logits[:, 0] - logits[:, 1]
-    return float(((margin > 0) + 0.5 * (margin == 0)).mean())
+    return [float(margin) for margin in logits[:, 0] - logits[:, 1]]
 
 
 def calibrate(ppm: Path, examples: Sequence[tuple[str, int]], device: torch.device | None = None) -> Calibration:

@@ -109,6 +109,11 @@ def wilson_of_means(means: Sequence[float], num_answers: int) -> Interval:
     return wilson(p * effective, effective)
 
 
+def ranking_credit(margin: float) -> float:
+    """What a pair counts that is ranked by a margin of its better side over the other: 1 right, 0 wrong, a tie 0.5."""
+    return (margin > 0) + 0.5 * (margin == 0)
+
+
 def paired_difference(a: Sequence[float], b: Sequence[float], num_resamples: int = 2000, seed: int = 0) -> Interval:
     """Mean of a - b over the same problems, with a percentile bootstrap interval over problems.
 

@@ -13,6 +13,7 @@ from rstar_math import selection
 from rstar_math.config import ExtraSearch, SelectionSettings
 from rstar_math.execution.base import Executor
 from rstar_math.grading.references import SuspectReference, suspect_references
+from rstar_math.metrics import ranking_credit
 from rstar_math.progress import Progress
 from rstar_math.store.records import TreeStore
 from rstar_math.tree import Tree
@@ -249,4 +250,4 @@ def _logprob_margin(pair: PreferencePair, per_token: bool) -> float | None:
 
 
 def _rule_accuracy(margins: Sequence[float]) -> float | None:
-    return sum((m > 0) + 0.5 * (m == 0) for m in margins) / len(margins) if margins else None
+    return sum(map(ranking_credit, margins)) / len(margins) if margins else None

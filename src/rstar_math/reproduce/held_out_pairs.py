@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rstar_math.benchmarks.problems import load_problems
+from rstar_math.metrics import ranking_credit
 from rstar_math.models import find_model
 from rstar_math.reproduce.laboratory import Laboratory, stage_made
 from rstar_math.scorers import FinishedRound
@@ -36,15 +37,19 @@ class RankedPairs:
 
     by_problem: dict[str, dict[str, tuple[float, int]]]
 
+    def counts(self, ranker: str) -> tuple[float, int]:
+        """(Pairs ranked right, pairs that it can rank), over all problems."""
+        found = self.by_problem[ranker].values()
+        return sum(right for right, _ in found), sum(num for _, num in found)
+
     @property
     def num_pairs(self) -> int:
-        return sum(num for _, num in self.by_problem["PPM"].values())
+        return self.counts("PPM")[1]
 
     def share(self, ranker: str) -> float | None:
         """The share ranked right, in [0, 1]; None without pairs."""
-        found = self.by_problem[ranker].values()
-        num = sum(n for _, n in found)
-        return sum(right for right, _ in found) / num if num else None
+        right, num = self.counts(ranker)
+        return right / num if num else None
 
 
 def num_trained_pairs(lab: Laboratory, seed: int, number: int) -> int:
@@ -106,7 +111,7 @@ def _rank(ppm: Path, pairs: list[PreferencePair]) -> dict[str, dict[str, list[fl
         found: dict[str, list[float]] = {pair.problem: [0, 0] for pair in pairs}
         for pair, margin in zip(pairs, of_pairs, strict=True):
             if margin is not None:
-                found[pair.problem][0] += (margin > 0) + 0.5 * (margin == 0)
+                found[pair.problem][0] += ranking_credit(margin)
                 found[pair.problem][1] += 1
         ranked[ranker] = found
     return ranked

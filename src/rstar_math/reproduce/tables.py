@@ -206,8 +206,7 @@ def table4(lab: Laboratory) -> Result:
             "pairs|held out": count(sum(f.num_pairs for f in found.values())),
         }
         for ranker in RANKERS:
-            num = sum(n for f in found.values() for _, n in f.by_problem[ranker].values())
-            right = sum(r for f in found.values() for r, _ in f.by_problem[ranker].values())
+            right, num = map(sum, zip(*(f.counts(ranker) for f in found.values()), strict=True))
             cells[f"ranked right|{ranker}"] = percent(right / num) if num else NONE
         accuracies[f"round {n}"] = cells | {f"PPM by seed|{s}": percent(f.share("PPM")) for s, f in found.items()}
     note = "Pairs of held-out problems, both steps executed, no filter by margin or distance."

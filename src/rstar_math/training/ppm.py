@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rstar_math.config import PPMSettings
+from rstar_math.metrics import ranking_credit
 from rstar_math.training import loop, reward
 from rstar_math.training.calibration import fit_calibration
 from rstar_math.training.checkpoint import (
@@ -158,7 +159,7 @@ def pair_accuracy(ppm: Path, pairs: Sequence[PreferencePair], device: torch.devi
     if not pairs:
         return float("nan")
     margins = pair_margins(ppm, pairs, device)
-    return sum((m > 0) + 0.5 * (m == 0) for m in margins) / len(margins)
+    return sum(map(ranking_credit, margins)) / len(margins)
 
 
 def pair_margins(ppm: Path, pairs: Sequence[PreferencePair], device: torch.device | None = None) -> list[float]:

@@ -16,7 +16,7 @@ it (step programs run in processes of their own). Rows:
                           of `prompts` completions are the text that `transformers.generate` gives to the prompt alone.
     replay, whole search  the engine (and the scorer) on the recorded requests, and the whole search again: engine,
                           executor, grader and tree. `share`: the whole search's part of the replay's speed, the median
-                          of five turns.
+                          of nine turns.
     bookkeeping           a search whose policy, executor, grader and PPM answer from a table: CPU of tree, strategy and
                           event loop, per node.
     memory                resident memory after so many problems with the fake engine, trees stored as in a run.
@@ -73,6 +73,7 @@ POLICY = POCKET.policy_folder
 SHAPE_8M = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 7, "num_attention_heads": 8,
             "num_key_value_heads": 8, "head_dim": 32}  # fmt: skip
 PARTS = ("pocket", "8M", "whole", "bookkeeping", "memory", "divergence")
+NUM_WHOLE_TURNS = 9
 MAX_STEP_TOKENS = 64
 NUM_CANDIDATES = 8
 BY_REFERENCE = SearchSettings(
@@ -522,7 +523,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", type=int, default=64, help="number of problems, all in flight at once")
     parser.add_argument(
-        "--turns", type=int, default=2, help="turns of each contender (greedy: one; whole searches: five)"
+        "--turns", type=int, default=2, help="turns of each contender (greedy: one; whole searches: nine at least)"
     )
     parser.add_argument("--memory-problems", type=int, default=2000, help="problems of the memory row; 0: none")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="parts to measure")
@@ -562,7 +563,7 @@ def main() -> None:
             "with the PPM": (WITH_PPM, record(problems, WITH_PPM)),
         }
         for name, (settings, asked) in searched.items():
-            show(with_share(whole_searches(problems, settings, asked, name), max(options.turns, 5)))
+            show(with_share(whole_searches(problems, settings, asked, name), max(options.turns, NUM_WHOLE_TURNS)))
     if "bookkeeping" in wanted:
         show({"bookkeeping, by the reference": bookkeeping(BY_REFERENCE, 64)})
         show({"bookkeeping, with the PPM": bookkeeping(WITH_PPM, 64)})

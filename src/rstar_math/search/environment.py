@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import TypeVar
 
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
@@ -23,6 +24,8 @@ from rstar_math.search.forms import form_of
 from rstar_math.search.together import all_of
 from rstar_math.tree import Tree
 from rstar_math.types import Completion, Cost, Execution, Problem, SamplingParams, Verdict
+
+T = TypeVar("T")
 
 
 class Environment:
@@ -145,8 +148,7 @@ class Environment:
         params = replace(params, n=granted.num_candidates, seed=self.rng.getrandbits(62))
         completions: Sequence[Completion] = ()
         try:
-            async with _until(self.budget):
-                generation = await self._engine.generate(prefix, params)
+            generation = await _within_time(self.budget, self._engine.generate(prefix, params))
             completions = generation.completions
         except ContextLengthError:
             return []
@@ -186,8 +188,7 @@ class Environment:
         if self._scorer is None:
             raise ConfigError("this search needs a reward model (use_ppm or terminal_value: ppm), and none was given")
         try:
-            async with _until(self.budget):
-                scores = await self._scorer.score(texts)
+            scores = await _within_time(self.budget, self._scorer.score(texts))
         except ContextLengthError:
             if len(texts) == 1:
                 return [None]
@@ -214,11 +215,13 @@ class Environment:
         return self.cost
 
 
-@asynccontextmanager
-async def _until(budget: Budget) -> AsyncIterator[None]:
-    """Gives up what is awaited in the block when the budget's time has run out."""
+async def _within_time(budget: Budget, work: Awaitable[T]) -> T:
+    """Awaits `work`, and gives it up when the budget's time has run out."""
+    seconds_left = budget.seconds_left
+    if seconds_left is None:
+        return await work
     try:
-        async with asyncio.timeout(budget.seconds_left):
-            yield
+        async with asyncio.timeout(seconds_left):
+            return await work
     except TimeoutError:
         raise BudgetSpent from None

@@ -26,6 +26,7 @@ from rstar_math.stages import (
     outcome_examples,
     pair_length_accuracy,
     pair_logprob_accuracy,
+    round_search,
     search_problems,
     select,
     sft_rows,
@@ -128,7 +129,7 @@ class RoundStages:
 
     def search(self) -> dict[str, Any]:
         """Searches the training problems, and the held-out ones whose pairs steer the PPM, with the last models."""
-        job = self._job()
+        job = round_search(self.number, self.settings, self.base, self.run.round(self.number - 1))
         number = f"round {self.number}"
         with TreeStore(self.folder / "trees", self.run.recipe.runtime.trees_per_part) as store:
             training = self.problems.training.problems
@@ -142,24 +143,6 @@ class RoundStages:
             search_problems(self.pool, job, held_out, store, self.seed, (), self.progress, f"{number}, held-out search")
             num_held_out = len(store.done)
         return {"num_trees": num_trees, "num_solved": solved, "num_held_out_trees": num_held_out}
-
-    def _job(self) -> SearchJob:
-        """Round 1 searches with the base; later rounds with the last round's policy, and its PPM where it is used."""
-        policy, ppm = self.base.policy, self.base.ppm
-        if self.settings.policy not in ("base", "previous"):
-            other = find_model(self.settings.policy)
-            policy, ppm = other.policy, other.ppm
-        if self.settings.policy == "previous":
-            if self.number == 1:
-                raise ConfigError("rounds[0].policy is 'previous'; there is no round before the first: use 'base'")
-            policy, ppm = (self.run.round(self.number - 1) / name for name in ("policy", "ppm"))
-        if not self.settings.search.use_ppm:
-            ppm = None
-        elif ppm is None:
-            raise ConfigError(
-                f"rounds[{self.number - 1}].search.use_ppm is true, and the model that searches has no PPM"
-            )
-        return SearchJob(policy, ppm, "mcts", self.settings.search)
 
     def select(self) -> dict[str, Any]:
         """Keeps the best verified trajectories and the preference pairs (sections 3.3 and 3.4)."""

@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rstar_math import selection
-from rstar_math.config import ExtraSearch, SelectionSettings
+from rstar_math.config import ExtraSearch, RoundSettings, SelectionSettings
+from rstar_math.errors import ConfigError
 from rstar_math.execution.base import Executor
 from rstar_math.grading.references import SuspectReference, suspect_references
 from rstar_math.metrics import ranking_credit
+from rstar_math.models import ModelFolders, find_model
 from rstar_math.progress import Progress
 from rstar_math.store.records import TreeStore
 from rstar_math.tree import Tree
@@ -24,6 +27,34 @@ Verified = tuple[Problem, Trajectory, str]
 """A trajectory with its problem and the id of the tree that it was found in."""
 
 _VERIFIED_AT_ONCE = 64
+
+
+def round_search(number: int, settings: RoundSettings, base: ModelFolders, previous: Path) -> SearchJob:
+    """What a round searches with: by its recipe the base or another model, or the last round's policy, and its PPM.
+
+    Args:
+      number: of the round, from 1.
+      settings: of the round.
+      base: the base model.
+      previous: folder of the round before; of no matter in the first.
+
+    Raises:
+      ConfigError: there is no round before the first, or no PPM where one is asked for.
+      ModelError: the model that the recipe names is not there.
+    """
+    policy, ppm = base.policy, base.ppm
+    if settings.policy == "previous":
+        if number == 1:
+            raise ConfigError("rounds[0].policy is 'previous'; there is no round before the first: use 'base'")
+        policy, ppm = (previous / name for name in ("policy", "ppm"))
+    elif settings.policy != "base":
+        other = find_model(settings.policy)
+        policy, ppm = other.policy, other.ppm
+    if not settings.search.use_ppm:
+        ppm = None
+    elif ppm is None:
+        raise ConfigError(f"rounds[{number - 1}].search.use_ppm is true, and the model that searches has no PPM")
+    return SearchJob(policy, ppm, "mcts", settings.search)
 
 
 def search_problems(

@@ -17,11 +17,10 @@ from rstar_math.metrics import ranking_credit
 from rstar_math.models import find_model
 from rstar_math.reproduce.laboratory import Laboratory, stage_made
 from rstar_math.scorers import FinishedRound
-from rstar_math.stages import length_margins, logprob_margins, search_problems, select
+from rstar_math.stages import length_margins, logprob_margins, round_search, search_problems, select
 from rstar_math.store.files import read_json, write_json
 from rstar_math.store.records import TreeStore, read_trees
 from rstar_math.types import PreferencePair
-from rstar_math.workers import SearchJob
 
 RANKERS = ("PPM", "log-probability per token", "log-probability", "shorter")
 """What ranks pairs: the PPM of the round; the policy's log-probability of the step; the length of the step."""
@@ -73,13 +72,8 @@ def ranked_pairs(lab: Laboratory, seed: int, number: int) -> RankedPairs:
 def _search(lab: Laboratory, run: Path, seed: int, number: int, folder: Path) -> Path:
     """Searches the further problems as the round searched the run's own."""
     recipe = lab.seed_recipe(seed)
-    settings = recipe.rounds[number - 1]
-    if settings.policy == "previous":
-        policy, ppm = (run / f"round-{number - 1}" / name for name in ("policy", "ppm"))
-    else:
-        model = find_model(recipe.base_model if settings.policy == "base" else settings.policy)
-        policy, ppm = model.policy, model.ppm  # type: ignore[assignment]
-    job = SearchJob(policy, ppm if settings.search.use_ppm else None, "mcts", settings.search)
+    base, previous = find_model(recipe.base_model), run / f"round-{number - 1}"
+    job = round_search(number, recipe.rounds[number - 1], base, previous)
     source = recipe.held_out.problems
     size = len(load_problems(source).problems)
     further = source.model_copy(update={"skip": source.skip + size, "num_problems": lab.settings.pair_problems})

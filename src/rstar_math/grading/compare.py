@@ -1,9 +1,8 @@
 """Comparison by kind: what the reference is settles what the prediction may mean."""
 
-# ruff: noqa: SIM905  (word lists read better as text)
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -32,20 +31,20 @@ from rstar_math.grading.kinds import (
     Relation,
     SetOperation,
     Sum,
-    Symbol,
     symbols,
     walk,
 )
 from rstar_math.grading.parse import matrix_rows
 from rstar_math.grading.policy import Policy
-
-DOUBLE_PRECISION = 1e-12
-"""Relative error of a float that was computed in double precision, in a few operations."""
-
-FLOAT_DIGITS = 10
-"""A decimal written with at least this many significant digits stands for a float, not for itself."""
-
-_FUNCTION_NAMES = frozenset(("f g h F G H P p q s u v w y C A V S T R Q D L N W a b c d r t x z").split())
+from rstar_math.grading.precision import (
+    DOUBLE_PRECISION,
+    bare_decimal,
+    correctly_rounded,
+    decimals,
+    equal_to_many_bits,
+    written_precision,
+)
+from rstar_math.grading.settled import beside, is_equation, name_of, named_values, settled, stated_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +76,10 @@ class _Comparison:
 
     def compare(self, gold: Node, prediction: Node) -> Match:
         """The comparison of two nodes, by the kind of the reference."""
-        gold, prediction = _beside(gold, settled(prediction)), _beside(prediction, settled(gold))
+        gold, prediction = beside(gold, settled(prediction)), beside(prediction, settled(gold))
         if gold == prediction and not _has_undefined(gold):
             return Match(True, "same_structure")
-        if _is_equation(gold) or _is_equation(prediction):
+        if is_equation(gold) or is_equation(prediction):
             return self._equations(gold, prediction)
         if realsets.is_conditional(gold) or realsets.is_conditional(prediction):
             return self._sets(gold, prediction)
@@ -100,7 +99,7 @@ class _Comparison:
 
     def _equations(self, gold: Node, prediction: Node) -> Match:
         """Values with their names, values without, and equations that are answers themselves."""
-        gold_values, prediction_values = _stated_values(gold), _stated_values(prediction)
+        gold_values, prediction_values = stated_values(gold), stated_values(prediction)
         refused: Match | None = None
         for gold_value in gold_values:
             for prediction_value in prediction_values:
@@ -124,7 +123,7 @@ class _Comparison:
 
     def _with_names(self, gold: Node, prediction: Node, found: Match) -> Match:
         """Equal values; contested where the names before them differ."""
-        names = [_name(node) for node in (gold, prediction)]
+        names = [name_of(node) for node in (gold, prediction)]
         if all(name is not None for name in names) and names[0] != names[1]:
             single = [name for name in names if name is not None and len(name) == 1 and name.islower()]
             if len(single) == 2:
@@ -196,8 +195,8 @@ class _Comparison:
     # named values, matrices
 
     def _mappings(self, gold: Node, prediction: Node) -> Match:
-        left = _named_values(gold)
-        right = _named_values(prediction)
+        left = named_values(gold)
+        right = named_values(prediction)
         if left is not None and right is not None:
             if left.keys() == right.keys():
                 return self._in_order([left[name] for name in left], [right[name] for name in left], "named_values")
@@ -419,12 +418,12 @@ class _Comparison:
             first, second = exact(gold), exact(prediction)
             if first == second:
                 return Match(True, "exact")
-            if not _decimals(gold) and not _decimals(prediction):
+            if not decimals(gold) and not decimals(prediction):
                 return Match(False, "exact")
         except (NotRationalError, TooLargeError):
             has_log = _has_bare_log(gold) or _has_bare_log(prediction)
             for common_log in (False, True) if has_log else (False,):
-                if _equal_to_many_bits(gold, prediction, common_log=common_log):
+                if equal_to_many_bits(gold, prediction, common_log=common_log):
                     return Match(True, "exact")
         noise = self._float_noise(gold, prediction) or self._same_float(gold, prediction)
         if noise is not None:
@@ -436,7 +435,7 @@ class _Comparison:
 
     def _float_noise(self, gold: Node, prediction: Node) -> Match | None:
         """Equality to double precision, where one side is written with as many digits as a float has."""
-        tolerance = max(_written_precision(gold), _written_precision(prediction))
+        tolerance = max(written_precision(gold), written_precision(prediction))
         if not tolerance:
             return None
         mp = context()
@@ -449,7 +448,7 @@ class _Comparison:
             if distance <= DOUBLE_PRECISION * scale or (min(abs(first), abs(second)) == 0 and scale < 1e-14):
                 return Match(True, "double_precision")
             if distance <= tolerance * scale:
-                if _correctly_rounded(gold, second) or _correctly_rounded(prediction, first):
+                if correctly_rounded(gold, second) or correctly_rounded(prediction, first):
                     return Match(True, "double_precision")
                 return self._contested("float_noise")
             if not (_has_bare_log(gold) or _has_bare_log(prediction)):
@@ -458,7 +457,7 @@ class _Comparison:
 
     def _same_float(self, gold: Node, prediction: Node) -> Match | None:
         """A short decimal that is the double nearest to a value that is no integer: 0.5 for (1 + 3^-100) / 2."""
-        literal = _bare_decimal(gold) or _bare_decimal(prediction)
+        literal = bare_decimal(gold) or bare_decimal(prediction)
         if literal is None:
             return None
         mp = context()
@@ -474,7 +473,7 @@ class _Comparison:
 
     def _rounded(self, decimal: Node, other: Node) -> Match | None:
         """A decimal that is the correct rounding of the other value."""
-        literal = _bare_decimal(decimal)
+        literal = bare_decimal(decimal)
         if literal is None:
             return None
         mp = context()
@@ -485,10 +484,10 @@ class _Comparison:
         if mp.im(value) != 0 or not mp.isfinite(value) or literal.digits < 3:
             return None
         places = self._policy.rounded_decimals
-        if places is not None and _correctly_rounded(literal, value, Fraction(1, 10**places)):
+        if places is not None and correctly_rounded(literal, value, Fraction(1, 10**places)):
             # a program that rounds drops the zeros at the end (13.764 for 13.76396); finer decimals must be right too
-            allowed = literal.last_place >= Fraction(1, 10**places) or _correctly_rounded(literal, value)
-        elif _correctly_rounded(literal, value) and literal.last_place <= Fraction(1, 10**3):
+            allowed = literal.last_place >= Fraction(1, 10**places) or correctly_rounded(literal, value)
+        elif correctly_rounded(literal, value) and literal.last_place <= Fraction(1, 10**3):
             allowed = False
         else:
             return None
@@ -498,12 +497,12 @@ class _Comparison:
         for degrees, other in ((gold, prediction), (prediction, gold)):
             if isinstance(degrees, Call) and degrees.name == "degrees" and Constant("pi") in set(walk(other)):
                 radians = Product((degrees.arguments[0], Constant("pi"), Number(Fraction(1, 180))))
-                if _equal_to_many_bits(radians, other, common_log=False):
+                if equal_to_many_bits(radians, other, common_log=False):
                     return self._contested("radians_for_degrees")
         return None
 
     def _symbolic(self, gold: Node, prediction: Node) -> Match:
-        tolerance = 10 * max(_written_precision(gold), _written_precision(prediction))
+        tolerance = 10 * max(written_precision(gold), written_precision(prediction))
         found = symbolic.identical(gold, prediction, tolerance)
         if not found and (_has_bare_log(gold) or _has_bare_log(prediction)):
             found = symbolic.identical(gold, prediction, tolerance, common_log=True)
@@ -523,7 +522,7 @@ class _Comparison:
         if first is None or second is None:
             return Match(False, "too_large")
         try:
-            return Match(_equal_to_many_bits(first, second, common_log=False), "logarithms")
+            return Match(equal_to_many_bits(first, second, common_log=False), "logarithms")
         except (TooLargeError, UndefinedError, NotNumericError):
             return Match(False, "too_large")
 
@@ -547,105 +546,11 @@ def _augmented(
     return False
 
 
-def settled(node: Node) -> Node:
-    """A node without wrappers that carry no meaning, names distributed over lists, one form for equal kinds."""
-    for _ in range(8):
-        before = node
-        if isinstance(node, Group):
-            node = _settled_group(node)
-        elif isinstance(node, Mapping) and len(node.pairs) == 1:
-            node = Relation(node.pairs[0], ("=",))
-        elif isinstance(node, Relation) and node.operators == ("=",):
-            node = _settled_equation(node)
-        elif isinstance(node, SetOperation) and len(node.parts) == 1:
-            node = node.parts[0]
-        if node == before:
-            break
-    return node
-
-
-def _beside(node: Node, other: Node) -> Node:
-    """A node settled; beside a matrix, a list that holds one list is a row."""
-    if isinstance(other, Matrix) and isinstance(node, Group) and node.bracket == "[" and len(node.items) == 1:
-        item = node.items[0]
-        if isinstance(item, Group) and item.bracket == "[" and (rows := matrix_rows(node)) is not None:
-            return Matrix(rows)
-    return settled(node)
-
-
-def _settled_group(node: Group) -> Node:
-    if len(node.items) == 1 and node.bracket != "<":
-        return node.items[0]
-    if node.bracket == "" and len(node.items) > 1 and all(_is_interval(item) for item in node.items):
-        return SetOperation("union", node.items)
-    if node.bracket == "" and any(_says_real(item) for item in node.items):
-        conditions = tuple(item for item in node.items if not _says_real(item))
-        if conditions and all(isinstance(item, (Relation, SetOperation)) for item in conditions):
-            return SetOperation("intersection", conditions)
-    named = [item for item in node.items if _is_equation(item) and _name(item) is not None]
-    if len(named) == len(node.items) and node.bracket == "(":
-        pairs = tuple((item.sides[0], item.sides[-1]) for item in named if isinstance(item, Relation))
-        return Mapping(pairs)
-    if named and node.bracket in {"", "[", "{"}:
-        names = [_name(item) for item in named]
-        if len(named) == len(node.items) and len(set(names)) == len(names) and len(names) > 1:
-            pairs = tuple((item.sides[0], item.sides[-1]) for item in named if isinstance(item, Relation))
-            return Mapping(pairs)
-        if len(set(names)) == 1:
-            return Group(tuple(_stated_values(item)[-1] for item in node.items), node.bracket)
-    if len(node.items) > 1 and node.bracket in {"", "[", "{"}:
-        items = tuple(_settled_group(item) if isinstance(item, Group) else item for item in node.items)
-        if all(isinstance(item, Mapping) for item in items):
-            return _settled_solutions(Group(items, node.bracket))
-    return node
-
-
-def _says_real(node: Node) -> bool:
-    """Whether a condition only says that a variable is real."""
-    return isinstance(node, Relation) and node.operators == ("in",) and node.sides[1] == Named("reals")
-
-
-def _settled_solutions(node: Group) -> Node:
-    """A list of solutions by name, as sympy's `solve` prints them, as a set of values or tuples."""
-    solutions = [named for item in node.items if (named := _named_values(item)) is not None]
-    keys = {tuple(sorted(solution)) for solution in solutions}
-    if len(solutions) != len(node.items) or len(keys) != 1:
-        return node
-    names = keys.pop()
-    if len(names) == 1:
-        return Group(tuple(solution[names[0]] for solution in solutions), "{")
-    return Group(tuple(Group(tuple(solution[name] for name in names), "(") for solution in solutions), "{")
-
-
-def _settled_equation(node: Relation) -> Node:
-    """(x, y) = (1, 2) as values by name."""
-    left, right = node.sides
-    if (
-        isinstance(left, Group)
-        and isinstance(right, Group)
-        and len(left.items) == len(right.items) > 1
-        and all(isinstance(item, Symbol) for item in left.items)
-        and len(set(left.items)) == len(left.items)
-    ):
-        return Mapping(tuple(zip(left.items, right.items, strict=True)))
-    return node
-
-
-def _is_interval(node: Node) -> bool:
-    if isinstance(node, realsets.Range):
-        return True
-    return isinstance(node, Group) and realsets.has_infinite_end(node)
-
-
 def _as_range(node: Node) -> Node:
     """A pair in brackets as an interval."""
     if isinstance(node, Group) and len(node.items) == 2 and node.bracket in {"(", "["}:
         return Range(node.items[0], node.items[1], node.bracket == "[", node.bracket == "[")
     return node
-
-
-def _is_equation(node: Node) -> bool:
-    return isinstance(node, Relation) and all(operator in {"=", "~"} for operator in node.operators)
 
 
 def _is_scalar(node: Node) -> bool:
@@ -654,83 +559,6 @@ def _is_scalar(node: Node) -> bool:
 
 def _has_undefined(node: Node) -> bool:
     return any(part == Constant("zoo") for part in walk(node))
-
-
-def _stated_values(node: Node) -> list[Node]:
-    """What an equation states, its names left out; the node itself where it is no equation, or has no name."""
-    if not isinstance(node, Relation) or not _is_equation(node):
-        return [node]
-    if _is_name(node.sides[0]):
-        return list(node.sides[1:])
-    if len(node.sides) == 2 and _is_name(node.sides[1]):
-        return [node.sides[0]]
-    if all(isinstance(side, (Range, Group, Matrix, SetOperation)) for side in node.sides):
-        return list(node.sides)
-    return []
-
-
-def _is_name(node: Node) -> bool:
-    """Whether a side of an equation only names what the other side is: x, f(x), AB/CD, P(A)."""
-    match node:
-        case Opaque() | Symbol():
-            return True
-        case Call(name="apply", arguments=(Symbol(name=function), *arguments)):
-            if len(function.rstrip("'")) == 1 and function[0] not in _FUNCTION_NAMES:
-                return False
-            return len(arguments) > 1 or isinstance(arguments[0], (Symbol, Number)) or function[0] in "fghFGHPQ"
-        case Call(name="apply", arguments=(Power(base=Symbol(name=function), exponent=exponent), _)):
-            return exponent == MINUS_ONE and function in "fghFGH"
-        case Product(factors=(Power(base=Symbol(name=function), exponent=exponent), _)) if function in "fghFGH":
-            return exponent == MINUS_ONE
-        case Product() | Power():
-            return _is_of_points(node) or _is_derivative(node)
-        case Group(items=items, bracket="(" | "<"):
-            return bool(items) and all(isinstance(item, Symbol) for item in items)
-        case Ratio(parts=parts):
-            return all(_is_of_points(part) for part in parts)
-        case Call(name="abs", arguments=(argument,)):
-            return isinstance(argument, Product) and _is_of_points(argument)
-        case _:
-            return False
-
-
-def _is_of_points(node: Node) -> bool:
-    """Whether an expression is a product or quotient of capital letters: segments, areas."""
-    match node:
-        case Product(factors=factors):
-            return all(_is_of_points(factor) for factor in factors)
-        case Power(base=base, exponent=exponent):
-            return exponent == MINUS_ONE and _is_of_points(base)
-        case Group(items=(item,), bracket="["):
-            return _is_of_points(item)
-        case Symbol(name=name):
-            return name[:1].isupper()
-        case Constant(name="e" | "i"):
-            return True
-        case _:
-            return False
-
-
-def _is_derivative(node: Node) -> bool:
-    """Whether an expression is dy/dx."""
-    match node:
-        case Product(factors=(Product(factors=(Symbol(name="d"), Symbol())), Power(base=base, exponent=exponent))):
-            return exponent == MINUS_ONE and isinstance(base, Product) and base.factors[0] == Symbol("d")
-        case _:
-            return False
-
-
-def _name(node: Node) -> str | None:
-    """The variable that an equation gives a value to."""
-    if isinstance(node, Relation) and _is_equation(node):
-        for side in (node.sides[0], node.sides[-1]):
-            if isinstance(side, Symbol):
-                return side.name
-            if isinstance(side, Opaque):
-                return side.text
-            if isinstance(side, Call) and _is_name(side):
-                return repr(side)
-    return None
 
 
 def _as_zero(relation: Relation) -> Node | None:
@@ -762,18 +590,6 @@ def _reversed(relation: Relation) -> Relation:
     return Relation(tuple(reversed(relation.sides)), operators)
 
 
-def _named_values(node: Node) -> dict[str, Node] | None:
-    if not isinstance(node, Mapping):
-        return None
-    values: dict[str, Node] = {}
-    for name, value in node.pairs:
-        if isinstance(name, Symbol):
-            values[name.name] = value
-        else:
-            values[repr(name)] = value
-    return values
-
-
 def _rows(node: Node) -> tuple[tuple[Node, ...], ...] | None:
     if isinstance(node, Matrix):
         return node.rows
@@ -788,78 +604,8 @@ def _cells(rows: tuple[tuple[Node, ...], ...]) -> tuple[Node, ...]:
     return tuple(cell for row in rows for cell in row)
 
 
-def _decimals(node: Node) -> Iterator[Number] | list[Number]:
-    """The literals of a node that are written with a decimal point or an exponent."""
-    return [part for part in walk(node) if isinstance(part, Number) and part.digits]
-
-
-def _written_precision(node: Node) -> float:
-    """Relative precision of the floats in a node: two units in the last digit of the shortest; 0 without floats."""
-    digits = [number.digits for number in _decimals(node) if number.digits >= FLOAT_DIGITS]
-    return max(2.0 * 10.0 ** (1 - min(digits)), DOUBLE_PRECISION) if digits else 0.0
-
-
-def _bare_decimal(node: Node) -> Number | None:
-    """The decimal that a node is, powers of ten multiplied out."""
-    match node:
-        case Number(digits=digits) if digits:
-            return node
-        case Product(factors=(Number() as number, rest)) if number.digits or number == MINUS_ONE:
-            inner = _bare_decimal(rest)
-            if number == MINUS_ONE and inner is not None:
-                return Number(-inner.value, inner.digits, inner.last_place)
-            try:
-                scale = exact(rest)
-            except (NotRationalError, UndefinedError, TooLargeError):
-                return None
-            if isinstance(rest, Power) and rest.base == Number(Fraction(10)) and scale:
-                return Number(number.value * scale, number.digits, number.last_place * scale)
-            return None
-        case Percent(amount=amount):
-            inner = _bare_decimal(amount)
-            return Number(inner.value / 100, inner.digits, inner.last_place / 100) if inner else None
-        case _:
-            return None
-
-
-def _correctly_rounded(node: Node, value: object, place_value: Fraction | None = None) -> bool:
-    """Whether a decimal is within half a unit of its last digit, or of another place, of a value."""
-    literal = _bare_decimal(node)
-    if literal is None:
-        return False
-    mp = context()
-    with mp.workprec(200):
-        written = mp.mpf(literal.value.numerator) / literal.value.denominator
-        unit = place_value or literal.last_place
-        place = mp.mpf(unit.numerator) / unit.denominator
-        return bool(abs(value - written) <= place / 2 * (1 + mp.mpf(10) ** -6))
-
-
 def _has_bare_log(node: Node) -> bool:
     return any(isinstance(part, Call) and part.name == "log" and len(part.arguments) == 1 for part in walk(node))
-
-
-def _equal_to_many_bits(gold: Node, prediction: Node, *, common_log: bool) -> bool:
-    """Whether two numbers agree to 150 bits behind the last bit that either computation may have lost."""
-    mp = context()
-    bits = 256
-    for _ in range(2):
-        evaluators = [Evaluator(bits, common_log=common_log) for _ in range(2)]
-        first, second = evaluators[0](gold), evaluators[1](prediction)
-        if not (mp.isfinite(first) and mp.isfinite(second)):
-            return bool(first == second)
-        size = max(evaluator.largest for evaluator in evaluators)
-        with mp.workprec(bits):
-            distance = abs(first - second)
-            if distance > mp.mpf(2) ** (size - bits + 40):
-                scale = max(abs(first), abs(second))
-                return bool(distance <= scale * mp.mpf(2) ** (100 - bits))
-        if size <= bits - 200:
-            return True
-        bits = int(size) + 300
-        if bits > guards.MAX_BITS:
-            raise TooLargeError
-    return True
 
 
 def _log2_of_power(node: Node) -> Node | None:

@@ -60,7 +60,7 @@ def beside(node: Node, other: Node) -> Node:
 def _settled_group(node: Group) -> Node:
     if len(node.items) == 1 and node.bracket != "<":
         return node.items[0]
-    if node.bracket == "" and len(node.items) > 1 and all(is_interval(item) for item in node.items):
+    if node.bracket == "" and len(node.items) > 1 and all(_is_interval(item) for item in node.items):
         return SetOperation("union", node.items)
     if node.bracket == "" and any(_says_real(item) for item in node.items):
         conditions = tuple(item for item in node.items if not _says_real(item))
@@ -115,7 +115,7 @@ def _settled_equation(node: Relation) -> Node:
     return node
 
 
-def is_interval(node: Node) -> bool:
+def _is_interval(node: Node) -> bool:
     if isinstance(node, Range):
         return True
     return isinstance(node, Group) and realsets.has_infinite_end(node)

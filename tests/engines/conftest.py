@@ -14,6 +14,6 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Folders of random causal LMs by architecture; phi3 is one that runs through transformers."""
+    """Folders of random causal LMs by architecture; mistral is one that runs through transformers."""
     root = tmp_path_factory.mktemp("checkpoints")
     return {name: save_checkpoint(root / name, name) for name in ARCHITECTURES}

@@ -39,7 +39,7 @@ def sampled(seed: int = 0, n: int = 4, max_tokens: int = 12, **others: object) -
     return SamplingParams(n=n, max_tokens=max_tokens, stop=steps.STOPS, seed=seed, **others)  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module", params=["llama", "qwen2", "phi3"])
+@pytest.fixture(scope="module", params=["llama", "qwen2", "phi3", "mistral"])
 def folder(request: pytest.FixtureRequest, checkpoints: dict[str, Path]) -> Path:
     return checkpoints[request.param]
 

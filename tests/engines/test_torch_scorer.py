@@ -28,7 +28,7 @@ SIBLINGS = [PREFIX + FIRST, PREFIX + "\nx = 12\n" + steps.END_OF_STEP, PREFIX, P
 OTHERS = [steps.prompt("x" * i) + FIRST * (i % 3) for i in range(1, 12)]
 
 
-@pytest.fixture(scope="module", params=["llama", "qwen2", "phi3"])
+@pytest.fixture(scope="module", params=["llama", "qwen2", "phi3", "mistral"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = save_checkpoint(tmp_path_factory.mktemp("ppm") / request.param, request.param, num_labels=1)
     probes = tuple(Probe(text, expected(folder, [text])[0]) for text in (PREFIX + FIRST, OTHERS[3]))

@@ -97,3 +97,21 @@ def test_answering_with_the_pocket_model_loads_no_transformers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("architecture", "change", "known"),
+    [
+        ("llama", {}, True),
+        ("qwen2", {}, True),
+        ("phi3", {}, True),
+        ("phi3", {"sliding_window": 8}, False),
+        ("phi3", {"sliding_window": 4096}, True),
+        ("mistral", {}, False),
+    ],
+)
+def test_which_models_the_packed_decoder_takes(
+    architecture: str, change: dict[str, Any], known: bool, checkpoints: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = changed(checkpoints[architecture], tmp_path / "m", "config.json", change)
+    assert (LlamaWeights.of_model(AutoModelForCausalLM.from_pretrained(folder)) is not None) == known

@@ -42,6 +42,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "llama": {"tie_word_embeddings": True},
     "qwen2": {"tie_word_embeddings": False, "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}},
     "phi3": {},
+    "mistral": {"sliding_window": None},
 }
 
 

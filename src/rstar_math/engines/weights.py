@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedModel
 
-_KNOWN_MODEL_TYPES = ("llama", "qwen2")
+_KNOWN_MODEL_TYPES = ("llama", "qwen2", "phi3")
 _KNOWN_ROPE_TYPES = ("default", "linear", "llama3", "yarn")
 """Rotary embeddings whose angles depend on the position alone, not on how long the sequence has become."""
 
@@ -72,17 +72,22 @@ class LlamaWeights:
         if config.model_type not in _KNOWN_MODEL_TYPES or config.hidden_act != "silu":
             return None
         rope = config.rope_parameters or {}
-        if rope.get("rope_type", "default") not in _KNOWN_ROPE_TYPES or "partial_rotary_factor" in rope:
+        if rope.get("rope_type", "default") not in _KNOWN_ROPE_TYPES or rope.get("partial_rotary_factor", 1.0) != 1.0:
             return None
+        sizes = _sizes(config.to_dict())
+        window = getattr(config, "sliding_window", None)
+        if config.model_type == "phi3" and window is not None and window < sizes["context_length"]:
+            return None  # the others say by layer_types whether they look through it
         if any(kind != "full_attention" for kind in getattr(config, "layer_types", None) or ()):
             return None
         backbone: Any = model.model
         head: Any = getattr(model, "score", None) or model.get_output_embeddings()
+        tensors = {name: tensor.detach() for name, tensor in backbone.state_dict().items()}
         return cls(
-            **_sizes(config.to_dict()),
+            **sizes,
             inverse_frequencies=backbone.rotary_emb.inv_freq.float(),
             rotation_scale=float(backbone.rotary_emb.attention_scaling),
-            backbone={name: tensor.detach() for name, tensor in backbone.state_dict().items()},
+            backbone=_taken_apart(tensors, **{name: sizes[name] for name in ("num_heads", "num_kv_heads", "head_dim")}),
             head=head.weight.detach(),
             head_bias=None if head.bias is None else head.bias.detach(),
         )
@@ -183,6 +188,22 @@ LAYER_PARTS = (
     *(f"mlp.{name}_proj" for name in ("gate", "up", "down")),
 )
 """Modules of a layer, by transformers' names."""
+
+
+def _taken_apart(tensors: Mapping[str, Tensor], num_heads: int, num_kv_heads: int, head_dim: int) -> dict[str, Tensor]:
+    """The tensors with projections that Phi3 holds in one under the names that the others have."""
+    rows = [num * head_dim for num in (num_heads, num_kv_heads, num_kv_heads)]
+    apart = {}
+    for name, tensor in tensors.items():
+        if "qkv_proj" in name:
+            for part, rows_of_part in zip("qkv", tensor.split(rows), strict=True):
+                apart[name.replace("qkv_proj", f"{part}_proj")] = rows_of_part
+        elif "gate_up_proj" in name:
+            for part, rows_of_part in zip(("gate", "up"), tensor.chunk(2), strict=True):
+                apart[name.replace("gate_up_proj", f"{part}_proj")] = rows_of_part
+        else:
+            apart[name] = tensor
+    return apart
 
 
 def _sizes(config: Mapping[str, Any]) -> dict[str, Any]:

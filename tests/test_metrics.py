@@ -19,6 +19,7 @@ from rstar_math.metrics import (
     paired_difference,
     pass_at_k,
     precision_and_coverage,
+    resamples,
     vote_at_k,
     wilson,
     wilson_of_means,
@@ -203,3 +204,14 @@ def test_all_estimates_agree_on_one_sample() -> None:
     classes, correct = [0, 1, 1, 2, 1], [False, True, True, False, True]
     share = pass_at_k(5, 3, 1)
     assert share == maj_at_k(classes, correct, 1) == best_of_k([0.1, 0.2, 0.3, 0.4, 0.5], correct, 1)
+
+
+def test_resamples_are_draws_with_replacement_and_the_same_each_time() -> None:
+    for num_values in (1, 2, 50, 2500):  # the last are too many to be remembered
+        values = list(range(num_values))
+        draws = [list(chosen(values)) for chosen in resamples(num_values, 5, seed=1)]
+        assert draws == [list(chosen(values)) for chosen in resamples(num_values, 5, seed=1)]
+        assert all(len(draw) == num_values and set(draw) <= set(values) for draw in draws)
+        if num_values > 2:
+            assert draws != [list(chosen(values)) for chosen in resamples(num_values, 5, seed=2)]
+            assert any(len(set(draw)) < num_values for draw in draws)

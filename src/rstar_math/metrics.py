@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import itemgetter
+
+_MAX_REMEMBERED_VALUES = 2000
+"""Values of which 2,000 resamples take some 30 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +119,28 @@ def ranking_credit(margin: float) -> float:
     return (margin > 0) + 0.5 * (margin == 0)
 
 
+Resample = Callable[[Sequence[float]], Sequence[float]]
+"""From values to as many of them, drawn with replacement."""
+
+
+def resamples(num_values: int, num_resamples: int, seed: int) -> Iterable[Resample]:
+    """The same draws whenever the arguments are the same; those of few values are remembered, and drawn only once."""
+    draw = _remembered_resamples if num_values <= _MAX_REMEMBERED_VALUES else _resamples
+    return draw(num_values, num_resamples, seed)
+
+
+@lru_cache(4)
+def _remembered_resamples(num_values: int, num_resamples: int, seed: int) -> tuple[Resample, ...]:
+    return tuple(_resamples(num_values, num_resamples, seed))
+
+
+def _resamples(num_values: int, num_resamples: int, seed: int) -> Iterator[Resample]:
+    rng = random.Random(seed)
+    for _ in range(num_resamples):
+        places = rng.choices(range(num_values), k=num_values)
+        yield itemgetter(*places) if num_values > 1 else itemgetter(slice(None))
+
+
 def paired_difference(a: Sequence[float], b: Sequence[float], num_resamples: int = 2000, seed: int = 0) -> Interval:
     """Mean of a - b over the same problems, with a percentile bootstrap interval over problems.
 
@@ -123,8 +150,8 @@ def paired_difference(a: Sequence[float], b: Sequence[float], num_resamples: int
     if len(a) != len(b) or not a:
         raise ValueError(f"paired outcomes need the same problems, at least one; got {len(a)} and {len(b)}")
     differences = [x - y for x, y in zip(a, b, strict=True)]
-    n, rng = len(differences), random.Random(seed)
-    means = sorted(sum(rng.choices(differences, k=n)) / n for _ in range(num_resamples))
+    n = len(differences)
+    means = sorted(sum(chosen(differences)) / n for chosen in resamples(n, num_resamples, seed))
     return Interval(
         sum(differences) / n,
         means[int(0.025 * num_resamples)],

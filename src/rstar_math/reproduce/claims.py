@@ -6,13 +6,12 @@ hold where one lies below, and is within noise otherwise.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
-from rstar_math.metrics import Interval, paired_difference, wilson
+from rstar_math.metrics import Interval, paired_difference, resamples, wilson
 
 Verdict = Literal["holds", "does not hold", "within noise"]
 
@@ -201,11 +200,9 @@ def bootstrap(tables: Sequence[Outcomes], statistic: Callable[[Sequence[float]],
     if not problems:
         raise ValueError("no problem is in all measurements")
     columns = [[table[p] for p in problems] for table in tables]  # [K][P]
-    n, rng = len(problems), random.Random(seed)
-    drawn = []
-    for _ in range(_NUM_RESAMPLES):
-        chosen = rng.choices(range(n), k=n)
-        drawn.append(statistic([sum(column[i] for i in chosen) / n for column in columns]))
-    drawn.sort()
+    n = len(problems)
+    drawn = sorted(
+        statistic([sum(chosen(column)) / n for column in columns]) for chosen in resamples(n, _NUM_RESAMPLES, seed)
+    )
     value = statistic([sum(column) / n for column in columns])
     return Interval(value, drawn[int(0.025 * len(drawn))], drawn[int(0.975 * len(drawn))])

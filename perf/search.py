@@ -73,9 +73,10 @@ POLICY = POCKET.policy_folder
 SHAPE_8M = {"hidden_size": 256, "intermediate_size": 1024, "num_hidden_layers": 7, "num_attention_heads": 8,
             "num_key_value_heads": 8, "head_dim": 32}  # fmt: skip
 PARTS = ("pocket", "8M", "whole", "bookkeeping", "memory", "divergence")
-NUM_WHOLE_TURNS = 9
 MAX_STEP_TOKENS = 64
 NUM_CANDIDATES = 8
+NUM_WHOLE_TURNS = 9
+"""Least turns of whole searches: what is asked of them is a ratio near its bound."""
 BY_REFERENCE = SearchSettings(
     num_rollouts=4, num_candidates=NUM_CANDIDATES, use_ppm=False, max_step_tokens=MAX_STEP_TOKENS
 )

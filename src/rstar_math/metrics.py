@@ -135,10 +135,10 @@ def _remembered_resamples(num_values: int, num_resamples: int, seed: int) -> tup
 
 
 def _resamples(num_values: int, num_resamples: int, seed: int) -> Iterator[Resample]:
-    rng = random.Random(seed)
+    rng, places = random.Random(seed), list(range(num_values))  # a list: all draws then share its integers
     for _ in range(num_resamples):
-        places = rng.choices(range(num_values), k=num_values)
-        yield itemgetter(*places) if num_values > 1 else itemgetter(slice(None))
+        drawn = rng.choices(places, k=num_values)
+        yield itemgetter(*drawn) if num_values > 1 else itemgetter(slice(None))
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float], num_resamples: int = 2000, seed: int = 0) -> Interval:

@@ -103,6 +103,16 @@ def test_a_request_that_takes_too_long_is_given_up() -> None:
     assert solution.cost.seconds >= 0.25
 
 
+def test_an_error_of_the_engine_is_not_taken_for_the_end_of_the_budget() -> None:
+    class Broken(FakeEngine):
+        async def generate(self, prompt: str, params: SamplingParams) -> Generation:
+            raise TimeoutError("the server does not answer")
+
+    for budget in (BudgetSettings(), BudgetSettings(seconds=60)):
+        with pytest.raises(TimeoutError, match="does not answer"):
+            _answer("mcts", AnsweringSettings(search=SEARCH, budget=budget), Broken(LONG))
+
+
 @pytest.mark.parametrize(
     ("limits", "at_once"),
     [({"seconds": 60}, 4), ({"seconds": 60, "tokens": 10_000}, 1), ({"seconds": 60, "rollouts": 99}, 1)],

@@ -87,7 +87,7 @@ class LlamaWeights:
             **sizes,
             inverse_frequencies=backbone.rotary_emb.inv_freq.float(),
             rotation_scale=float(backbone.rotary_emb.attention_scaling),
-            backbone=_taken_apart(tensors, **{name: sizes[name] for name in ("num_heads", "num_kv_heads", "head_dim")}),
+            backbone=_taken_apart(tensors, sizes),
             head=head.weight.detach(),
             head_bias=None if head.bias is None else head.bias.detach(),
         )
@@ -190,9 +190,9 @@ LAYER_PARTS = (
 """Modules of a layer, by transformers' names."""
 
 
-def _taken_apart(tensors: Mapping[str, Tensor], num_heads: int, num_kv_heads: int, head_dim: int) -> dict[str, Tensor]:
+def _taken_apart(tensors: Mapping[str, Tensor], sizes: Mapping[str, Any]) -> dict[str, Tensor]:
     """The tensors with projections that Phi3 holds in one under the names that the others have."""
-    rows = [num * head_dim for num in (num_heads, num_kv_heads, num_kv_heads)]
+    rows = [sizes[num] * sizes["head_dim"] for num in ("num_heads", "num_kv_heads", "num_kv_heads")]
     apart = {}
     for name, tensor in tensors.items():
         if "qkv_proj" in name:

@@ -221,7 +221,9 @@ async def _within_time(budget: Budget, work: Awaitable[T]) -> T:
     if seconds_left is None:
         return await work
     try:
-        async with asyncio.timeout(seconds_left):
+        async with asyncio.timeout(seconds_left) as limit:
             return await work
     except TimeoutError:
+        if not limit.expired():  # it is the engine's own
+            raise
         raise BudgetSpent from None

@@ -80,6 +80,17 @@ def test_a_model_without_ppm_cannot_be_searched_with_one(model: ModelFolders) ->
     assert prepare(MethodSettings(name="m", strategy="greedy"), bare).scorer == "none"
 
 
+@pytest.mark.parametrize("strategy", ["beam", "mcts", "ab_mcts", "forest"])
+def test_a_tree_needs_a_reward_model_also_where_only_its_answers_do(model: ModelFolders, strategy: str) -> None:
+    bare = ModelFolders("bare", model.policy)  # its settings: no PPM on the way, but answers are worth their score
+    with pytest.raises(ModelError, match="bare has none; name one by `scorer`, or take the strategy sample"):
+        prepare(MethodSettings(name="m", strategy=strategy), bare)
+    without = MethodSettings(name="m", strategy=strategy, scorer="none", answering={"selector": "majority"})
+    with pytest.raises(ModelError, match="its scorer is none"):
+        prepare(without, model)
+    assert prepare(MethodSettings(name="m", strategy="sample"), bare).scorer_folder is None
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -16,7 +16,7 @@ import yaml
 from rstar_math.config import AnsweringSettings, BudgetSettings, MethodList, MethodSettings
 from rstar_math.errors import ConfigError, ModelError
 from rstar_math.models import ModelFolders, default_answering
-from rstar_math.search.strategies import strategy
+from rstar_math.search.strategies import SAMPLING, STRATEGIES, strategy
 from rstar_math.store.recipes import check
 
 _SHIPPED = Path(__file__).parent / "recipes" / "methods"
@@ -132,6 +132,13 @@ def prepare(
         raise ModelError(
             f"method {method.name!r} needs a reward model, and {model.name} has none; name one by `scorer`, or let it "
             "do without by `scorer: none`"
+        )
+    by_score = settings.search.terminal_value == "ppm" and method.strategy in set(STRATEGIES) - set(SAMPLING)
+    if by_score and (folder is None or method.scorer == "none"):
+        lacks = "its scorer is none" if method.scorer == "none" else f"{model.name} has none"
+        raise ModelError(
+            f"method {method.name!r}: {method.strategy} values its answers by a reward model, and {lacks}; name one by "
+            "`scorer`, or take the strategy sample, which needs none"
         )
     if not settings.search.use_ppm and settings.search.terminal_value != "ppm":
         name, folder = "none", None

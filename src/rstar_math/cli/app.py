@@ -184,7 +184,11 @@ def evaluate(
         Path | None, typer.Option("--from", help="Folder with files of the benchmarks; default: the hub.")
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option(help="Strategies, separated by commas; default without --methods: greedy,mcts.")
+        str | None,
+        typer.Option(
+            help="Strategies, separated by commas; default without --methods: greedy,mcts, or greedy,sample "
+            "where a model has no PPM."
+        ),
     ] = None,
     methods: Annotated[
         list[str] | None,

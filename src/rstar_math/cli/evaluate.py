@@ -17,6 +17,8 @@ from rstar_math.models import ModelFolders, find_model
 from rstar_math.store.recipes import check
 
 DEFAULT_STRATEGIES = ("greedy", "mcts")
+WITHOUT_PPM = ("greedy", "sample")
+"""The default where a model has no PPM, without which a tree cannot value its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +80,15 @@ def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: 
     from rstar_math.store.files import write_json
     from rstar_math.workers import WorkerPool
 
-    methods, baseline = _methods(asked)
+    models = [find_model(name) for name in dict.fromkeys(asked.models)]
+    defaults = DEFAULT_STRATEGIES if all(model.ppm for model in models) else WITHOUT_PPM
+    methods, baseline = _methods(asked, defaults)
     if asked.limit is not None and asked.limit < 1:
         raise ConfigError(f"--limit is {asked.limit}; it must be at least 1")
     budgets = _budgets(asked)
     if asked.shared and asked.seconds:
         raise ConfigError("--shared and --seconds do not go together: what is shared takes no time")
     scorers = named_scorers(asked.scorers)
-    models = [find_model(name) for name in dict.fromkeys(asked.models)]
     ready = [
         [
             prepare(method, model, budget, scorers, lambda settings: changed(settings, asked.changes))
@@ -131,10 +134,10 @@ def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: 
     print(f"\n{out}")
 
 
-def _methods(asked: Asked) -> tuple[list[MethodSettings], str | None]:
+def _methods(asked: Asked, defaults: Sequence[str]) -> tuple[list[MethodSettings], str | None]:
     """The methods of the files and the strategies, and the one that the others are compared with."""
     files = [read_methods(name) for name in asked.method_files]
-    strategies = asked.strategies or (() if files else DEFAULT_STRATEGIES)
+    strategies = asked.strategies or (() if files else defaults)
     methods = [MethodSettings(name=name, strategy=name) for name in strategies]
     methods += [method for file in files for method in file.methods]
     baseline = asked.baseline or next((file.baseline for file in files if file.baseline), None)

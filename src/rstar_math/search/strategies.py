@@ -32,6 +32,9 @@ STRATEGIES: dict[str, Strategy] = {
     "forest": forest,
 }
 
+SAMPLING = ("greedy", "sample")
+"""Those that need no value of an answer while they draw."""
+
 
 def strategy(name: str) -> Strategy:
     """The strategy of that name, or the function of a file: `my_file.py:my_strategy`.

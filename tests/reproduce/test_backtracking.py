@@ -84,6 +84,13 @@ def test_shuffled_values_find_fewer_turns_where_values_know_something() -> None:
     assert turning_back(trees[0], random.Random(1)) is None or turning_back(trees[0], random.Random(2)) is None
 
 
+def test_the_chance_level_does_not_hang_on_the_order_of_the_trees() -> None:
+    trees = [grown("x = 2 + 3", "x = 2 * 3", left=0.2, taken=0.4, other=0.3 if i < 3 else None) for i in range(6)]
+    for i, tree in enumerate(trees):
+        tree.seed = i
+    assert chance_level(trees, num_shuffles=20) == chance_level(trees[::-1], num_shuffles=20)
+
+
 def test_where_all_values_are_failures_a_shuffle_changes_nothing() -> None:
     tree = Tree.start(Problem("p", "How many?", "6"), "mcts", 0)
     first, second = add(tree, tree.root, "x = 2 + 3"), add(tree, tree.root, "x = 2 - 3")

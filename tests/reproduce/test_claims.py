@@ -73,6 +73,19 @@ def test_tiers_are_compared_apart() -> None:
     assert first.tiers() == ["gsm", "math"]
 
 
+def test_intervals_do_not_hang_on_the_order_in_which_searches_ended() -> None:
+    first = {f"p{i}": int(i % 3 == 0) for i in range(50)}
+    last = {f"p{i}": int(i % 4 != 0) for i in range(50)}
+    backwards = [dict(reversed(of.items())) for of in (first, last)]
+    here, there = (
+        compare(Measured("last", {1: rows(b)}), Measured("first", {1: rows(a)})).difference
+        for a, b in ((first, last), backwards)
+    )
+    assert here == there
+    tables = [{key: float(value) for key, value in of.items()} for of in (first, last, *backwards)]
+    assert bootstrap(tables[:2], lambda m: m[1] - m[0]) == bootstrap(tables[2:], lambda m: m[1] - m[0])
+
+
 def test_a_series_may_rise_as_a_whole_and_not_at_every_step() -> None:
     counts = [10, 60, 55, 90]
     series = [

@@ -206,7 +206,7 @@ def _summary_row(line: _Line, rows: Sequence[Row], baseline: str, other: Sequenc
     difference, paired, is_unequal = None, list[str](), False
     if other is not None:
         before = _outcomes(other)
-        paired = [p for p in outcomes if p in before]
+        paired = sorted(p for p in outcomes if p in before)  # the order in which searches ended must not matter
         if paired:
             difference = paired_difference([outcomes[p] for p in paired], [before[p] for p in paired])
             tokens = [_mean([r for r in of if r["problem"] in set(paired)], "tokens_generated") for of in (rows, other)]

@@ -82,9 +82,12 @@ def turning_back(tree: Tree, shuffle: random.Random | None = None) -> Turn | Non
 
 
 def chance_level(trees: Sequence[Tree], num_shuffles: int = 200, seed: int = 0) -> list[int]:
-    """How many trees turn back where values are shuffled: `[num_shuffles]` counts, sorted."""
+    """How many trees turn back where values are shuffled: `[num_shuffles]` counts, sorted.
+
+    The trees may come in any order, as searches end in any.
+    """
     rng = random.Random(seed)
-    able = [tree for tree in trees if _may_turn(tree)]
+    able = sorted((tree for tree in trees if _may_turn(tree)), key=lambda tree: tree.id)
     return sorted(sum(turning_back(tree, rng) is not None for tree in able) for _ in range(num_shuffles))
 
 

@@ -21,7 +21,8 @@ Outcomes = Mapping[str, float]
 Row = Mapping[str, Any]
 """One result row of `rstar_math.evaluate`."""
 
-_NUM_RESAMPLES = 2000
+NUM_RESAMPLES = 2000
+"""Draws of a bootstrap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,9 @@ class Measured:
     def outcomes(self, tier: str | None = None, score: Callable[[Row], float] | None = None) -> dict[str, float]:
         """Mean outcome of each problem over the seeds that answered it; problems without a reference are left out.
 
+        Problems are in the order of their ids: rows come in the order in which searches ended, and the draws of a
+        bootstrap must not hang on that.
+
         Args:
           tier: of this tier alone.
           score: what an answer is worth in [0, 1]; None: 1 where it is right.
@@ -94,7 +98,7 @@ class Measured:
                 if row["correct"] is not None and tier in (None, row["tier"]):
                     value = float(row["correct"]) if score is None else score(row)
                     found.setdefault(row["problem"], []).append(value)
-        return {problem: sum(values) / len(values) for problem, values in found.items()}
+        return {problem: mean(found[problem]) for problem in sorted(found)}
 
     def of_seed(self, seed: int) -> Measured:
         """What one seed measured."""
@@ -196,13 +200,16 @@ def bootstrap(tables: Sequence[Outcomes], statistic: Callable[[Sequence[float]],
     Raises:
       ValueError: no problem is in all of them.
     """
-    problems = [p for p in tables[0] if all(p in table for table in tables)]
+    problems = sorted(p for p in tables[0] if all(p in table for table in tables))
     if not problems:
         raise ValueError("no problem is in all measurements")
     columns = [[table[p] for p in problems] for table in tables]  # [K][P]
     n = len(problems)
-    drawn = sorted(
-        statistic([sum(chosen(column)) / n for column in columns]) for chosen in resamples(n, _NUM_RESAMPLES, seed)
-    )
-    value = statistic([sum(column) / n for column in columns])
-    return Interval(value, drawn[int(0.025 * len(drawn))], drawn[int(0.975 * len(drawn))])
+    drawn = [statistic([sum(chosen(column)) / n for column in columns]) for chosen in resamples(n, NUM_RESAMPLES, seed)]
+    return percentile_interval(statistic([sum(column) / n for column in columns]), drawn)
+
+
+def percentile_interval(value: float, drawn: Sequence[float]) -> Interval:
+    """A value with the middle 95 % of what resampling made of it: `drawn`, not empty, in any order."""
+    ordered = sorted(drawn)
+    return Interval(value, ordered[int(0.025 * len(ordered))], ordered[int(0.975 * len(ordered))])

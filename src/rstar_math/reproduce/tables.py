@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rstar_math.metrics import resamples
 from rstar_math.report.table import NONE, count, percent
 from rstar_math.reproduce import paper
-from rstar_math.reproduce.claims import Claim, Evidence, Measured, bootstrap, compare, interval_of, mean, rises
+from rstar_math.reproduce.claims import (
+    NUM_RESAMPLES,
+    Claim,
+    Evidence,
+    Measured,
+    bootstrap,
+    compare,
+    interval_of,
+    mean,
+    percentile_interval,
+    rises,
+)
 from rstar_math.reproduce.held_out_pairs import RANKERS, num_trained_pairs, ranked_pairs
 from rstar_math.reproduce.laboratory import Laboratory
 from rstar_math.reproduce.result import Result, accuracy, table
@@ -150,26 +162,21 @@ def _rise_difference(
     first: dict[str, float], last: dict[str, float], tier_of: dict[str, str], hardest: str, tier: str
 ) -> Evidence:
     """How much more the hardest tier rises than another; resampled over the problems of both."""
-    import random
 
-    gains = {t: [last[k] - first[k] for k in first if tier_of[k] == t] for t in (hardest, tier)}
-    rng, drawn = random.Random(0), []
-    for _ in range(2000):
-        resampled = {t: mean(rng.choices(values, k=len(values))) for t, values in gains.items()}
-        drawn.append(resampled[hardest] - resampled[tier])
-    drawn.sort()
-    from rstar_math.metrics import Interval
+    def rise(t: str, seed: int | None = None) -> list[float]:
+        keys = sorted(k for k in first if tier_of[k] == t and (seed is None or k.startswith(f"{seed}/")))
+        return [last[k] - first[k] for k in keys]
 
-    value = mean(gains[hardest]) - mean(gains[tier])
+    def drawn_means(t: str, draw: int) -> list[float]:
+        gains = rise(t)
+        return [mean(chosen(gains)) for chosen in resamples(len(gains), NUM_RESAMPLES, draw)]
+
+    pairs = zip(drawn_means(hardest, 0), drawn_means(tier, 1), strict=True)
     seeds = sorted({int(key.partition("/")[0]) for key in first})
-
-    def of_seed(seed: int, t: str) -> float:
-        return mean(last[k] - first[k] for k in first if tier_of[k] == t and k.startswith(f"{seed}/"))
-
     return Evidence(
         f"rise of {hardest} - rise of {tier}",
-        Interval(value, drawn[50], drawn[1949]),
-        {seed: of_seed(seed, hardest) - of_seed(seed, tier) for seed in seeds},
+        percentile_interval(mean(rise(hardest)) - mean(rise(tier)), [a - b for a, b in pairs]),
+        {seed: mean(rise(hardest, seed)) - mean(rise(tier, seed)) for seed in seeds},
     )
 
 

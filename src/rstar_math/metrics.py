@@ -141,6 +141,12 @@ def _resamples(num_values: int, num_resamples: int, seed: int) -> Iterator[Resam
         yield itemgetter(*drawn) if num_values > 1 else itemgetter(slice(None))
 
 
+def percentile_interval(value: float, drawn: Sequence[float]) -> Interval:
+    """A value with the middle 95 % of what resampling made of it: `drawn`, not empty, in any order."""
+    ordered = sorted(drawn)
+    return Interval(value, ordered[int(0.025 * len(ordered))], ordered[int(0.975 * len(ordered))])
+
+
 def paired_difference(a: Sequence[float], b: Sequence[float], num_resamples: int = 2000, seed: int = 0) -> Interval:
     """Mean of a - b over the same problems, with a percentile bootstrap interval over problems.
 
@@ -151,12 +157,8 @@ def paired_difference(a: Sequence[float], b: Sequence[float], num_resamples: int
         raise ValueError(f"paired outcomes need the same problems, at least one; got {len(a)} and {len(b)}")
     differences = [x - y for x, y in zip(a, b, strict=True)]
     n = len(differences)
-    means = sorted(sum(chosen(differences)) / n for chosen in resamples(n, num_resamples, seed))
-    return Interval(
-        sum(differences) / n,
-        means[int(0.025 * num_resamples)],
-        means[min(num_resamples - 1, int(0.975 * num_resamples))],
-    )
+    means = [sum(chosen(differences)) / n for chosen in resamples(n, num_resamples, seed)]
+    return percentile_interval(sum(differences) / n, means)
 
 
 def mean_by_group(values: Mapping[str, float], groups: Mapping[str, str | None]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
-from rstar_math.metrics import Interval, paired_difference, resamples, wilson
+from rstar_math.metrics import Interval, paired_difference, percentile_interval, resamples, wilson
 
 Verdict = Literal["holds", "does not hold", "within noise"]
 
@@ -207,9 +207,3 @@ def bootstrap(tables: Sequence[Outcomes], statistic: Callable[[Sequence[float]],
     n = len(problems)
     drawn = [statistic([sum(chosen(column)) / n for column in columns]) for chosen in resamples(n, NUM_RESAMPLES, seed)]
     return percentile_interval(statistic([sum(column) / n for column in columns]), drawn)
-
-
-def percentile_interval(value: float, drawn: Sequence[float]) -> Interval:
-    """A value with the middle 95 % of what resampling made of it: `drawn`, not empty, in any order."""
-    ordered = sorted(drawn)
-    return Interval(value, ordered[int(0.025 * len(ordered))], ordered[int(0.975 * len(ordered))])

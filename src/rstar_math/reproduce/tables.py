@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rstar_math.metrics import resamples
+from rstar_math.metrics import percentile_interval, resamples
 from rstar_math.report.table import NONE, count, percent
 from rstar_math.reproduce import paper
 from rstar_math.reproduce.claims import (
@@ -16,7 +16,6 @@ from rstar_math.reproduce.claims import (
     compare,
     interval_of,
     mean,
-    percentile_interval,
     rises,
 )
 from rstar_math.reproduce.held_out_pairs import RANKERS, num_trained_pairs, ranked_pairs
@@ -163,20 +162,20 @@ def _rise_difference(
 ) -> Evidence:
     """How much more the hardest tier rises than another; resampled over the problems of both."""
 
-    def rise(t: str, seed: int | None = None) -> list[float]:
-        keys = sorted(k for k in first if tier_of[k] == t and (seed is None or k.startswith(f"{seed}/")))
+    def gains(t: str, of_seed: str = "") -> list[float]:
+        keys = sorted(k for k in first if tier_of[k] == t and k.startswith(of_seed))
         return [last[k] - first[k] for k in keys]
 
-    def drawn_means(t: str, draw: int) -> list[float]:
-        gains = rise(t)
-        return [mean(chosen(gains)) for chosen in resamples(len(gains), NUM_RESAMPLES, draw)]
+    def resampled(values: list[float], seed: int) -> list[float]:
+        return [mean(chosen(values)) for chosen in resamples(len(values), NUM_RESAMPLES, seed)]
 
-    pairs = zip(drawn_means(hardest, 0), drawn_means(tier, 1), strict=True)
+    hard, other = gains(hardest), gains(tier)
+    drawn = zip(resampled(hard, 0), resampled(other, 1), strict=True)
     seeds = sorted({int(key.partition("/")[0]) for key in first})
     return Evidence(
         f"rise of {hardest} - rise of {tier}",
-        percentile_interval(mean(rise(hardest)) - mean(rise(tier)), [a - b for a, b in pairs]),
-        {seed: mean(rise(hardest, seed)) - mean(rise(tier, seed)) for seed in seeds},
+        percentile_interval(mean(hard) - mean(other), [a - b for a, b in drawn]),
+        {seed: mean(gains(hardest, f"{seed}/")) - mean(gains(tier, f"{seed}/")) for seed in seeds},
     )
 
 

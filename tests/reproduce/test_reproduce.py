@@ -161,6 +161,7 @@ def laboratory(changes: dict[str, Any], tmp_path: Path) -> Laboratory:
 def test_seeds_may_have_problems_of_their_own(tmp_path: Path) -> None:
     lab = laboratory({"reproduce": {"seeds": [4, 9], "own_problems": True}}, tmp_path)
     first, second = (lab.problems(seed).problems for seed in lab.seeds)
+    assert lab.problems(4).problems is first, "made once for all measurements"
     assert len(first) == len(second) == 24
     assert not {p.id for p in first} & {p.id for p in second}
     assert lab.seed_recipe(4).problems.seed == 4

@@ -59,6 +59,7 @@ class Laboratory:
         self.settings = recipe.reproduce
         self._pool: WorkerPool | None = None
         self._pool_is_shared = False
+        self._problems: dict[int, ProblemSet] = {}
         if len(set(self.settings.seeds)) < len(self.settings.seeds):
             raise ConfigError(f"reproduce.seeds is {self.settings.seeds}; each seed may stand there once")
         if self.settings.own_problems and recipe.evaluation.problems.num_problems is None:
@@ -95,14 +96,13 @@ class Laboratory:
 
     def seed_recipe(self, seed: int) -> Recipe:
         """The recipe of one training seed: its own seed, and its own problems where the settings say so."""
-        changes: dict[str, Any] = {"seed": seed, "reproduce": {}}
         recipe = self.recipe.model_copy(update={"seed": seed, "reproduce": type(self.settings)()})
         if not self.settings.own_problems:
             return recipe
         evaluation = recipe.evaluation
         size = evaluation.problems.num_problems or 0
         skip = evaluation.problems.skip + self.seeds.index(seed) * size
-        changes = {
+        changes: dict[str, Any] = {
             "problems": _own(recipe.problems, seed),
             "held_out": recipe.held_out.model_copy(update={"problems": _own(recipe.held_out.problems, seed)}),
             "evaluation": evaluation.model_copy(
@@ -192,7 +192,9 @@ class Laboratory:
 
     def problems(self, seed: int) -> ProblemSet:
         """The held-out problems that a seed is measured on."""
-        return load_problems(self.seed_recipe(seed).evaluation.problems)
+        if seed not in self._problems:
+            self._problems[seed] = load_problems(self.seed_recipe(seed).evaluation.problems)
+        return self._problems[seed]
 
     def of_run(self, name: str, round_number: int, label: str) -> Measured:
         """What the runs measured themselves after a round (0: of the base): `greedy` or `system`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rstar_math.config import BudgetSettings, MethodSettings
@@ -15,6 +15,9 @@ from rstar_math.reproduce.result import Result, accuracy, difference, table
 
 TREES = ("mcts", "forest", "ab_mcts")
 """Strategies that count as a tree search."""
+
+BEAMS = ("beam", "diverse_beam")
+"""Strategies that search under the reward model as well, but keep no tree."""
 
 PAPERS = "MCTS, PPM"
 """The paper's search, by its name in the list of methods."""
@@ -124,36 +127,46 @@ def _table(
 
 
 def _claims(methods: tuple[MethodSettings, ...], cells: dict[int, dict[str, Measured]], where: str) -> list[Claim]:
-    searches = [m.name for m in methods if m.strategy in TREES and m.scorer in (None, "ppm")]
+    under_ppm = [m for m in methods if m.scorer in (None, "ppm")]
+    searches = [m.name for m in under_ppm if m.strategy in TREES]
+    rivals = [PAPERS, *(m.name for m in under_ppm if m.strategy in BEAMS)]
     claims = []
     for name in searches:
         for budget, of in cells.items():
             others = [other for other in _REFERENCES if other in of]
-            evidence = tuple(compare(of[name], of[other]) for other in others)
-            claims.append(
-                Claim(f"{where}{budget:,} tokens: {name} beats {', '.join(others)}", evidence) if evidence else None
-            )
+            if others:
+                evidence = tuple(compare(of[name], of[other]) for other in others)
+                claims.append(Claim(f"{where}{budget:,} tokens: {name} beats {', '.join(others)}", evidence))
     for name in searches:
-        if name != PAPERS and all(PAPERS in of for of in cells.values()):
-            claims.append(_better(name, cells, where))
+        for rival in rivals:
+            if name != PAPERS and all(rival in of for of in cells.values()):
+                claims.append(better(name, rival, cells, where))
     if all({"MCTS, PQM", PAPERS} <= set(of) for of in cells.values()):
         for budget, of in cells.items():
             claims.append(
                 Claim(f"{where}{budget:,} tokens: {PAPERS} beats MCTS, PQM", (compare(of[PAPERS], of["MCTS, PQM"]),))
             )
-    return [claim for claim in claims if claim is not None]
+    return claims
 
 
-def _better(name: str, cells: dict[int, dict[str, Measured]], where: str) -> Claim:
-    """Better than the paper's search: at one budget at least, and worse at none. Evidence: its largest difference."""
-    found = {budget: compare(of[name], of[PAPERS]) for budget, of in cells.items()}
-    worse = [e for e in found.values() if e.verdict == "does not hold"]
-    best_budget = max(found, key=lambda budget: found[budget].difference.low)
-    best = found[best_budget]
-    shown = worse[0] if worse else best
+def better(name: str, rival: str, cells: Mapping[int, Mapping[str, Measured]], where: str = "") -> Claim:
+    """The claim that a method is better than a rival: at one budget at least, and worse at none.
+
+    Args:
+      name: of the method.
+      rival: name of the other.
+      cells: every method by its name, by budget in tokens.
+      where: what stands before the claim.
+
+    Returns:
+      The claim; its evidence is the first budget at which the method is worse, else that of the clearest difference.
+    """
+    found = {budget: compare(of[name], of[rival]) for budget, of in cells.items()}
+    worse = [budget for budget, evidence in found.items() if evidence.verdict == "does not hold"]
+    shown = worse[0] if worse else max(found, key=lambda budget: found[budget].difference.low)
     each = "; ".join(f"{b:,}: {difference(e.difference)}" for b, e in found.items())
     return Claim(
-        f"{where}{name} is better than {PAPERS} at one budget at least, and worse at none",
-        (Evidence(f"{name} - {PAPERS}, {best_budget:,} tokens", shown.difference, shown.by_seed),),
+        f"{where}{name} is better than {rival} at one budget at least, and worse at none",
+        (Evidence(f"{name} - {rival}, {shown:,} tokens", found[shown].difference, found[shown].by_seed),),
         f"By budget: {each}.",
     )

@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rstar_math.config import Recipe
 from rstar_math.errors import ConfigError
 from rstar_math.progress import Progress
+from rstar_math.reproduce.bases import every_base
+from rstar_math.reproduce.claims import Measured
 from rstar_math.reproduce.laboratory import Laboratory
 from rstar_math.reproduce.names import NAMES, chosen
+from rstar_math.store.files import write_text
 from rstar_math.store.recipes import changed_recipe, load_recipe
 from rstar_math.store.records import read_trees
 
@@ -192,3 +196,34 @@ def test_names_are_checked_before_anything_is_run() -> None:
     assert chosen(["figure3", "table3"]) == ["table3", "figure3"]
     with pytest.raises(ConfigError, match="there is no 'table11' to reproduce; choose from table1, "):
         chosen(["table11"])
+
+
+def test_models_of_the_first_seed_are_measured_on_the_problems_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab = laboratory({"reproduce": {"seeds": [4, 9], "own_problems": True}}, tmp_path)
+    run = tmp_path / "runs" / "seed-4"
+    for folder in (run / "base", run / f"round-{lab.num_rounds}"):
+        (folder / "evaluation").mkdir(parents=True)
+        for name in ("greedy", "system"):
+            write_text(folder / "evaluation" / f"{name}.jsonl", '{"problem": "a", "correct": true, "tier": "gsm"}\n')
+    write_text(run / "recipe.yaml", yaml.safe_dump(lab.seed_recipe(4).model_dump(mode="json")))
+    asked = []
+
+    def measure(label: str, model_of: Any, method: Any, *, seeds: list[int]) -> Measured:
+        asked.append((label, seeds, model_of(9).policy, method.strategy))
+        return Measured(label, {seed: [{"problem": "b", "correct": False, "tier": "gsm"}] for seed in seeds})
+
+    monkeypatch.setattr(lab, "run", lambda seed: run)
+    monkeypatch.setattr(lab, "measure", measure)
+    (found,) = every_base(lab)
+    last = run / f"round-{lab.num_rounds}"
+    assert [(label, seeds, strategy) for label, seeds, _, strategy in asked] == [
+        ("base", [9], "greedy"),
+        ("policy", [9], "greedy"),
+        ("system", [9], "mcts"),
+    ]
+    assert [policy for _, _, policy, _ in asked[1:]] == [last / "policy"] * 2
+    for measured in (found.base, found.policy, found.system):
+        assert measured.outcomes() == {"a": 1.0, "b": 0.0}
+        assert list(measured.rows) == [4]

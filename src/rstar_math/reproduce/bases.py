@@ -1,14 +1,18 @@
-"""Table 10 and figure 7: the recipe applied to several bases, under the first training seed."""
+"""Table 10 and figure 7: the recipe applied to several bases, under the first training seed.
+
+Where each training seed has held-out problems of its own, the models of the first are measured on those of all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rstar_math.config import MethodSettings
 from rstar_math.models import ModelFolders, find_model
 from rstar_math.reproduce.claims import Measured
-from rstar_math.reproduce.laboratory import Laboratory, read_rows
+from rstar_math.reproduce.laboratory import Laboratory, greedy, read_rows
 from rstar_math.store.recipes import load_recipe
 
 
@@ -35,29 +39,50 @@ class EvolvedBase:
 
 def every_base(lab: Laboratory) -> Iterator[EvolvedBase]:
     """The recipe's own base, then the further ones."""
-    seed = lab.seeds[0]
-    yield _evolved(lab, Path(lab.recipe.base_model).name, lab.run(seed))
+    yield _evolved(lab, Path(lab.recipe.base_model).name, lab.run(lab.seeds[0]))
     for further in lab.settings.further_bases:
         yield _evolved(lab, further.name, lab.further_run(further))
 
 
+def problems_of(lab: Laboratory) -> tuple[int, ...]:
+    """The seeds on whose held-out problems a base is measured."""
+    return lab.seeds if lab.settings.own_problems else lab.seeds[:1]
+
+
+def of_first_seed(lab: Laboratory, measured: Measured) -> Measured:
+    """What models of the first seed did on the problems of several: one seed's measurement."""
+    return Measured(measured.label, {lab.seeds[0]: [row for rows in measured.rows.values() for row in rows]})
+
+
+def first_seed_note(lab: Laboratory, measured: Measured) -> str:
+    """How many problems, and whose models."""
+    return f"{len(measured.outcomes()):,} held-out problems, models of training seed {lab.seeds[0]}."
+
+
 def _evolved(lab: Laboratory, name: str, run: Path) -> EvolvedBase:
-    seed = lab.seeds[0]
     recipe = load_recipe(str(run / "recipe.yaml"))
     last = run / f"round-{len(recipe.rounds)}"
-    assert recipe.evaluation.system is not None
+    system = recipe.evaluation.system
+    assert system is not None
+    base = replace(find_model(recipe.base_model), name=f"{name}-base", ppm=None, answering=None)
+    policy = ModelFolders(f"{name}-policy", last / "policy")
+    model = ModelFolders(name, last / "policy", last / "ppm", system)
 
-    def rows(label: str, folder: Path, file: str) -> Measured:
-        return Measured(f"{name}, {label}", {seed: read_rows(folder / "evaluation" / f"{file}.jsonl")})
+    def measured(label: str, folder: Path, file: str, part: ModelFolders, method: MethodSettings) -> Measured:
+        """On the first seed's problems by the run itself, on those of the others now."""
+        first, *others = problems_of(lab)
+        of_run = {first: read_rows(folder / "evaluation" / f"{file}.jsonl")}
+        further = lab.measure(label, lambda _: part, method, seeds=others).rows if others else {}
+        return of_first_seed(lab, Measured(f"{name}, {label}", {**of_run, **further}))
 
     return EvolvedBase(
         name=name,
-        num_parameters=_num_parameters(find_model(recipe.base_model).policy_folder),
-        base=rows("base", run / "base", "greedy"),
-        policy=rows("policy", last, "greedy"),
-        system=rows("system", last, "system"),
-        model=ModelFolders(name, last / "policy", last / "ppm", recipe.evaluation.system),
-        max_step_tokens=recipe.evaluation.system.search.max_step_tokens,
+        num_parameters=_num_parameters(base.policy_folder),
+        base=measured("base", run / "base", "greedy", base, greedy()),
+        policy=measured("policy", last, "greedy", policy, greedy(recipe.rounds[-1].sft.form)),
+        system=measured("system", last, "system", model, MethodSettings(name="system", strategy="mcts")),
+        model=model,
+        max_step_tokens=system.search.max_step_tokens,
     )
 
 

@@ -352,7 +352,7 @@ def table9(lab: Laboratory) -> Result:
 
 def table10(lab: Laboratory) -> Result:
     """The recipe on bases of other sizes and architectures."""
-    from rstar_math.reproduce.bases import every_base
+    from rstar_math.reproduce.bases import every_base, first_seed_note
 
     lines, claims = {}, []
     for base in every_base(lab):
@@ -370,5 +370,5 @@ def table10(lab: Laboratory) -> Result:
         )
     shown = "; ".join(f"{name} {a:.1f} to {b:.1f}" for name, (a, b) in paper.BASES.items())
     title = "Table 10: other bases"
-    note = f"First seed. Paper, MATH, base to system: {shown}. {_INTERVALS}"
+    note = f"{first_seed_note(lab, base.base)} Paper, MATH, base to system: {shown}. {_INTERVALS}"
     return Result("table10", title, (table("Accuracy in percent", "", lines, note),), tuple(claims))

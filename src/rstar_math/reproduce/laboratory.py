@@ -13,9 +13,10 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from rstar_math.benchmarks.problems import ProblemSet, load_problems
 from rstar_math.config import (
@@ -34,10 +35,13 @@ from rstar_math.methods import Method, prepare
 from rstar_math.models import ModelFolders, find_model
 from rstar_math.progress import Progress
 from rstar_math.reproduce.claims import Measured, Row
+from rstar_math.reproduce.side_by_side import side_by_side
 from rstar_math.store.files import fingerprint, read_json, read_jsonl, write_json
 from rstar_math.store.recipes import changed_recipe
 from rstar_math.store.run import Manifest
 from rstar_math.workers import WorkerPool
+
+ScorerKind = Literal["orm", "pqm"]
 
 
 class Laboratory:
@@ -164,20 +168,32 @@ class Laboratory:
             self.log("run", run=str(folder.relative_to(self.folder)), seconds=time.monotonic() - began)
         return folder
 
-    def scorer(self, seed: int, round_number: int, kind: str) -> Path:
-        """The folder of a round's `orm` or `pqm`, trained from the trees that the round's PPM was trained on."""
-        from rstar_math.scorers import FinishedRound, train_scorer
+    def scorers(self, seed: int, round_number: int, kinds: Sequence[ScorerKind]) -> dict[str, Path]:
+        """Folders of a round's ORM and PQM, trained from the trees that the round's PPM was trained on.
 
-        run = self.run(seed)
-        folder = run / f"round-{round_number}" / kind
-        if not (folder / "ppm.json").exists():
+        What is missing is trained under every seed at once: on a CPU two at a time, because the training of a small
+        model leaves half of two cores idle.
+        """
+        folders = {(s, kind): self.run(s) / f"round-{round_number}" / kind for s in self.seeds for kind in kinds}
+        missing = {key: folder for key, folder in folders.items() if not (folder / "ppm.json").exists()}
+        if missing:
             self._close_pool()
-            began = time.monotonic()
-            source = FinishedRound(run, round_number)
-            made = train_scorer(kind, source, source.settings, folder, source.seed, self.progress)  # type: ignore[arg-type]
-            write_json(folder.with_name(f"{kind}-report.json"), made)
-            self.log("scorer", kind=kind, seed=seed, round=round_number, seconds=time.monotonic() - began)
-        return folder
+            jobs = [partial(_train_scorer, kind, self.run(s), round_number) for s, kind in missing]
+            num_processes = 2 if self._trains_on_cpu(round_number) else 1
+            self.progress.say(f"Training {len(jobs)} reward models of round {round_number}, {num_processes} at a time")
+            self.progress.start("reward models", len(jobs))
+            for i, (made, seconds) in side_by_side(jobs, num_processes):
+                (s, kind), folder = list(missing.items())[i]
+                write_json(folder.with_name(f"{kind}-report.json"), made)
+                self.log("scorer", kind=kind, seed=s, round=round_number, seconds=seconds)
+                self.progress.advance()
+            self.progress.finish()
+        return {kind: folders[seed, kind] for kind in kinds}
+
+    def _trains_on_cpu(self, round_number: int) -> bool:
+        from rstar_math.training.loop import default_device
+
+        return self.recipe.rounds[round_number - 1].ppm.backend == "torch" and default_device().type == "cpu"
 
     def model(self, seed: int, policy_round: int, ppm_round: int | None = None) -> ModelFolders:
         """The policy of one round (0: the base) with the PPM of another (None: of the same)."""
@@ -320,6 +336,16 @@ def stage_made(run: Path, round_number: int, stage: str) -> dict[str, Any]:
     """What a stage of a run says that it made."""
     made: dict[str, Any] = read_json(run / f"round-{round_number}" / "manifest.json")["stages"][stage]
     return made
+
+
+def _train_scorer(kind: ScorerKind, run: Path, round_number: int) -> tuple[dict[str, Any], float]:
+    """Trains a reward model of a finished round; says what it made, and the seconds that it took."""
+    from rstar_math.scorers import FinishedRound, train_scorer
+
+    began = time.monotonic()
+    source = FinishedRound(run, round_number)
+    made = train_scorer(kind, source, source.settings, source.folder / kind, source.seed, Progress())
+    return made, time.monotonic() - began
 
 
 def greedy(form: str = "steps") -> MethodSettings:

@@ -10,7 +10,7 @@ from rstar_math.methods import read_methods
 from rstar_math.report.table import NONE, TextTable, count, percent, seconds
 from rstar_math.reproduce import paper
 from rstar_math.reproduce.claims import Claim, Evidence, Measured, compare
-from rstar_math.reproduce.laboratory import Laboratory
+from rstar_math.reproduce.laboratory import Laboratory, ScorerKind
 from rstar_math.reproduce.result import Result, accuracy, difference, table
 
 TREES = ("mcts", "forest", "ab_mcts")
@@ -22,7 +22,7 @@ BEAMS = ("beam", "diverse_beam")
 PAPERS = "MCTS, PPM"
 """The paper's search, by its name in the list of methods."""
 
-_SCORERS = ("orm", "pqm")
+_SCORERS: tuple[ScorerKind, ...] = ("orm", "pqm")
 _REFERENCES = ("greedy", "maj@N", "best-of-N, ORM", "best-of-N, PPM", "vote, PPM")
 """What the paper's claim says a tree search under the PPM beats; the last is the strongest at the pocket scale."""
 
@@ -77,8 +77,8 @@ def _measured(
 
 def _scorers_of(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]) -> Callable[[int], dict[str, Path]]:
     """From a seed to the reward models that some method asks for, trained where they are missing."""
-    wanted = {m.scorer for m in methods}
-    return lambda seed: {kind: lab.scorer(seed, number, kind) for kind in _SCORERS if kind in wanted}
+    wanted = [kind for kind in _SCORERS if any(m.scorer == kind for m in methods)]
+    return lambda seed: lab.scorers(seed, number, wanted)
 
 
 def _timed(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]) -> dict[str, Measured]:

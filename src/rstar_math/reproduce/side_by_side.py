@@ -1,0 +1,87 @@
+"""Trainings that leave cores idle, several at a time, each in a process of its own with its share of the threads."""
+
+from __future__ import annotations
+
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.context import SpawnProcess
+from typing import TypeVar
+
+from rstar_math.errors import EngineError, RStarError
+
+T = TypeVar("T")
+
+
+def side_by_side(jobs: Sequence[Callable[[], T]], num_processes: int) -> Iterator[tuple[int, T]]:
+    """Runs jobs in processes of their own; yields (index of the job, its result) as they end.
+
+    Processes end when the iteration does, by an error too, and when this process is gone.
+
+    Args:
+      jobs: functions that can be pickled, with results that can.
+      num_processes: jobs that run at the same time; each gets an equal share of the cores as torch threads.
+
+    Raises:
+      RStarError: a job raised it.
+      EngineError: a process died, or a job failed otherwise; its traceback stands on the standard error.
+    """
+    context = multiprocessing.get_context("spawn")
+    num_threads = max(1, len(os.sched_getaffinity(0)) // num_processes)
+    todo = deque(enumerate(jobs))
+    running: dict[multiprocessing.connection.Connection, tuple[int, SpawnProcess]] = {}
+    try:
+        while todo or running:
+            while todo and len(running) < num_processes:
+                index, job = todo.popleft()
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(theirs, job, num_threads), daemon=True)
+                process.start()
+                theirs.close()
+                running[ours] = index, process
+            for ready in multiprocessing.connection.wait(list(running)):
+                assert isinstance(ready, multiprocessing.connection.Connection)
+                index, process = running[ready]
+                try:
+                    result = ready.recv()
+                except EOFError:
+                    process.join()
+                    raise EngineError(
+                        f"a training process died (exit code {process.exitcode}); at exit code -9 the machine is "
+                        "probably out of memory. Run the command again: what is whole is not made again"
+                    ) from None
+                process.join()
+                ready.close()
+                del running[ready]
+                if isinstance(result, RStarError):
+                    raise result
+                yield index, result
+    finally:
+        for ours, (_, process) in running.items():
+            process.kill()
+            process.join()
+            ours.close()
+
+
+def _work(connection: multiprocessing.connection.Connection, job: Callable[[], object], num_threads: int) -> None:
+    """The life of a process: one job, and its result or the error that it raised on purpose."""
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(num_threads)
+    try:
+        connection.send(job())
+    except RStarError as error:
+        connection.send(error)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)

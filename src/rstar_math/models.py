@@ -17,7 +17,9 @@ from rstar_math.own_code import absolute, is_own
 from rstar_math.store.files import read_json, write_json
 from rstar_math.store.recipes import check
 
-_SHIPPED = Path(__file__).parent / "pocket" / "models"
+SHIPPED = Path(__file__).parent / "pocket" / "models"
+"""Folders of the models that come with the package."""
+
 SHIPPED_MODELS = ("pocket", "pocket-base")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -80,7 +82,7 @@ def find_model(spec: str | Path) -> ModelFolders:
         return ModelFolders(str(spec), PolicySettings(policy=absolute(str(spec))))
     if str(spec).endswith((".yaml", ".yml")):
         return _from_file(Path(spec))
-    path = _SHIPPED / str(spec) if str(spec) in SHIPPED_MODELS and not Path(spec).exists() else Path(spec)
+    path = SHIPPED / str(spec) if str(spec) in SHIPPED_MODELS and not Path(spec).exists() else Path(spec)
     name = str(spec)
     if not path.is_dir():
         path = _folder_or_hub(name)

@@ -157,6 +157,14 @@ def test_run_again_it_makes_nothing_again(made: Path) -> None:
     assert (made / "out" / "table4.md").read_text() == text
 
 
+def test_rows_are_known_by_nothing_of_this_machine(made: Path) -> None:
+    keys = [json.loads(path.read_text()) for path in (made / "out" / "rows").rglob("*.json")]
+    names = {name for key in keys for name in key["models"].values() if name is not None}
+    assert any(name.startswith("pocket-base ") for name in names)
+    assert any(name.startswith("runs/seed-3/") for name in names)
+    assert not [name for name in names if Path(name).is_absolute()]
+
+
 def laboratory(changes: dict[str, Any], tmp_path: Path) -> Laboratory:
     recipe: Recipe = changed_recipe(load_recipe("smoke"), changes, "test")
     return Laboratory(recipe, tmp_path, Progress())

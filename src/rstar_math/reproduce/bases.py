@@ -39,12 +39,14 @@ class EvolvedBase:
 
 def every_base(lab: Laboratory) -> Iterator[EvolvedBase]:
     """The recipe's own base, then the further ones."""
-    yield _evolved(lab, Path(lab.recipe.base_model).name, lab.run(lab.seeds[0]))
+    own = lab.recipe.base_model
+    yield _evolved(lab, Path(own).name, own, lab.run(lab.seeds[0]))
     for further in lab.settings.further_bases:
-        yield _evolved(lab, further.name, lab.further_run(further))
+        run = lab.further_run(further)
+        yield _evolved(lab, further.name, lab.further_base(further), run)
 
 
-def problems_of(lab: Laboratory) -> tuple[int, ...]:
+def measured_seeds(lab: Laboratory) -> tuple[int, ...]:
     """The seeds on whose held-out problems a base is measured."""
     return lab.seeds if lab.settings.own_problems else lab.seeds[:1]
 
@@ -59,18 +61,18 @@ def first_seed_note(lab: Laboratory, measured: Measured) -> str:
     return f"{len(measured.outcomes()):,} held-out problems, models of training seed {lab.seeds[0]}."
 
 
-def _evolved(lab: Laboratory, name: str, run: Path) -> EvolvedBase:
+def _evolved(lab: Laboratory, name: str, base_model: str, run: Path) -> EvolvedBase:
     recipe = load_recipe(str(run / "recipe.yaml"))
     last = run / f"round-{len(recipe.rounds)}"
     system = recipe.evaluation.system
     assert system is not None
-    base = replace(find_model(recipe.base_model), name=f"{name}-base", ppm=None, answering=None)
+    base = replace(find_model(base_model), name=f"{name}-base", ppm=None, answering=None)
     policy = ModelFolders(f"{name}-policy", last / "policy")
     model = ModelFolders(name, last / "policy", last / "ppm", system)
 
     def measured(label: str, folder: Path, file: str, part: ModelFolders, method: MethodSettings) -> Measured:
         """On the first seed's problems by the run itself, on those of the others now."""
-        first, *others = problems_of(lab)
+        first, *others = measured_seeds(lab)
         of_run = {first: read_rows(folder / "evaluation" / f"{file}.jsonl")}
         further = lab.measure(label, lambda _: part, method, seeds=others).rows if others else {}
         return of_first_seed(lab, Measured(f"{name}, {label}", {**of_run, **further}))

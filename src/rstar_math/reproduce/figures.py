@@ -8,7 +8,7 @@ from rstar_math.metrics import Interval, paired_difference
 from rstar_math.report.curves import Panel, Series, curves_png
 from rstar_math.report.table import NONE, TextTable, count, percent
 from rstar_math.reproduce.backtracking import Turn, chance_level, example_text, turning_back
-from rstar_math.reproduce.bases import every_base, first_seed_note, of_first_seed, problems_of
+from rstar_math.reproduce.bases import every_base, first_seed_note, measured_seeds, of_first_seed
 from rstar_math.reproduce.claims import Claim, Evidence, Measured, bootstrap, compare, mean
 from rstar_math.reproduce.laboratory import Laboratory
 from rstar_math.reproduce.result import Result, accuracy, table
@@ -222,7 +222,7 @@ def figure7(lab: Laboratory) -> Result:
     series, searches, alone = [], [], []
     for base in bases:
         label = f"{base.name} ({base.num_parameters / 1e6:.1f} M)"
-        measured = forest_of(lab, lambda _, m=base.model: m, problems_of(lab), label, base.max_step_tokens)  # type: ignore[misc]
+        measured = forest_of(lab, lambda _, m=base.model: m, measured_seeds(lab), label, base.max_step_tokens)  # type: ignore[misc]
         found = of_first_seed(lab, measured)
         series.append(Series(label, ks, curve(found, solved_by_first, ks)))
         searches.append(found)

@@ -32,11 +32,11 @@ from rstar_math.errors import ConfigError
 from rstar_math.evaluate import evaluate_method
 from rstar_math.evolve import evolve
 from rstar_math.methods import Method, prepare
-from rstar_math.models import ModelFolders, find_model
+from rstar_math.models import SHIPPED, ModelFolders, find_model
 from rstar_math.progress import Progress
 from rstar_math.reproduce.claims import Measured, Row
 from rstar_math.reproduce.side_by_side import side_by_side
-from rstar_math.store.files import fingerprint, read_json, read_jsonl, write_json
+from rstar_math.store.files import fingerprint, folder_fingerprint, read_json, read_jsonl, write_json
 from rstar_math.store.recipes import changed_recipe
 from rstar_math.store.run import Manifest
 from rstar_math.workers import WorkerPool
@@ -125,15 +125,19 @@ class Laboratory:
     def further_run(self, base: FurtherBase) -> Path:
         """The finished run of a further base, under the first seed."""
         place = self.folder / "bases" / base.name
-        if base.model is not None:
-            model = base.model
-        else:
-            model = str(place / "base")
-            if not (place / "base" / "config.json").exists():
-                self._pretrain(base, place)
-        recipe = self.seed_recipe(self.seeds[0]).model_copy(update={"base_model": model, "name": base.name})
+        changes = {"base_model": self.further_base(base), "name": base.name}
+        recipe = self.seed_recipe(self.seeds[0]).model_copy(update=changes)
         recipe = changed_recipe(recipe, base.changes, f"reproduce.further_bases, {base.name}: changes")
         return self._evolved(recipe, place / "run", f"Run of base {base.name}")
+
+    def further_base(self, base: FurtherBase) -> str:
+        """The model of a further base, pretrained where it is missing."""
+        if base.model is not None:
+            return base.model
+        place = self.folder / "bases" / base.name
+        if not (place / "base" / "config.json").exists():
+            self._pretrain(base, place)
+        return str(place / "base")
 
     def _pretrain(self, base: FurtherBase, place: Path) -> None:
         from rstar_math.pocket.pretrain import PretrainProgress, PretrainSettings, pretrain
@@ -182,9 +186,10 @@ class Laboratory:
             num_processes = 2 if self._trains_on_cpu(round_number) else 1
             self.progress.say(f"Training {len(jobs)} reward models of round {round_number}, {num_processes} at a time")
             self.progress.start("reward models", len(jobs))
+            keys = list(missing)
             for i, (made, seconds) in side_by_side(jobs, num_processes):
-                (s, kind), folder = list(missing.items())[i]
-                write_json(folder.with_name(f"{kind}-report.json"), made)
+                s, kind = keys[i]
+                write_json(missing[keys[i]].with_name(f"{kind}-report.json"), made)
                 self.log("scorer", kind=kind, seed=s, round=round_number, seconds=seconds)
                 self.progress.advance()
             self.progress.finish()
@@ -293,10 +298,12 @@ class Laboratory:
         return [by_problem[p.id] for p in chosen]
 
     def _identity(self, part: object) -> str | None:
-        """What a model's folder is known by: its place below OUT, so that OUT may be moved."""
+        """What a model is known by: its place below OUT, or its name in the package, so that both may be moved."""
         if part is None:
             return None
         path = Path(str(part))
+        if path.is_relative_to(SHIPPED):
+            return f"{path.relative_to(SHIPPED)} {folder_fingerprint(path)}"
         return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(part)
 
     def _open_pool(self, shared: bool) -> WorkerPool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -137,10 +138,9 @@ def _claims(methods: tuple[MethodSettings, ...], cells: dict[int, dict[str, Meas
             if others:
                 evidence = tuple(compare(of[name], of[other]) for other in others)
                 claims.append(Claim(f"{where}{budget:,} tokens: {name} beats {', '.join(others)}", evidence))
-    for name in searches:
-        for rival in rivals:
-            if name != PAPERS and all(rival in of for of in cells.values()):
-                claims.append(better(name, rival, cells, where))
+    for name, rival in itertools.product(searches, rivals):
+        if name != PAPERS and all(rival in of for of in cells.values()):
+            claims.append(better(name, rival, cells, where))
     if all({"MCTS, PQM", PAPERS} <= set(of) for of in cells.values()):
         for budget, of in cells.items():
             claims.append(

@@ -355,7 +355,8 @@ def table10(lab: Laboratory) -> Result:
     from rstar_math.reproduce.bases import every_base, first_seed_note
 
     lines, claims = {}, []
-    for base in every_base(lab):
+    bases = list(every_base(lab))
+    for base in bases:
         lines[base.name] = {
             "parameters": count(base.num_parameters),
             "base, greedy": accuracy(base.base.accuracy()),
@@ -370,5 +371,5 @@ def table10(lab: Laboratory) -> Result:
         )
     shown = "; ".join(f"{name} {a:.1f} to {b:.1f}" for name, (a, b) in paper.BASES.items())
     title = "Table 10: other bases"
-    note = f"{first_seed_note(lab, base.base)} Paper, MATH, base to system: {shown}. {_INTERVALS}"
+    note = f"{first_seed_note(lab, bases[0].base)} Paper, MATH, base to system: {shown}. {_INTERVALS}"
     return Result("table10", title, (table("Accuracy in percent", "", lines, note),), tuple(claims))

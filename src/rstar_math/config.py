@@ -353,6 +353,7 @@ class PPMHeldOut(Settings):
 class EvaluationSettings(Settings):
     """What is measured after every round, on problems that no training ever sees."""
 
+    rounds: Literal["all", "last"] = Field("all", description="rounds whose models are measured")
     problems: ProblemSource = Field(description="held-out problems of policy_greedy and system")
     system: AnsweringSettings | None = Field(None, description="PPM-augmented MCTS with the round's models; null: skip")
     control_problems: int | None = Field(

@@ -219,19 +219,24 @@ class RoundStages:
     def evaluate(self) -> dict[str, Any]:
         """Measures the policy alone and the whole system on problems that no training ever sees."""
         settings = self.run.recipe.evaluation
+        is_last = self.number == len(self.run.recipe.rounds)
+        is_measured = is_last or settings.rounds == "all"
         model = ModelFolders(f"round-{self.number}", self.folder / "policy", self.folder / "ppm")
-        alone = AnsweringSettings(search=SearchSettings(form=self.settings.sft.form))
-        made = {"policy_greedy": self._accuracy(model, "greedy", alone, self.problems.evaluation, "greedy")}
+        made = {}
+        if is_measured:
+            alone = AnsweringSettings(search=SearchSettings(form=self.settings.sft.form))
+            made["policy_greedy"] = self._accuracy(model, "greedy", alone, self.problems.evaluation, "greedy")
         if settings.system is not None:
             threshold = None
-            if self.number == len(self.run.recipe.rounds) and self.problems.threshold is not None:
+            if is_last and self.problems.threshold is not None:
                 name = "threshold"
                 self._accuracy(model, "mcts", settings.system, self.problems.threshold, name)
                 rows = [r for r in self._rows(name) if r["correct"] is not None]
                 threshold = confidence_threshold(
                     [r["confidence"] for r in rows], [r["correct"] for r in rows], settings.target_precision
                 )
-            made["system"] = self._accuracy(model, "mcts", settings.system, self.problems.evaluation, "system")
+            if is_measured:
+                made["system"] = self._accuracy(model, "mcts", settings.system, self.problems.evaluation, "system")
             write_answering(
                 self.folder / "answering.json",
                 settings.system,

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from rstar_math.benchmarks.problems import load_problems
 from rstar_math.config import Recipe
 from rstar_math.errors import ConfigError
 from rstar_math.progress import Progress
 from rstar_math.reproduce.bases import every_base
-from rstar_math.reproduce.claims import Measured
 from rstar_math.reproduce.laboratory import Laboratory
 from rstar_math.reproduce.names import NAMES, chosen
 from rstar_math.store.files import write_text
@@ -58,7 +57,10 @@ reproduce:
   timed_problems: 3
   pair_problems: 12
   num_trajectories: 4
-  further_bases: [{name: again, model: pocket-base, changes: {rounds: {sft: {num_steps: 2}}}}]
+  further_bases:
+    - name: again
+      model: pocket-base
+      changes: {rounds: {sft: {num_steps: 2}}, evaluation: {rounds: last, control_problems: null}}
 """
 
 
@@ -189,6 +191,18 @@ def test_seeds_may_have_problems_of_their_own(tmp_path: Path) -> None:
         ({"reproduce": {"method_rounds": [3]}}, "method_rounds has 3; the recipe has rounds 1 to 2"),
         ({"evaluation": {"system": None}}, "there is no system"),
         (
+            {"reproduce": {"further_bases": [{"name": "other", "changes": {"rounds": {"sft": {"steps": 2}}}}]}},
+            "further_bases, other: changes.*steps",
+        ),
+        (
+            {"reproduce": {"further_bases": [{"name": "other", "changes": {"evaluation": {"system": None}}}]}},
+            "further_bases, other: changes: evaluation.system is null",
+        ),
+        (
+            {"reproduce": {"further_bases": [{"name": "other", "pretrain": {"layers": 2}}]}},
+            "further_bases, other: pretrain.*layers",
+        ),
+        (
             {"reproduce": {"own_problems": True}, "evaluation": {"problems": {"num_problems": None}}},
             "the size of each slice",
         ),
@@ -206,32 +220,49 @@ def test_names_are_checked_before_anything_is_run() -> None:
         chosen(["table11"])
 
 
-def test_models_of_the_first_seed_are_measured_on_the_problems_of_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lab = laboratory({"reproduce": {"seeds": [4, 9], "own_problems": True}}, tmp_path)
-    run = tmp_path / "runs" / "seed-4"
-    for folder in (run / "base", run / f"round-{lab.num_rounds}"):
-        (folder / "evaluation").mkdir(parents=True)
-        for name in ("greedy", "system"):
-            write_text(folder / "evaluation" / f"{name}.jsonl", '{"problem": "a", "correct": true, "tier": "gsm"}\n')
-    write_text(run / "recipe.yaml", yaml.safe_dump(lab.seed_recipe(4).model_dump(mode="json")))
-    asked = []
+def test_a_further_base_is_evolved_by_its_own_changes(made: Path) -> None:
+    run = made / "out" / "bases" / "again" / "seed-3"
+    recipe = load_recipe(str(run / "recipe.yaml"))
+    assert (recipe.name, recipe.rounds[0].sft.num_steps) == ("again", 2)
+    assert [p.name for p in sorted((run / "round-2" / "evaluation").iterdir())] == ["greedy.jsonl", "system.jsonl"]
+    assert not (run / "round-1" / "evaluation").exists(), "only the last round is measured"
+    (table,) = read(made, "table10")["tables"]
+    assert [row[0] for row in table["rows"]] == ["pocket-base", "again"]
 
-    def measure(label: str, model_of: Any, method: Any, *, seeds: list[int]) -> Measured:
-        asked.append((label, seeds, model_of(9).policy, method.strategy))
-        return Measured(label, {seed: [{"problem": "b", "correct": False, "tier": "gsm"}] for seed in seeds})
 
-    monkeypatch.setattr(lab, "run", lambda seed: run)
-    monkeypatch.setattr(lab, "measure", measure)
-    (found,) = every_base(lab)
-    last = run / f"round-{lab.num_rounds}"
-    assert [(label, seeds, strategy) for label, seeds, _, strategy in asked] == [
-        ("base", [9], "greedy"),
-        ("policy", [9], "greedy"),
-        ("system", [9], "mcts"),
-    ]
-    assert [policy for _, _, policy, _ in asked[1:]] == [last / "policy"] * 2
-    for measured in (found.base, found.policy, found.system):
-        assert measured.outcomes() == {"a": 1.0, "b": 0.0}
-        assert list(measured.rows) == [4]
+def test_figure_7_takes_the_descents_of_figure_3_for_the_own_base(made: Path) -> None:
+    keys = [json.loads(path.read_text()) for path in (made / "out" / "rows").rglob("*descents*.json")]
+    policies = sorted(key["models"]["policy"] for key in keys)
+    assert policies == ["bases/again/seed-3/round-2/policy", "runs/seed-3/round-2/policy"]
+
+
+def test_bases_are_measured_under_every_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = {"name": "again", "model": "pocket-base", "changes": {"rounds": {"sft": {"num_steps": 2}}}}
+    changes = {"reproduce": {"seeds": [4, 9], "own_problems": True, "further_bases": [again]}}
+    lab = laboratory(changes, tmp_path)
+    evolved = []
+
+    def evolve(recipe: Recipe, folder: Path, progress: Progress) -> None:
+        """Every run answers its own first problem: the base wrongly, the policy rightly, the system rightly."""
+        evolved.append((str(folder.relative_to(tmp_path)), recipe.seed, recipe.rounds[0].sft.num_steps))
+        problem = load_problems(recipe.evaluation.problems).problems[0].id
+        for name, right in (("base/evaluation/greedy", 0), ("greedy", 1), ("system", 1)):
+            name = name if "/" in name else f"round-{lab.num_rounds}/evaluation/{name}"
+            path = folder / f"{name}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, json.dumps({"problem": problem, "correct": bool(right), "tier": "gsm"}) + "\n")
+
+    monkeypatch.setattr("rstar_math.reproduce.laboratory.evolve", evolve)
+    own, further = every_base(lab)
+    assert dict.fromkeys(evolved) == dict.fromkeys(
+        [("runs/seed-4", 4, 4), ("runs/seed-9", 9, 4), ("bases/again/seed-4", 4, 2), ("bases/again/seed-9", 9, 2)]
+    )
+    firsts = [lab.problems(seed).problems[0].id for seed in (4, 9)]
+    for base in (own, further):
+        assert base.base.outcomes() == dict.fromkeys(sorted(firsts), 0.0)
+        assert base.policy.outcomes() == base.system.outcomes() == dict.fromkeys(sorted(firsts), 1.0)
+        assert list(base.system.rows) == [4, 9]
+    last = tmp_path / "bases" / "again" / "seed-9" / f"round-{lab.num_rounds}"
+    model = further.model_of(9)
+    assert (model.policy, model.ppm) == (last / "policy", last / "ppm")
+    assert model.answering == lab.system

@@ -1,19 +1,16 @@
-"""Table 10 and figure 7: the recipe applied to several bases, under the first training seed.
-
-Where each training seed has held-out problems of its own, the models of the first are measured on those of all.
-"""
+"""Table 10 and figure 7: the recipe applied to several bases, each under every training seed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from rstar_math.config import MethodSettings
+from rstar_math.config import FurtherBase
 from rstar_math.models import ModelFolders, find_model
 from rstar_math.reproduce.claims import Measured
-from rstar_math.reproduce.laboratory import Laboratory, greedy, read_rows
-from rstar_math.store.recipes import load_recipe
+from rstar_math.reproduce.laboratory import Laboratory
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +20,8 @@ class EvolvedBase:
     Attributes:
       name: of the base.
       num_parameters: of the base.
-      base, policy, system: greedy of the base, greedy and system of the last round.
-      model: policy and PPM of the last round.
-      max_step_tokens: of its system.
+      base, policy, system: greedy of the base, greedy and system of the last round, under every seed.
+      model_of: from a seed to policy and PPM of the last round.
     """
 
     name: str
@@ -33,59 +29,41 @@ class EvolvedBase:
     base: Measured
     policy: Measured
     system: Measured
-    model: ModelFolders
-    max_step_tokens: int
+    model_of: Callable[[int], ModelFolders]
 
 
 def every_base(lab: Laboratory) -> Iterator[EvolvedBase]:
     """The recipe's own base, then the further ones."""
-    own = lab.recipe.base_model
-    yield _evolved(lab, Path(own).name, own, lab.run(lab.seeds[0]))
-    for further in lab.settings.further_bases:
-        run = lab.further_run(further)
-        yield _evolved(lab, further.name, lab.further_base(further), run)
+    own, last = lab.recipe.base_model, lab.num_rounds
+    yield _evolved(lab, Path(own).name, own, lab.run, last, lambda seed: lab.model(seed, last))
+    for base in lab.settings.further_bases:
+        last = len(lab.further_recipe(base, lab.seeds[0]).rounds)
+        run_of, model_of = partial(lab.further_run, base), partial(_further_model, lab, base)
+        yield _evolved(lab, base.name, lab.further_base(base), run_of, last, model_of)
 
 
-def measured_seeds(lab: Laboratory) -> tuple[int, ...]:
-    """The seeds on whose held-out problems a base is measured."""
-    return lab.seeds if lab.settings.own_problems else lab.seeds[:1]
-
-
-def of_first_seed(lab: Laboratory, measured: Measured) -> Measured:
-    """What models of the first seed did on the problems of several: one seed's measurement."""
-    return Measured(measured.label, {lab.seeds[0]: [row for rows in measured.rows.values() for row in rows]})
-
-
-def first_seed_note(lab: Laboratory, measured: Measured) -> str:
-    """How many problems, and whose models."""
-    return f"{len(measured.outcomes()):,} held-out problems, models of training seed {lab.seeds[0]}."
-
-
-def _evolved(lab: Laboratory, name: str, base_model: str, run: Path) -> EvolvedBase:
-    recipe = load_recipe(str(run / "recipe.yaml"))
-    last = run / f"round-{len(recipe.rounds)}"
-    system = recipe.evaluation.system
-    assert system is not None
-    base = replace(find_model(base_model), name=f"{name}-base", ppm=None, answering=None)
-    policy = ModelFolders(f"{name}-policy", last / "policy")
-    model = ModelFolders(name, last / "policy", last / "ppm", system)
-
-    def measured(label: str, folder: Path, file: str, part: ModelFolders, method: MethodSettings) -> Measured:
-        """On the first seed's problems by the run itself, on those of the others now."""
-        first, *others = measured_seeds(lab)
-        of_run = {first: read_rows(folder / "evaluation" / f"{file}.jsonl")}
-        further = lab.measure(label, lambda _: part, method, seeds=others).rows if others else {}
-        return of_first_seed(lab, Measured(f"{name}, {label}", {**of_run, **further}))
-
+def _evolved(
+    lab: Laboratory,
+    name: str,
+    base_model: str,
+    run_of: Callable[[int], Path],
+    last: int,
+    model_of: Callable[[int], ModelFolders],
+) -> EvolvedBase:
     return EvolvedBase(
         name=name,
-        num_parameters=_num_parameters(base.policy_folder),
-        base=measured("base", run / "base", "greedy", base, greedy()),
-        policy=measured("policy", last, "greedy", policy, greedy(recipe.rounds[-1].sft.form)),
-        system=measured("system", last, "system", model, MethodSettings(name="system", strategy="mcts")),
-        model=model,
-        max_step_tokens=system.search.max_step_tokens,
+        num_parameters=_num_parameters(find_model(base_model).policy_folder),
+        base=lab.of_run("greedy", 0, f"{name}, base", run_of),
+        policy=lab.of_run("greedy", last, f"{name}, policy", run_of),
+        system=lab.of_run("system", last, f"{name}, system", run_of),
+        model_of=model_of,
     )
+
+
+def _further_model(lab: Laboratory, base: FurtherBase, seed: int) -> ModelFolders:
+    recipe = lab.further_recipe(base, seed)
+    last = lab.further_run(base, seed) / f"round-{len(recipe.rounds)}"
+    return ModelFolders(base.name, last / "policy", last / "ppm", recipe.evaluation.system)
 
 
 def _num_parameters(folder: Path) -> int:

@@ -8,7 +8,7 @@ from rstar_math.metrics import Interval, paired_difference
 from rstar_math.report.curves import Panel, Series, curves_png
 from rstar_math.report.table import NONE, TextTable, count, percent
 from rstar_math.reproduce.backtracking import Turn, chance_level, example_text, turning_back
-from rstar_math.reproduce.bases import every_base, first_seed_note, measured_seeds, of_first_seed
+from rstar_math.reproduce.bases import every_base
 from rstar_math.reproduce.claims import Claim, Evidence, Measured, bootstrap, compare, mean
 from rstar_math.reproduce.laboratory import Laboratory
 from rstar_math.reproduce.result import Result, accuracy, table
@@ -222,8 +222,7 @@ def figure7(lab: Laboratory) -> Result:
     series, searches, alone = [], [], []
     for base in bases:
         label = f"{base.name} ({base.num_parameters / 1e6:.1f} M)"
-        measured = forest_of(lab, lambda _, m=base.model: m, measured_seeds(lab), label, base.max_step_tokens)  # type: ignore[misc]
-        found = of_first_seed(lab, measured)
+        found = forest_of(lab, base.model_of, label)
         series.append(Series(label, ks, curve(found, solved_by_first, ks)))
         searches.append(found)
         alone.append(base.policy)
@@ -258,5 +257,5 @@ def figure7(lab: Laboratory) -> Result:
             ),
         ]
     png = curves_png([Panel("descents under each model's PPM", series, "N")], "solved by one of the first N, %")
-    shown = _curves_table("Solved by one of the first N descents, percent", series, first_seed_note(lab, searches[0]))
+    shown = _curves_table("Solved by one of the first N descents, percent", series)
     return Result("figure7", "Figure 7: policies of different size", (shown,), tuple(claims), png=png)

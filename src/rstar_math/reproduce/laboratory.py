@@ -1,7 +1,7 @@
 """What the tables have in common: runs, models and measurements, each made once, kept in files, and resumable.
 
 OUT/runs/seed-1 ...      a run of `rstar evolve` for each training seed
-OUT/bases/NAME/base      a further base model, OUT/bases/NAME/run its run
+OUT/bases/NAME/base      a further base model, OUT/bases/NAME/seed-1 ... its runs
 OUT/data/seed-1 ...      SFT data and policies of table 7
 OUT/rows/...             result rows, one file for each measurement
 """
@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rstar_math.benchmarks.problems import ProblemSet, load_problems
 from rstar_math.config import (
@@ -37,9 +37,12 @@ from rstar_math.progress import Progress
 from rstar_math.reproduce.claims import Measured, Row
 from rstar_math.reproduce.side_by_side import side_by_side
 from rstar_math.store.files import fingerprint, folder_fingerprint, read_json, read_jsonl, write_json
-from rstar_math.store.recipes import changed_recipe
+from rstar_math.store.recipes import changed_recipe, check
 from rstar_math.store.run import Manifest
 from rstar_math.workers import WorkerPool
+
+if TYPE_CHECKING:
+    from rstar_math.pocket.pretrain import PretrainSettings
 
 ScorerKind = Literal["orm", "pqm"]
 
@@ -73,6 +76,11 @@ class Laboratory:
         wrong = [n for n in self.settings.method_rounds if not 1 <= n <= self.num_rounds]
         if wrong:
             raise ConfigError(f"reproduce.method_rounds has {wrong[0]}; the recipe has rounds 1 to {self.num_rounds}")
+        for base in self.settings.further_bases:  # hours before it is their turn
+            if self.further_recipe(base, self.seeds[0]).evaluation.system is None:
+                raise ConfigError(f"{_changes_of(base)}: evaluation.system is null: there is no system to measure")
+            if base.model is None:
+                _pretraining(base)
 
     def __enter__(self) -> Self:
         return self
@@ -122,28 +130,37 @@ class Laboratory:
         """The finished run of a seed."""
         return self._evolved(self.seed_recipe(seed), self.folder / "runs" / f"seed-{seed}", f"Run of seed {seed}")
 
-    def further_run(self, base: FurtherBase) -> Path:
-        """The finished run of a further base, under the first seed."""
-        place = self.folder / "bases" / base.name
-        changes = {"base_model": self.further_base(base), "name": base.name}
-        recipe = self.seed_recipe(self.seeds[0]).model_copy(update=changes)
-        recipe = changed_recipe(recipe, base.changes, f"reproduce.further_bases, {base.name}: changes")
-        return self._evolved(recipe, place / "run", f"Run of base {base.name}")
+    def further_recipe(self, base: FurtherBase, seed: int) -> Recipe:
+        """The recipe of a further base under one training seed.
+
+        Raises:
+          ConfigError: its changes are none of the recipe.
+        """
+        changes = {"base_model": base.model or str(self._place(base) / "base"), "name": base.name}
+        return changed_recipe(self.seed_recipe(seed).model_copy(update=changes), base.changes, _changes_of(base))
+
+    def further_run(self, base: FurtherBase, seed: int) -> Path:
+        """The finished run of a further base under one training seed."""
+        self.further_base(base)
+        title = f"Run of base {base.name}, seed {seed}"
+        return self._evolved(self.further_recipe(base, seed), self._place(base) / f"seed-{seed}", title)
 
     def further_base(self, base: FurtherBase) -> str:
         """The model of a further base, pretrained where it is missing."""
         if base.model is not None:
             return base.model
-        place = self.folder / "bases" / base.name
+        place = self._place(base)
         if not (place / "base" / "config.json").exists():
             self._pretrain(base, place)
         return str(place / "base")
 
-    def _pretrain(self, base: FurtherBase, place: Path) -> None:
-        from rstar_math.pocket.pretrain import PretrainProgress, PretrainSettings, pretrain
-        from rstar_math.store.recipes import check
+    def _place(self, base: FurtherBase) -> Path:
+        return self.folder / "bases" / base.name
 
-        settings = check(PretrainSettings, base.pretrain, f"reproduce.further_bases, {base.name}: pretrain")
+    def _pretrain(self, base: FurtherBase, place: Path) -> None:
+        from rstar_math.pocket.pretrain import PretrainProgress, pretrain
+
+        settings = _pretraining(base)
         self._close_pool()
         told = time.monotonic()
 
@@ -217,11 +234,18 @@ class Laboratory:
             self._problems[seed] = load_problems(self.seed_recipe(seed).evaluation.problems)
         return self._problems[seed]
 
-    def of_run(self, name: str, round_number: int, label: str) -> Measured:
-        """What the runs measured themselves after a round (0: of the base): `greedy` or `system`."""
+    def of_run(self, name: str, round_number: int, label: str, run_of: Callable[[int], Path] | None = None) -> Measured:
+        """What runs measured themselves after a round.
+
+        Args:
+          name: `greedy` or `system`.
+          round_number: 0: the base.
+          label: what tables call it.
+          run_of: from a seed to its run; None: those of the recipe's own base.
+        """
         rows = {}
         for seed in self.seeds:
-            folder = self.run(seed) / (f"round-{round_number}" if round_number else "base")
+            folder = (run_of or self.run)(seed) / (f"round-{round_number}" if round_number else "base")
             rows[seed] = read_rows(folder / "evaluation" / f"{name}.jsonl")
         return Measured(label, rows)
 
@@ -369,6 +393,21 @@ def samples(num_samples: int, *, scored: bool, search: SearchSettings | None = N
         return MethodSettings(name=f"{num_samples} samples", strategy="sample", answering=settings)
     settings["selector"] = "majority"
     return MethodSettings(name=f"{num_samples} samples", strategy="sample", scorer="none", answering=settings)
+
+
+def _changes_of(base: FurtherBase) -> str:
+    return f"reproduce.further_bases, {base.name}: changes"
+
+
+def _pretraining(base: FurtherBase) -> PretrainSettings:
+    """How a further base of the pocket world is made.
+
+    Raises:
+      ConfigError: no such setting, or its value is not allowed.
+    """
+    from rstar_math.pocket.pretrain import PretrainSettings
+
+    return check(PretrainSettings, base.pretrain, f"reproduce.further_bases, {base.name}: pretrain")
 
 
 def _own(source: ProblemSource | None, seed: int) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from rstar_math.config import MethodSettings
 from rstar_math.metrics import best_of_k, maj_at_k, pass_at_k, vote_at_k
@@ -23,18 +23,14 @@ def system_cell(lab: Laboratory, policy_round: int, ppm_round: int, label: str) 
 
 def forests(lab: Laboratory, round_number: int) -> Measured:
     """Fresh descents of the round's policy under its PPM, as many as `num_trajectories`."""
-    return forest_of(lab, lambda seed: lab.model(seed, round_number), lab.seeds, f"descents, round {round_number}")
+    return forest_of(lab, lambda seed: lab.model(seed, round_number), f"descents, round {round_number}")
 
 
-def forest_of(
-    lab: Laboratory, model_of: Callable[[int], ModelFolders], seeds: Sequence[int], label: str, max_step_tokens: int = 0
-) -> Measured:
+def forest_of(lab: Laboratory, model_of: Callable[[int], ModelFolders], label: str) -> Measured:
     """The same of any model."""
     search = {"num_candidates": 4, "num_rollouts": lab.settings.num_trajectories}
-    if max_step_tokens:
-        search["max_step_tokens"] = max_step_tokens
     method = MethodSettings(name="descents", strategy="forest", answering={"search": search, "num_trees": 1})
-    return lab.measure(label, model_of, method, seeds=seeds)
+    return lab.measure(label, model_of, method)
 
 
 def answered_by(measured: Measured, num_trajectories: int, label: str) -> Measured:

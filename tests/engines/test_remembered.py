@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,3 +110,47 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"notes\.txt holds no remembered completions"):
         Memory(path)
     assert path.read_text() == "precious " * 100
+
+
+class BusyAtFirst:
+    """A connection that is refused twice, as SQLite does where another process makes the same file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection, self.num_refused = connection, 0
+
+    def execute(self, statement: str) -> sqlite3.Cursor:
+        if self.num_refused < 2:
+            self.num_refused += 1
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise error
+        return self.connection.execute(statement)
+
+    def close(self) -> None:
+        self.connection.close()
+
+
+def test_processes_that_begin_a_file_together_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+    made: list[BusyAtFirst] = []
+
+    def busy_connect(path: Path, **settings: Any) -> BusyAtFirst:
+        made.append(BusyAtFirst(connect(path, **settings)))
+        return made[0]
+
+    monkeypatch.setattr(sqlite3, "connect", busy_connect)
+    Memory(tmp_path / "new.sqlite").close()
+    assert made[0].num_refused == 2
+    assert (tmp_path / "new.sqlite").stat().st_size > 0
+
+
+def test_a_file_that_stays_locked_is_an_error_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rstar_math.engines.remembered._WAIT_S", 0.1)
+    path = tmp_path / "locked.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DataError, match=r"locked\.sqlite is locked by another process"):
+            Memory(path)
+    Memory(path).close()

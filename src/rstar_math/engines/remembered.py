@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,16 +30,27 @@ class Memory:
         """Opens the file, or makes it.
 
         Raises:
-          DataError: it is something else.
+          DataError: it is something else, or another process keeps it locked.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
+        until = time.monotonic() + _WAIT_S
+        while not self._is_ready(path):
+            if time.monotonic() > until:
+                raise DataError(f"{path} is locked by another process; end it, or give another file")
+            time.sleep(0.02)
+
+    def _is_ready(self, path: Path) -> bool:
+        """Whether the file could be made ready now: SQLite refuses at once where two processes begin the same one."""
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("CREATE TABLE IF NOT EXISTS kept (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                return False
             raise DataError(f"{path} holds no remembered completions ({error}); give another file") from error
+        return True
 
     def get(self, key: str) -> str | None:
         """The value of a key, or None."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rstar_math.metrics import Interval
-from rstar_math.reproduce.claims import Claim, Evidence, Measured, bootstrap, compare, rises
+from rstar_math.reproduce.claims import Claim, Evidence, Measured, bootstrap, combined, compare, rises
 
 
 def rows(correct: dict[str, int | None], tier: str = "gsm") -> list[dict[str, Any]]:
@@ -106,3 +106,14 @@ def test_a_statistic_of_several_means_is_resampled_over_problems() -> None:
     assert 0.3 < found.low < 0.5 < found.high < 0.7
     with pytest.raises(ValueError, match="no problem"):
         bootstrap([a, {"other": 1.0}], lambda means: means[0])
+
+
+def test_a_statistic_of_several_means_is_shown_for_each_seed() -> None:
+    high = Measured("high", {1: rows({f"a{i}": 1 for i in range(30)}), 2: rows({f"b{i}": i % 2 for i in range(30)})})
+    low = Measured("low", {1: rows({f"a{i}": 0 for i in range(30)}), 2: rows({f"b{i}": 0 for i in range(30)})})
+    found = combined("high - low", [(high, None), (low, None)], lambda means: means[0] - means[1])
+    assert found.difference.value == pytest.approx(0.75)
+    assert 0.5 < found.difference.low < 0.75 < found.difference.high < 1
+    assert found.by_seed == {1: 1.0, 2: 0.5}
+    half = combined("half", [(high, lambda row: float(row["correct"]) / 2), (low, None)], lambda means: means[0])
+    assert half.by_seed == {1: 0.5, 2: 0.25}

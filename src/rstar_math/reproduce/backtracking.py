@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import ast
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from rstar_math.tree import Node, Tree
 
@@ -82,13 +83,52 @@ def turning_back(tree: Tree, shuffle: random.Random | None = None) -> Turn | Non
 
 
 def chance_level(trees: Sequence[Tree], num_shuffles: int = 200, seed: int = 0) -> list[int]:
-    """How many trees turn back where values are shuffled: `[num_shuffles]` counts, sorted.
+    """How many trees turn back where values are shuffled: `[num_shuffles]` counts.
 
     The trees may come in any order, as searches end in any.
     """
     rng = random.Random(seed)
     able = sorted((tree for tree in trees if _may_turn(tree)), key=lambda tree: tree.id)
-    return sorted(sum(turning_back(tree, rng) is not None for tree in able) for _ in range(num_shuffles))
+    return [sum(turning_back(tree, rng) is not None for tree in able) for _ in range(num_shuffles)]
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """How often the trees of one seed, or of several, turn back, and how often by chance.
+
+    Attributes:
+      num_trees: all of them.
+      num_late: those whose first right rollout comes after a wrong one.
+      turned: those that turned back, and where.
+      by_chance: `[num_shuffles]` counts of those that would, see `chance_level`.
+    """
+
+    num_trees: int
+    num_late: int
+    turned: tuple[tuple[Tree, Turn], ...]
+    by_chance: tuple[int, ...]
+
+    @classmethod
+    def of(cls, trees: Iterable[Tree]) -> Self:
+        """Counts trees."""
+        listed = list(trees)
+        turned = tuple((tree, turn) for tree in listed if (turn := turning_back(tree)) is not None)
+        num_late = sum(tree.solved and not tree.nodes[tree.rollouts[0]].correct for tree in listed)
+        return cls(len(listed), num_late, turned, tuple(chance_level(listed)))
+
+    @classmethod
+    def together(cls, parts: Sequence[Self]) -> Self:
+        """Several as one."""
+        return cls(
+            sum(part.num_trees for part in parts),
+            sum(part.num_late for part in parts),
+            tuple(pair for part in parts for pair in part.turned),
+            tuple(map(sum, zip(*(part.by_chance for part in parts), strict=True))),
+        )
+
+    def above(self, expected: float) -> float:
+        """How many more turned back than expected, as a share of those that could."""
+        return (len(self.turned) - expected) / max(1, self.num_late)
 
 
 def _may_turn(tree: Tree) -> bool:

@@ -171,6 +171,29 @@ def compare(
     return Evidence(label or f"{better.label} - {worse.label}", paired_difference(*values), by_seed)
 
 
+def combined(
+    label: str,
+    parts: Sequence[tuple[Measured, Callable[[Row], float] | None]],
+    statistic: Callable[[Sequence[float]], float],
+) -> Evidence:
+    """A statistic of the means of several measurements on the same problems, that should be positive.
+
+    Args:
+      label: what is compared.
+      parts: `[K]` measurements, and what an answer of each is worth; None: 1 where it is right.
+      statistic: from the K means to a number.
+
+    Raises:
+      ValueError: no problem is in all of them.
+    """
+    seeds = [s for s in parts[0][0].rows if all(s in measured.rows for measured, _ in parts)]
+    return Evidence(
+        label,
+        bootstrap([measured.outcomes(score=score) for measured, score in parts], statistic),
+        {s: statistic([mean(m.of_seed(s).outcomes(score=score).values()) for m, score in parts]) for s in seeds},
+    )
+
+
 def _paired(a: Outcomes, b: Outcomes) -> tuple[list[float], list[float]]:
     both = [problem for problem in a if problem in b]
     return [a[p] for p in both], [b[p] for p in both]

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from rstar_math.metrics import Interval, paired_difference
 from rstar_math.report.curves import Panel, Series, curves_png
 from rstar_math.report.table import NONE, TextTable, count, percent
-from rstar_math.reproduce.backtracking import Turn, chance_level, example_text, turning_back
+from rstar_math.reproduce.backtracking import Searched, Turn, example_text
 from rstar_math.reproduce.bases import every_base
-from rstar_math.reproduce.claims import Claim, Evidence, Measured, bootstrap, compare, mean
+from rstar_math.reproduce.claims import Claim, Evidence, Measured, combined, compare, mean
 from rstar_math.reproduce.laboratory import Laboratory
 from rstar_math.reproduce.result import Result, accuracy, table
 from rstar_math.reproduce.trajectories import (
@@ -97,27 +97,29 @@ def figure4(lab: Laboratory) -> Result:
     """Searches that turn back from a low-valued approach, round by round, against chance."""
     lines, claims, example = {}, [], ""
     for n in range(1, lab.num_rounds + 1):
-        trees = [tree for seed in lab.seeds for tree in read_trees(lab.run(seed) / f"round-{n}" / "trees")]
-        found = [(tree, turn) for tree in trees if (turn := turning_back(tree)) is not None]
-        late = [t for t in trees if t.solved and not t.nodes[t.rollouts[0]].correct]
-        drawn = chance_level(trees)
-        low, high = drawn[int(0.025 * len(drawn))], drawn[int(0.975 * len(drawn))]
+        searched = {s: Searched.of(read_trees(lab.run(s) / f"round-{n}" / "trees")) for s in lab.seeds}
+        together = Searched.together(list(searched.values()))
+        found, by_chance = together.turned, sorted(together.by_chance)
+        low, high = by_chance[int(0.025 * len(by_chance))], by_chance[int(0.975 * len(by_chance))]
         lines[f"round {n}"] = {
-            "trees": count(len(trees)),
-            "solved after a wrong rollout": count(len(late)),
+            "trees": count(together.num_trees),
+            "solved after a wrong rollout": count(together.num_late),
             "turned back": count(len(found)),
-            "share of those, %": percent(len(found) / len(late)) if late else NONE,
-            "by chance": f"{mean(drawn):.1f} [{low}, {high}]",
+            "share of those, %": percent(len(found) / together.num_late) if together.num_late else NONE,
+            "by chance": f"{mean(by_chance):.1f} [{low}, {high}]",
         }
         guided = lab.recipe.rounds[n - 1].search.use_ppm
-        above = Interval(len(found) - mean(drawn), len(found) - high, len(found) - low)
-        scale = max(1, len(late))
-        share = Interval(*(value / scale for value in (above.value, above.low, above.high)))
         kind = "PPM-guided" if guided else "terminal-guided"
         claims.append(
             Claim(
                 f"round {n} ({kind}): searches turn back from low-valued branches more often than chance has it",
-                (Evidence("share of the searches solved late, found - chance", share),),
+                (
+                    Evidence(
+                        "share of the searches solved late, found - chance",
+                        Interval(together.above(mean(by_chance)), together.above(high), together.above(low)),
+                        {s: of.above(mean(of.by_chance)) for s, of in searched.items()},
+                    ),
+                ),
                 "Interval: over shuffles of the values.",
             )
         )
@@ -166,7 +168,7 @@ def figure5(lab: Laboratory) -> Result:
         series.append(Series(f"policy of round {p} under each PPM", list(range(last)), values))
         flat = [_known(alone[p])] * last
         series.append(Series(f"policy of round {p} alone", list(range(last)), flat, is_dashed=True))
-    outcomes = [grid[p, n].outcomes() for p in (1, last) for n in rounds]
+    parts = [(grid[p, n], None) for p in (1, last) for n in rounds]
 
     def spreads(means: Sequence[float]) -> float:
         first, final = means[:last], means[last:]
@@ -180,7 +182,7 @@ def figure5(lab: Laboratory) -> Result:
         Claim("the first policy under the last PPM beats the last policy under the first PPM", (swap,)),
         Claim(
             "the spread between reward models is larger than the spread between policies",
-            (Evidence("mean spread over PPMs - mean spread over policies", bootstrap(outcomes, spreads)),),
+            (combined("mean spread over PPMs - mean spread over policies", parts, spreads),),
         ),
         Claim("the first policy under the last PPM beats the last policy alone", (lifted,)),
     )
@@ -219,41 +221,31 @@ def figure7(lab: Laboratory) -> Result:
     """PPM-guided search of policies of different size: do they come together as N grows?"""
     ks = doubling(lab.settings.num_trajectories)
     bases = list(every_base(lab))
-    series, searches, alone = [], [], []
+    series, searches, greedy = [], [], []
     for base in bases:
         label = f"{base.name} ({base.num_parameters / 1e6:.1f} M)"
         found = forest_of(lab, base.model_of, label)
         series.append(Series(label, ks, curve(found, solved_by_first, ks)))
         searches.append(found)
-        alone.append(base.policy)
+        greedy.append((base.policy, None))
     claims = []
     if len(bases) > 1:
-        tables = [m.outcomes(score=solved_by_first(k)) for k in (ks[0], ks[-1]) for m in searches] + [
-            m.outcomes() for m in alone
-        ]
+        at_first, at_last = ([(m, solved_by_first(k)) for m in searches] for k in (ks[0], ks[-1]))
         num = len(bases)
 
-        def spread(means: Sequence[float]) -> float:
-            return max(means) - min(means)
+        def closer(means: Sequence[float]) -> float:
+            """How much smaller the spread of the last is than that of the first."""
+            before, after = means[:num], means[num:]
+            return (max(before) - min(before)) - (max(after) - min(after))
 
         claims = [
             Claim(
                 f"policies of different size come together from N = 1 to N = {ks[-1]}",
-                (
-                    Evidence(
-                        f"spread at 1 - spread at {ks[-1]}",
-                        bootstrap(tables, lambda m: spread(m[:num]) - spread(m[num : 2 * num])),
-                    ),
-                ),
+                (combined(f"spread at 1 - spread at {ks[-1]}", [*at_first, *at_last], closer),),
             ),
             Claim(
                 f"they are closer at N = {ks[-1]} than their policies are alone",
-                (
-                    Evidence(
-                        f"spread of greedy - spread at {ks[-1]}",
-                        bootstrap(tables, lambda m: spread(m[2 * num :]) - spread(m[num : 2 * num])),
-                    ),
-                ),
+                (combined(f"spread of greedy - spread at {ks[-1]}", [*greedy, *at_last], closer),),
             ),
         ]
     png = curves_png([Panel("descents under each model's PPM", series, "N")], "solved by one of the first N, %")

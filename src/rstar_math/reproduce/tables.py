@@ -244,6 +244,11 @@ def _pair_claims(lab: Laboratory) -> list[Claim]:
 
         bar = bootstrap(tables, lambda means: shares(means)[0] - 0.85)
         beyond = bootstrap(tables, lambda means: shares(means)[0] - max(shares(means)[1:]))
+        lead = {
+            s: share - max(f.share(rule) or 0.0 for rule in RANKERS[1:])
+            for s, f in found.items()
+            if (share := f.share("PPM")) is not None
+        }
         seeds = {s: share - 0.85 for s, f in found.items() if (share := f.share("PPM")) is not None}
         claims.append(
             Claim(
@@ -255,7 +260,7 @@ def _pair_claims(lab: Laboratory) -> list[Claim]:
         claims.append(
             Claim(
                 f"round {n}: the PPM ranks pairs better than length and log-probability do",
-                (Evidence("PPM - the best of these rules", beyond),),
+                (Evidence("PPM - the best of these rules", beyond, lead),),
             )
         )
     return claims

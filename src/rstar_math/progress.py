@@ -24,11 +24,12 @@ class Progress:
 
 
 class LineProgress(Progress):
-    """Plain lines, at most one every `every_s` seconds, for logs."""
+    """Plain lines, at most one every `every_s` seconds, for logs; `prefix` tells apart what runs side by side."""
 
-    def __init__(self, stream: TextIO | None = None, every_s: float = 10.0) -> None:
+    def __init__(self, stream: TextIO | None = None, every_s: float = 10.0, prefix: str = "") -> None:
         self._stream = stream or sys.stderr
         self._every_s = every_s
+        self._prefix = prefix
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
         self._stage, self._total, self._done, self._first = stage, total, done, done
@@ -72,7 +73,7 @@ class LineProgress(Progress):
         return ", ".join(parts)
 
     def _write(self, line: str) -> None:
-        print(line, file=self._stream, flush=True)
+        print(f"{self._prefix}{line}", file=self._stream, flush=True)
 
 
 class BarProgress(LineProgress):

@@ -61,6 +61,9 @@ reproduce:
     - name: again
       model: pocket-base
       changes: {rounds: {sft: {num_steps: 2}}, evaluation: {rounds: last, control_problems: null}}
+    - name: wider
+      model: pocket-base
+      changes: {rounds: {search: {num_candidates: 3}}, evaluation: {rounds: last, control_problems: null}}
 """
 
 
@@ -76,6 +79,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.yaml").write_text(RECIPE.replace("METHODS", str(folder / "methods.yaml")))
     done = reproduce(folder, "all")
     assert done.returncode == 0, done.stderr[-4000:]
+    (folder / "told.txt").write_text(done.stderr)
     return folder
 
 
@@ -229,13 +233,20 @@ def test_a_further_base_is_evolved_by_its_own_changes(made: Path) -> None:
     assert [p.name for p in sorted((run / "round-2" / "evaluation").iterdir())] == ["greedy.jsonl", "system.jsonl"]
     assert not (run / "round-1" / "evaluation").exists(), "only the last round is measured"
     (table,) = read(made, "table10")["tables"]
-    assert [row[0] for row in table["rows"]] == ["pocket-base", "again"]
+    assert [row[0] for row in table["rows"]] == ["pocket-base", "again", "wider"]
+
+
+def test_runs_side_by_side_are_told_apart(made: Path) -> None:
+    told = (made / "told.txt").read_text()
+    assert "2 runs of further bases, two at a time" in told
+    for name in ("again", "wider"):
+        assert f"{name}, seed 3: Round 2 of 2" in told
 
 
 def test_figure_7_takes_the_descents_of_figure_3_for_the_own_base(made: Path) -> None:
     keys = [json.loads(path.read_text()) for path in (made / "out" / "rows").rglob("*descents*.json")]
     policies = sorted(key["models"]["policy"] for key in keys)
-    assert policies == ["bases/again/seed-3/round-2/policy", "runs/seed-3/round-2/policy"]
+    assert policies == [f"{run}/seed-3/round-2/policy" for run in ("bases/again", "bases/wider", "runs")]
 
 
 def test_bases_are_measured_under_every_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,6 +266,7 @@ def test_bases_are_measured_under_every_seed(tmp_path: Path, monkeypatch: pytest
             write_text(path, json.dumps({"problem": problem, "correct": bool(right), "tier": "gsm"}) + "\n")
 
     monkeypatch.setattr("rstar_math.reproduce.laboratory.evolve", evolve)
+    monkeypatch.setattr(lab, "_trains_on_cpu", lambda: False)  # in this process, one after the other
     own, further = every_base(lab)
     assert dict.fromkeys(evolved) == dict.fromkeys(
         [("runs/seed-4", 4, 4), ("runs/seed-9", 9, 4), ("bases/again/seed-4", 4, 2), ("bases/again/seed-9", 9, 2)]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -23,7 +26,24 @@ def square(number: int) -> int:
 def num_threads() -> int:
     import torch
 
+    assert torch.get_num_threads() == len(os.sched_getaffinity(0))
     return torch.get_num_threads()
+
+
+def with_child(pid_file: Path) -> None:
+    """A job with a process of its own, as a run with its search processes; the child ends when its pipe does."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    context.Process(target=wait_for_end, args=(theirs, pid_file), daemon=True).start()
+    theirs.close()
+    time.sleep(600)
+    ours.close()
+
+
+def wait_for_end(connection: Connection, pid_file: Path) -> None:
+    pid_file.write_text(str(os.getpid()))
+    with contextlib.suppress(EOFError):
+        connection.recv()
 
 
 def refuse() -> None:
@@ -68,7 +88,8 @@ def test_every_job_gives_its_result() -> None:
 def test_processes_share_the_cores() -> None:
     cores = len(os.sched_getaffinity(0))
     assert [threads for _, threads in side_by_side([num_threads], 1)] == [cores]
-    assert [threads for _, threads in side_by_side([num_threads], 2)] == [max(1, cores // 2)]
+    shares = [threads for _, threads in side_by_side([num_threads, num_threads, num_threads], 2)]
+    assert all(share in (max(1, cores // 2), -(-cores // 2)) for share in shares)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +102,26 @@ def test_an_error_ends_the_others(
     sleeper = tmp_path / "pid"
     with pytest.raises(error, match=message):
         list(side_by_side([partial(sleep, sleeper), partial(when_started, sleeper, job)], 2))
+    assert not is_alive(wait_for(sleeper))
+
+
+def test_jobs_may_have_processes_of_their_own(tmp_path: Path) -> None:
+    child = tmp_path / "pid"
+    with pytest.raises(DataError):
+        list(side_by_side([partial(with_child, child), partial(when_started, child, refuse)], 2))
+    for _ in range(300):
+        if not is_alive(wait_for(child)):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the child of a job goes on without it")
+
+
+def test_closing_it_ends_what_runs(tmp_path: Path) -> None:
+    sleeper = tmp_path / "pid"
+    running = side_by_side([partial(sleep, sleeper), partial(wait_for, sleeper)], 2)
+    assert next(running)[0] == 1
+    assert is_alive(wait_for(sleeper))
+    running.close()
     assert not is_alive(wait_for(sleeper))
 
 

@@ -8,10 +8,12 @@ OUT/rows/...             result rows, one file for each measurement
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +35,7 @@ from rstar_math.evaluate import evaluate_method
 from rstar_math.evolve import evolve
 from rstar_math.methods import Method, prepare
 from rstar_math.models import SHIPPED, ModelFolders, find_model
-from rstar_math.progress import Progress
+from rstar_math.progress import LineProgress, Progress
 from rstar_math.reproduce.claims import Measured, Row
 from rstar_math.reproduce.side_by_side import side_by_side
 from rstar_math.store.files import fingerprint, folder_fingerprint, read_json, read_jsonl, write_json
@@ -140,10 +142,31 @@ class Laboratory:
         return changed_recipe(self.seed_recipe(seed).model_copy(update=changes), base.changes, _changes_of(base))
 
     def further_run(self, base: FurtherBase, seed: int) -> Path:
-        """The finished run of a further base under one training seed."""
-        self.further_base(base)
-        title = f"Run of base {base.name}, seed {seed}"
-        return self._evolved(self.further_recipe(base, seed), self._place(base) / f"seed-{seed}", title)
+        """The finished run of a further base under one training seed.
+
+        What is missing is made for every base and seed at once: on a CPU two at a time, as `scorers`.
+        """
+        runs: dict[Path, Recipe] = {}
+        for each, s in itertools.product(self.settings.further_bases, self.seeds):
+            folder, recipe = self._place(each) / f"seed-{s}", self.further_recipe(each, s)
+            if not _is_whole(recipe, folder):
+                self.further_base(each)
+                runs[folder] = recipe
+        if len(runs) > 1 and self.recipe.runtime.num_workers is None and self._trains_on_cpu():
+            self._evolve_side_by_side(runs)
+        for folder, recipe in runs.items():
+            self._evolved(recipe, folder, f"Run of base {recipe.name}, seed {recipe.seed}")
+        return self._place(base) / f"seed-{seed}"
+
+    def _evolve_side_by_side(self, runs: Mapping[Path, Recipe]) -> None:
+        self._close_pool()
+        self.progress.say(f"{len(runs)} runs of further bases, two at a time")
+        is_told = type(self.progress) is not Progress
+        folders = list(runs)
+        jobs = [partial(_evolve_alone, runs[folder], folder, is_told) for folder in folders]
+        with closing(side_by_side(jobs, 2)) as done:
+            for i, seconds in done:
+                self.log("run", run=str(folders[i].relative_to(self.folder)), seconds=seconds)
 
     def further_base(self, base: FurtherBase) -> str:
         """The model of a further base, pretrained where it is missing."""
@@ -177,11 +200,7 @@ class Laboratory:
         self.log("pretrain", base=base.name, seconds=time.monotonic() - began)
 
     def _evolved(self, recipe: Recipe, folder: Path, title: str) -> Path:
-        last = Manifest(folder / f"round-{len(recipe.rounds)}")
-        is_whole = "evaluate" in last
-        if recipe.evaluation.control_problems is not None:
-            is_whole &= "control" in Manifest(folder / "base")
-        if not is_whole:
+        if not _is_whole(recipe, folder):
             self.progress.say(title)
             self._close_pool()
             began = time.monotonic()
@@ -200,22 +219,24 @@ class Laboratory:
         if missing:
             self._close_pool()
             jobs = [partial(_train_scorer, kind, self.run(s), round_number) for s, kind in missing]
-            num_processes = 2 if self._trains_on_cpu(round_number) else 1
+            num_processes = 2 if self._trains_on_cpu() else 1
             self.progress.say(f"Training {len(jobs)} reward models of round {round_number}, {num_processes} at a time")
             self.progress.start("reward models", len(jobs))
             keys = list(missing)
-            for i, (made, seconds) in side_by_side(jobs, num_processes):
-                s, kind = keys[i]
-                write_json(missing[keys[i]].with_name(f"{kind}-report.json"), made)
-                self.log("scorer", kind=kind, seed=s, round=round_number, seconds=seconds)
-                self.progress.advance()
+            with closing(side_by_side(jobs, num_processes)) as done:
+                for i, (made, seconds) in done:
+                    s, kind = keys[i]
+                    write_json(missing[keys[i]].with_name(f"{kind}-report.json"), made)
+                    self.log("scorer", kind=kind, seed=s, round=round_number, seconds=seconds)
+                    self.progress.advance()
             self.progress.finish()
         return {kind: folders[seed, kind] for kind in kinds}
 
-    def _trains_on_cpu(self, round_number: int) -> bool:
+    def _trains_on_cpu(self) -> bool:
         from rstar_math.training.loop import default_device
 
-        return self.recipe.rounds[round_number - 1].ppm.backend == "torch" and default_device().type == "cpu"
+        own_backend = all(r.ppm.backend == r.sft.backend == "torch" for r in self.recipe.rounds)
+        return own_backend and default_device().type == "cpu"
 
     def model(self, seed: int, policy_round: int, ppm_round: int | None = None) -> ModelFolders:
         """The policy of one round (0: the base) with the PPM of another (None: of the same)."""
@@ -367,6 +388,20 @@ def stage_made(run: Path, round_number: int, stage: str) -> dict[str, Any]:
     """What a stage of a run says that it made."""
     made: dict[str, Any] = read_json(run / f"round-{round_number}" / "manifest.json")["stages"][stage]
     return made
+
+
+def _is_whole(recipe: Recipe, folder: Path) -> bool:
+    """Whether a run has all its rounds."""
+    has_control = recipe.evaluation.control_problems is None or "control" in Manifest(folder / "base")
+    return has_control and "evaluate" in Manifest(folder / f"round-{len(recipe.rounds)}")
+
+
+def _evolve_alone(recipe: Recipe, folder: Path, is_told: bool) -> float:
+    """Evolves in a process of its own; gives the seconds that it took."""
+    began = time.monotonic()
+    name = f"{recipe.name}, seed {recipe.seed}: "
+    evolve(recipe, folder, LineProgress(prefix=name, every_s=30.0) if is_told else Progress())
+    return time.monotonic() - began
 
 
 def _train_scorer(kind: ScorerKind, run: Path, round_number: int) -> tuple[dict[str, Any], float]:

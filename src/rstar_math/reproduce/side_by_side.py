@@ -1,4 +1,4 @@
-"""Trainings that leave cores idle, several at a time, each in a process of its own with its share of the threads."""
+"""Trainings that leave cores idle, several at a time, each in a process of its own with its share of the cores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from multiprocessing.context import SpawnProcess
 from typing import TypeVar
 
@@ -17,35 +17,37 @@ from rstar_math.errors import EngineError, RStarError
 T = TypeVar("T")
 
 
-def side_by_side(jobs: Sequence[Callable[[], T]], num_processes: int) -> Iterator[tuple[int, T]]:
+def side_by_side(jobs: Sequence[Callable[[], T]], num_processes: int) -> Generator[tuple[int, T], None, None]:
     """Runs jobs in processes of their own; yields (index of the job, its result) as they end.
 
-    Processes end when the iteration does, by an error too, and when this process is gone.
+    Processes end when the iterator is closed, by an error too, and when this process is gone; so do their own.
 
     Args:
       jobs: functions that can be pickled, with results that can.
-      num_processes: jobs that run at the same time; each gets an equal share of the cores as torch threads.
+      num_processes: jobs that run at the same time; each is kept to an equal share of the cores.
 
     Raises:
       RStarError: a job raised it.
       EngineError: a process died, or a job failed otherwise; its traceback stands on the standard error.
     """
     context = multiprocessing.get_context("spawn")
-    num_threads = max(1, len(os.sched_getaffinity(0)) // num_processes)
+    cores = sorted(os.sched_getaffinity(0))
+    free = deque(cores[i::num_processes] or cores for i in range(num_processes))
     todo = deque(enumerate(jobs))
-    running: dict[multiprocessing.connection.Connection, tuple[int, SpawnProcess]] = {}
+    running: dict[multiprocessing.connection.Connection, tuple[int, SpawnProcess, list[int]]] = {}
     try:
         while todo or running:
-            while todo and len(running) < num_processes:
+            while todo and free:
                 index, job = todo.popleft()
+                share = free.popleft()
                 ours, theirs = context.Pipe(duplex=False)
-                process = context.Process(target=_work, args=(theirs, job, num_threads), daemon=True)
+                process = context.Process(target=_work, args=(theirs, job, share))  # no daemon: it may have children
                 process.start()
                 theirs.close()
-                running[ours] = index, process
+                running[ours] = index, process, share
             for ready in multiprocessing.connection.wait(list(running)):
                 assert isinstance(ready, multiprocessing.connection.Connection)
-                index, process = running[ready]
+                index, process, share = running[ready]
                 try:
                     result = ready.recv()
                 except EOFError:
@@ -57,23 +59,25 @@ def side_by_side(jobs: Sequence[Callable[[], T]], num_processes: int) -> Iterato
                 process.join()
                 ready.close()
                 del running[ready]
+                free.append(share)
                 if isinstance(result, RStarError):
                     raise result
                 yield index, result
     finally:
-        for ours, (_, process) in running.items():
+        for ours, (_, process, _) in running.items():
             process.kill()
             process.join()
             ours.close()
 
 
-def _work(connection: multiprocessing.connection.Connection, job: Callable[[], object], num_threads: int) -> None:
+def _work(connection: multiprocessing.connection.Connection, job: Callable[[], object], cores: list[int]) -> None:
     """The life of a process: one job, and its result or the error that it raised on purpose."""
     import torch
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    torch.set_num_threads(num_threads)
+    os.sched_setaffinity(0, cores)
+    torch.set_num_threads(len(cores))
     try:
         connection.send(job())
     except RStarError as error:

@@ -1,4 +1,4 @@
-"""Trainings that leave cores idle, several at a time, each in a process of its own with its share of the cores."""
+"""Trainings and runs that leave cores idle, several at a time, each in a process of its own with its share of the cores."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def side_by_side(jobs: Sequence[Callable[[], T]], num_processes: int) -> Generat
                 except EOFError:
                     process.join()
                     raise EngineError(
-                        f"a training process died (exit code {process.exitcode}); at exit code -9 the machine is "
+                        f"a process at work died (exit code {process.exitcode}); at exit code -9 the machine is "
                         "probably out of memory. Run the command again: what is whole is not made again"
                     ) from None
                 process.join()

@@ -144,8 +144,8 @@ class Laboratory:
     def further_run(self, base: FurtherBase, seed: int) -> Path:
         """The finished run of a further base under one training seed.
 
-        What is missing is made for every base and seed at once: on a CPU two at a time, as `scorers`, each with the search
-        processes of its share of the cores; where the recipe says how many those are, one after the other.
+        What is missing is made for every base and seed at once: on a CPU two at a time, as `scorers`, each with the
+        search processes of its share of the cores; where the recipe says how many those are, one after the other.
         """
         runs: dict[Path, Recipe] = {}
         for each, s in itertools.product(self.settings.further_bases, self.seeds):

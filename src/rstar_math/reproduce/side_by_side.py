@@ -1,4 +1,4 @@
-"""Trainings and runs that leave cores idle, several at a time, each in a process of its own with its share of the cores."""
+"""Trainings and runs that leave cores idle, several at a time, each in a process and on cores of its own."""
 
 from __future__ import annotations
 

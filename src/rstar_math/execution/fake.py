@@ -1,4 +1,4 @@
-"""Public test double of step execution: understands sums and `print`, runs no program.
+"""Public test double of step execution: understands sums, `print` and `exit()`, runs no program.
 
 Made for the programs of `rstar_math.engines.fake.FakeEngine`, on which it agrees with real Python.
 """
@@ -11,6 +11,7 @@ import operator
 import zlib
 from collections.abc import Callable, Sequence
 
+from rstar_math.execution.harness import left_well
 from rstar_math.observation import RecordedExecution, Statement
 from rstar_math.types import Execution
 
@@ -26,8 +27,9 @@ _OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {
 class FakeExecutor:
     """An executor whose result depends on (prefix, code) alone.
 
-    It knows assignments of whole-number sums to names, and `print` of one value; anything else is a program that
-    fails with `FakeUnknown`. Answers after a number of event loop turns drawn from the code and `latency_seed`.
+    It knows assignments of whole-number sums to names, `print` of one value, and the ways to leave (`exit()`, `quit()`,
+    `sys.exit()`, `raise SystemExit`); anything else is a program that fails with `FakeUnknown`. Answers after a number
+    of event loop turns drawn from the code and `latency_seed`.
 
     Attributes:
       num_executions: steps executed so far, those of whole programs included.
@@ -65,7 +67,9 @@ class FakeExecutor:
         names: dict[str, int] = {}
         recorded: list[Execution] = []
         for code, whole in zip(steps, executions, strict=False):
-            parts = [ast.unparse(statement) for statement in ast.parse(code).body] if whole.ok else []
+            body = ast.parse(code).body if whole.ok else []
+            leaves = next((i + 1 for i, statement in enumerate(body) if _left(statement, names) is not None), None)
+            parts = [ast.unparse(statement) for statement in body[:leaves]]
             statements = tuple(
                 Statement(_run(part, names).output, label=f"{part[6:-1]}:" if part.startswith("print(") else None)
                 for part in parts
@@ -92,13 +96,39 @@ def _run(code: str, names: dict[str, int]) -> Execution:
                     names[name] = _value(value, names)
                 case ast.Expr(value=ast.Call(func=ast.Name(id="print"), args=[value], keywords=[])):
                     printed.append(f"{_value(value, names)}\n")
-                case ast.Pass():
+                case ast.Pass() | ast.Import(names=[ast.alias(name="sys", asname=None)]):
                     pass
+                case _ if (left := _left(statement, names)) is not None:
+                    if not left_well(left):
+                        raise left
+                    break
                 case _:
                     raise FakeUnknown(f"the fake executor does not know: {ast.unparse(statement)}")
-    except (SyntaxError, NameError, ZeroDivisionError, FakeUnknown) as error:
+    except (SyntaxError, NameError, ZeroDivisionError, FakeUnknown, SystemExit) as error:
         return Execution("error", "".join(printed), f"{type(error).__name__}: {error}")
     return Execution("ok", "".join(printed))
+
+
+def _left(statement: ast.stmt, names: dict[str, int]) -> SystemExit | None:
+    """How a statement leaves the program; None for one that does not."""
+    match statement:
+        case ast.Raise(exc=ast.Name(id="SystemExit")):
+            return SystemExit()
+        case (
+            ast.Expr(value=ast.Call(func=ast.Name(id="exit" | "quit"), args=args, keywords=[]))
+            | ast.Expr(
+                value=ast.Call(func=ast.Attribute(value=ast.Name(id="sys"), attr="exit"), args=args, keywords=[])
+            )
+            | ast.Raise(exc=ast.Call(func=ast.Name(id="SystemExit"), args=args, keywords=[]))
+        ):
+            match args:
+                case []:
+                    return SystemExit(None)  # as `exit()` does: its message is "None"
+                case [ast.Constant(value=None | str() as code)]:
+                    return SystemExit(code)
+                case [value]:
+                    return SystemExit(_value(value, names))
+    return None
 
 
 class FakeUnknown(Exception):

@@ -188,7 +188,7 @@ _PRINTED = re.compile(r"print\((.*?)\)")
 
 
 def run_step(code: str, namespace: dict[str, Any], mode: str, output: OutputBuffer) -> Records:
-    """Runs one step's code; raises what it raises.
+    """Runs one step's code; raises what it raises. A step that leaves with exit status 0 ends there, and well.
 
     Args:
       code: the step.
@@ -201,6 +201,22 @@ def run_step(code: str, namespace: dict[str, Any], mode: str, output: OutputBuff
       The records, in mode "statements"; otherwise [].
     """
     records: Records = []
+    try:
+        _run_in_mode(code, namespace, mode, output, records)
+    except SystemExit as left:
+        if not left_well(left):
+            raise
+    return records
+
+
+def left_well(left: SystemExit) -> bool:
+    """Whether a program that calls `exit()` ends with exit status 0, as a shell would see it: code None, 0 or False."""
+    code = left.code
+    return code is None or (isinstance(code, int) and code == 0)
+
+
+def _run_in_mode(code: str, namespace: dict[str, Any], mode: str, output: OutputBuffer, records: Records) -> None:
+    """Does what `run_step` says; `records` grows by each statement, also by one that leaves."""
     if mode == "plain":
         exec(compile(code, "<step>", "exec", dont_inherit=True), namespace)
     elif mode == "notebook":
@@ -217,18 +233,22 @@ def run_step(code: str, namespace: dict[str, Any], mode: str, output: OutputBuff
         tree = ast.parse(code, "<unknown>")
         for statement in tree.body:
             start = output.end
-            value = None
-            if isinstance(statement, ast.Expr):
-                expression = ast.Expression(statement.value)
-                value = eval(compile(expression, "<step>", "eval", dont_inherit=True), namespace)
-            else:
-                module = ast.Module([statement], [])
-                exec(compile(module, "<step>", "exec", dont_inherit=True), namespace)
+            value, left = None, None
+            try:
+                if isinstance(statement, ast.Expr):
+                    expression = ast.Expression(statement.value)
+                    value = eval(compile(expression, "<step>", "eval", dont_inherit=True), namespace)
+                else:
+                    module = ast.Module([statement], [])
+                    exec(compile(module, "<step>", "exec", dont_inherit=True), namespace)
+            except SystemExit as raised:
+                left = raised
             if len(records) < MAX_STATEMENTS:
                 text = None if value is None else bounded(str(value))
                 printed = bounded(output.printed(since=start))
                 records.append((printed, text, isinstance(value, str), print_label(statement, code)))
-    return records
+            if left is not None:
+                raise left
 
 
 def print_label(statement: ast.stmt, code: str) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import site
 import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn, cast
@@ -48,6 +49,7 @@ def limit_cpu(cpu_s: float) -> None:
 def run(steps: list[str], mode: str, config: dict[str, Any], output: harness.OutputBuffer) -> None:
     """Runs `steps` in a fresh namespace, and reports each until one fails."""
     namespace = harness.fresh_main()
+    sys.stdin = open(os.devnull)  # noqa: SIM115 (an earlier program may have closed it: exit() does)
     harness.seed_random()
     for number, step in enumerate(steps):
         output.begin(number, at=0)
@@ -90,6 +92,7 @@ def main() -> NoReturn:
     output = harness.OutputBuffer(shared, config["output_bytes"], too_much)
     sys.stdout = cast(Any, output)
     sys.stderr = cast(Any, harness.Discarded())
+    site.setquit()  # programs may call exit(), which the interpreter has only with its site module
     limit_memory(config["memory_mb"] << 20)
     say("ready")
     while True:

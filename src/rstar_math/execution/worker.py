@@ -302,7 +302,8 @@ class Worker:
         except integrity.DeferredError:
             pass
         except BaseException as raised:
-            if not self._printed_too_much:
+            left = isinstance(raised, SystemExit) and harness.left_well(raised)
+            if not left and not self._printed_too_much:
                 status, error = "error", harness.describe(raised)
         finally:
             guard.disarm()

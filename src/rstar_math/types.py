@@ -15,6 +15,13 @@ ExecutionStatus = Literal["ok", "error", "cpu_limit", "wall_limit", "memory_limi
 """How a step's program ended. `ok`: it ran to its end. `error`: it raised, or did not compile. `*_limit`: it was
 ended at that limit. `killed`: its process ended for another reason, the program's own or the machine's."""
 
+FinishReason = Literal["stop", "end", "length", "reasoning", "withheld", "unknown"]
+"""Why a completion ended.
+
+`stop`: at a stop marker. `end`: the model ended the sequence itself. `length`: at max_tokens, or at the end of the
+context. `reasoning`: the model was still thinking, or thought and wrote nothing else. `withheld`: the server kept
+the text back (a content filter, a refusal, a tool call). `unknown`: the engine does not say."""
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -83,12 +90,14 @@ class Completion:
       stop: the marker that ended it; None where the model stopped otherwise (end of sequence, or max_tokens).
       num_tokens: tokens generated, the stop marker included.
       logprob: sum of the log-probabilities (natural log, temperature 1) of the generated tokens.
+      finish_reason: why it ended; "stop" exactly where `stop` is a marker, in engines that say more than "unknown".
     """
 
     text: str
     stop: str | None
     num_tokens: int
     logprob: float
+    finish_reason: FinishReason = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def test_a_completion_is_drawn_once_for_each_model_prompt_and_parameters(tmp_pat
     made = asyncio.run(remembering.generate("Question?", PARAMS))
     again, reopened = engine(path)
     assert asyncio.run(reopened.generate("Question?", PARAMS)) == made
+    assert all((c.finish_reason == "stop") == (c.stop is not None) for c in made.completions)
     assert (first.num_requests, again.num_requests) == (1, 0)
     for prompt, params in (("Other?", PARAMS), ("Question?", SamplingParams(n=3, max_tokens=40, seed=2))):
         asyncio.run(reopened.generate(prompt, params))

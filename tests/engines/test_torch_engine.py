@@ -324,3 +324,16 @@ def test_closing_ends_the_engine(folder: Path) -> None:
             await engine.generate(PROMPTS[0], sampled())
 
     asyncio.run(run())
+
+
+def test_every_completion_says_why_it_ended(engine: TorchEngine) -> None:
+    drawn = [
+        c
+        for seed in range(6)
+        for c in generate(engine, [(PROMPTS[0], sampled(seed, n=8, max_tokens=60))])[0].completions
+    ]
+    assert all((c.finish_reason == "stop") == (c.stop is not None) for c in drawn)
+    assert all(c.num_tokens == 60 for c in drawn if c.finish_reason == "length")
+    assert {c.finish_reason for c in drawn} <= {"stop", "end", "length"}
+    (short,) = generate(engine, [(PROMPTS[0], SamplingParams(n=8, max_tokens=1, seed=1))])
+    assert "length" in {c.finish_reason for c in short.completions}

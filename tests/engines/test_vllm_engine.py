@@ -53,6 +53,15 @@ class _SamplingParams:
     output_kind: Any = "cumulative"
 
 
+@dataclass
+class _Output:
+    text: str
+    token_ids: tuple[int, ...]
+    cumulative_logprob: float | None
+    finish_reason: str | None
+    stop_reason: int | str | None
+
+
 @dataclass(kw_only=True)
 class _PoolingParams:
     use_activation: bool | None = None
@@ -128,9 +137,10 @@ class _AsyncLLM:
             raise RuntimeError("EngineCore encountered an issue")
         if prompt == "wordless":  # as `EngineGenerateError`
             raise _ValidationError from KeyError("the cause")
-        stopped = SimpleNamespace(text="\nx = 1\n", stop_reason="<b>", token_ids=(1, 2, 3), cumulative_logprob=-1.5)
-        ended = SimpleNamespace(text="\nx", stop_reason=151643, token_ids=(1,), cumulative_logprob=None)
-        yield SimpleNamespace(outputs=[stopped, ended], prompt_token_ids=[7] * 5)
+        stopped = _Output("\nx = 1\n", (1, 2, 3), -1.5, "stop", "<b>")
+        ended = _Output("\nx", (1,), None, "stop", 151643)
+        cut = _Output("\nx", (1,), None, "length", None)
+        yield SimpleNamespace(outputs=[stopped, ended, cut], prompt_token_ids=[7] * 5)
 
     async def encode(
         self,
@@ -177,7 +187,11 @@ def test_a_request_is_put_and_its_answer_read(vllm: None, tmp_path: Path) -> Non
     engine = VLLMEngine.from_pretrained(tmp_path)
     params = SamplingParams(n=2, temperature=0.7, stop=("<a>", "<b>"), seed=2**40 + 9, max_tokens=11)
     generation = asyncio.run(engine.generate("p", params))
-    assert generation.completions == (Completion("\nx = 1\n", "<b>", 3, -1.5), Completion("\nx", None, 1, 0.0))
+    assert generation.completions == (
+        Completion("\nx = 1\n", "<b>", 3, -1.5, "stop"),
+        Completion("\nx", None, 1, 0.0, "end"),
+        Completion("\nx", None, 1, 0.0, "length"),
+    )
     assert generation.num_prompt_tokens == 5
     inner = engine._engine
     asked, request_id, adapter = inner.asked[0]

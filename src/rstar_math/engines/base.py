@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from rstar_math.types import Completion, SamplingParams
 
@@ -45,6 +45,52 @@ class Engine(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+NoteKind = Literal[
+    "too_long",
+    "length",
+    "reasoning",
+    "withheld",
+    "no_stop",
+    "cut_prompt",
+    "restated",
+    "repeated",
+    "estimated",
+    "adapted",
+]
+"""What an engine may have to say.
+
+`too_long`: prompts without room for a completion. `length`: completions that ran into the token limit. `reasoning`:
+completions that never came to a step, because the model was still thinking. `withheld`: completions that the server
+kept back. `no_stop`: completions that the model ended without a stop marker. `cut_prompt`: prompts whose beginning
+the server seems to have dropped. `restated`: steps asked for in a message, not continued from a prefix. `repeated`:
+answers asked for again. `estimated`: completions whose tokens the server did not count. `adapted`: what is asked for
+in another way than it should be, for example without `stop`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that was unusable or degraded, how often, and what to do about it.
+
+    Attributes:
+      kind: for programs.
+      count: how often, >= 1.
+      text: one sentence for a person, with the count and a way out.
+    """
+
+    kind: NoteKind
+    count: int
+    text: str
+
+
+@runtime_checkable
+class Noting(Protocol):
+    """An engine that counts what was unusable or degraded. Others need not have this."""
+
+    def notes(self) -> Sequence[Note]:
+        """What there is to say so far, the most important first; nothing where all went well."""
+        ...
 
 
 class Scorer(Protocol):

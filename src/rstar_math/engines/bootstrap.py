@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rstar_math import steps as step_format
-from rstar_math.engines.base import Engine, Generation
+from rstar_math.engines.base import Engine, Generation, Note, Noting
 from rstar_math.errors import DataError, FormatError
 from rstar_math.store.files import read_jsonl
 from rstar_math.types import SamplingParams
@@ -165,6 +165,10 @@ class BootstrapEngine:
         """Continues `prompt`, `params.n` times."""
         generation = await self._engine.generate(self._bootstrap.text(prompt), params)
         return replace(generation, completions=tuple(replace(c, text=cleaned(c.text)) for c in generation.completions))
+
+    def notes(self) -> Sequence[Note]:
+        """Those of the engine inside."""
+        return self._engine.notes() if isinstance(self._engine, Noting) else ()
 
     async def aclose(self) -> None:
         """Closes the engine inside."""

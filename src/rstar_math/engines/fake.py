@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from rstar_math import steps
 from rstar_math.engines.base import Generation, Score
 from rstar_math.errors import ContextLengthError
-from rstar_math.types import Completion, SamplingParams
+from rstar_math.types import Completion, FinishReason, SamplingParams
 
 _TOKEN = re.compile(r"<\w+>|\w+|[^\w\s]|\n")
 _PRINTED = re.compile(rf"{steps.OUTPUT}\s*(-?\d+)\s*{steps.END_OF_OUTPUT}")
@@ -189,8 +189,9 @@ def _complete(policy: FakePolicy, prompt: str, params: SamplingParams, index: in
             stop = marker
     ends = [match.end() for match in _TOKEN.finditer(text)]
     if len(ends) > params.max_tokens:
-        return Completion(text[: ends[params.max_tokens - 1]], None, params.max_tokens, logprob)
-    return Completion(text.removesuffix(stop) if stop else text, stop, len(ends), logprob)
+        return Completion(text[: ends[params.max_tokens - 1]], None, params.max_tokens, logprob, "length")
+    reason: FinishReason = "stop" if stop else "end"
+    return Completion(text.removesuffix(stop) if stop else text, stop, len(ends), logprob, reason)
 
 
 def _next_step(policy: FakePolicy, prefix: str, branch: int) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rstar_math.config import PolicySettings
-from rstar_math.engines.base import Engine, Generation, Score, Scorer
+from rstar_math.engines.base import Engine, Generation, Note, Noting, Score, Scorer
 from rstar_math.errors import DataError
 from rstar_math.types import Completion, SamplingParams
 
@@ -85,9 +85,13 @@ class RememberingEngine:
             value = json.loads(kept)
             return Generation(tuple(Completion(*c) for c in value["completions"]), value["num_prompt_tokens"])
         made = await self._engine.generate(prompt, params)
-        completions = [[c.text, c.stop, c.num_tokens, c.logprob] for c in made.completions]
+        completions = [[c.text, c.stop, c.num_tokens, c.logprob, c.finish_reason] for c in made.completions]
         self._memory.put(key, json.dumps({"completions": completions, "num_prompt_tokens": made.num_prompt_tokens}))
         return made
+
+    def notes(self) -> Sequence[Note]:
+        """What the engine has to say about the completions that it drew itself."""
+        return self._engine.notes() if isinstance(self._engine, Noting) else ()
 
     async def aclose(self) -> None:
         await self._engine.aclose()

@@ -25,7 +25,7 @@ from rstar_math.engines.prefix_cache import PrefixCache
 from rstar_math.engines.sampling import next_tokens, uniforms
 from rstar_math.engines.weights import LlamaWeights, PlainFolder
 from rstar_math.errors import ContextLengthError, EngineError
-from rstar_math.types import Completion, SamplingParams
+from rstar_math.types import Completion, FinishReason, SamplingParams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -379,17 +379,20 @@ def _completions(opened: _Open, codec: TokenCodec) -> list[Completion]:
     stops = opened.stops
     rows = [row for row in opened.finished if row is not None]
     kept, markers = [], []
+    unstopped: list[FinishReason] = []  # why each ended, where no stop marker is found in it
     for tokens, _ in rows:
         marker = stops.token_to_marker.get(tokens[-1])
         ended = marker is not None or tokens[-1] in codec.end_ids
         kept.append(tokens[:-1] if ended else tokens)
         markers.append(marker)
+        unstopped.append("end" if ended else "length")
     completions = []
     texts = codec.decode_continuations(opened.prompt_ids[-1], kept)
-    for text, marker, (tokens, logprob) in zip(texts, markers, rows, strict=True):
+    for text, marker, reason, (tokens, logprob) in zip(texts, markers, unstopped, rows, strict=True):
         # a marker can also stand in the text as several tokens, whether or not it is a single one too
         cut, spelled = min(((text.find(stop), stop) for stop in stops.markers if stop in text), default=(len(text), ""))
-        completions.append(Completion(text[:cut], spelled or marker, len(tokens), logprob))
+        stop = spelled or marker
+        completions.append(Completion(text[:cut], stop, len(tokens), logprob, "stop" if stop else reason))
     return completions
 
 

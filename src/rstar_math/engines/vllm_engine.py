@@ -17,7 +17,7 @@ from typing import Any
 from rstar_math.engines.base import Generation, Score
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from rstar_math.training.ppm_file import PROBE_TOLERANCE, PPMFile, read_ppm_file
-from rstar_math.types import Completion, SamplingParams
+from rstar_math.types import Completion, FinishReason, SamplingParams
 
 _HALF_TOLERANCE = 0.3
 """How far a probe's logit may be from the stored one in 16-bit arithmetic."""
@@ -192,7 +192,9 @@ def _start(model: Path, dtype: str, max_model_len: int | None, options: dict[str
 
 def _completion(output: Any, stops: Sequence[str]) -> Completion:
     stop = output.stop_reason if output.stop_reason in stops else None
-    return Completion(str(output.text), stop, len(output.token_ids), float(output.cumulative_logprob or 0.0))
+    reason: FinishReason = "stop" if stop else "length" if output.finish_reason == "length" else "end"
+    logprob = float(output.cumulative_logprob or 0.0)
+    return Completion(str(output.text), stop, len(output.token_ids), logprob, reason)
 
 
 def _failed(error: Exception) -> EngineError:

@@ -170,14 +170,10 @@ class RoundStages:
         rows = sft_rows(found[-1], found[:-1] if self.run.recipe.keep_earlier_solutions else [])
         form = self.settings.sft.form
         examples = [sft_example(problem.question, trajectory.steps, form) for problem, trajectory, _ in rows]
-        report = train_sft(
-            self.base.policy_folder,
-            examples,
-            self.settings.sft,
-            self.folder / "policy",
-            self.seed,
-            Steps(self.progress, f"round {self.number}, policy"),
-        )
+        with Steps(self.progress, f"round {self.number}, policy") as progress:
+            report = train_sft(
+                self.base.policy_folder, examples, self.settings.sft, self.folder / "policy", self.seed, progress
+            )
         return {
             "num_trajectories": report.num_examples,
             "num_too_long": report.num_too_long,
@@ -192,15 +188,10 @@ class RoundStages:
         pairs = [p for n in range(first, self.number + 1) for p in read_pairs(self.run.round(n) / "pairs.parquet")]
         steering_ids = {p.id for p in self.problems.held_out.problems[::2]}
         steering, measuring = _split(read_pairs(self.folder / "held-out-pairs.parquet"), steering_ids)
-        report = train_ppm(
-            self.folder / "policy",
-            pairs,
-            steering,
-            self.settings.ppm,
-            self.folder / "ppm",
-            self.seed,
-            Steps(self.progress, f"round {self.number}, PPM"),
-        )
+        with Steps(self.progress, f"round {self.number}, PPM") as progress:
+            report = train_ppm(
+                self.folder / "policy", pairs, steering, self.settings.ppm, self.folder / "ppm", self.seed, progress
+            )
         trees = [t for t in read_trees(self.folder / "held-out") if t.problem.id in steering_ids]
         examples = outcome_examples(trees)
         calibration = calibrate(self.folder / "ppm", examples) if examples else None

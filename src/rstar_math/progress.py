@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TextIO
+from typing import TYPE_CHECKING, Self, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_BAR_WIDTH = 30
+_MIN_WIDTH_WITH_BAR = 100
+"""Columns that a bar and a line of usual length need side by side."""
 
 
 class Progress:
-    """Tells nothing; the base of those that do."""
+    """Tells nothing; the base of those that do. One stage is open at a time: the next one ends it.
+
+    As a context manager it ends the open stage on the way out, also after an error or Ctrl-C.
+    """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
         """Begins a stage of `total` items (problems, optimiser steps), `done` of them finished before."""
@@ -17,7 +33,7 @@ class Progress:
         """One more item is done."""
 
     def finish(self) -> None:
-        """The stage is over."""
+        """The stage is over, with all its items or not; does nothing where no stage is open."""
 
     def say(self, line: str) -> None:
         """One line to keep."""
@@ -30,8 +46,11 @@ class LineProgress(Progress):
         self._stream = stream or sys.stderr
         self._every_s = every_s
         self._prefix = prefix
+        self._is_open = False
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
+        self.finish()
+        self._is_open = True
         self._stage, self._total, self._done, self._first = stage, total, done, done
         self._tokens = self._num_graded = self._num_solved = 0
         self._began = self._told = time.monotonic()
@@ -49,69 +68,98 @@ class LineProgress(Progress):
             self._write(self.line())
 
     def finish(self) -> None:
-        if self._done > self._first:
-            self._write(self.line())
+        if self._is_open:
+            self._is_open = False
+            self._end(self.line())
 
     def say(self, line: str) -> None:
         self._write(line)
 
     def line(self) -> str:
-        """The state of the stage in one line: count, solved share, tokens per second, time left."""
-        seconds = max(time.monotonic() - self._began, 1e-9)
+        """The state of the stage in one line: count, solved share, tokens per second, time left or spent."""
+        spent_s = max(time.monotonic() - self._began, 1e-9)
         parts = [f"{self._stage}: {self._done}/{self._total}"]
         if self._num_graded:
             parts.append(f"solved {100 * self._num_solved / self._num_graded:.1f} %")
         if self._tokens:
-            parts.append(f"{self._tokens / seconds:,.0f} tokens/s")
+            parts.append(f"{self._tokens / spent_s:,.0f} tokens/s")
         if self._note:
             parts.append(self._note)
-        rate = (self._done - self._first) / seconds
-        if self._done < self._total and rate > 0:
+        rate = (self._done - self._first) / spent_s
+        if self._done >= self._total:
+            parts.append(_duration(spent_s))
+        elif not self._is_open:
+            parts.append(f"stopped after {_duration(spent_s)}")
+        elif rate > 0:
             parts.append(f"{_duration((self._total - self._done) / rate)} left")
-        else:
-            parts.append(_duration(seconds))
         return ", ".join(parts)
+
+    def _end(self, line: str) -> None:
+        """The last line of a stage; one in which nothing was left to do says nothing."""
+        if self._done > self._first:
+            self._write(line)
 
     def _write(self, line: str) -> None:
         print(f"{self._prefix}{line}", file=self._stream, flush=True)
 
 
 class BarProgress(LineProgress):
-    """A bar that stays on one line of a terminal."""
+    """A bar and a line that stay in place on a terminal while a stage is open; what ended stays above.
 
-    def __init__(self) -> None:
-        super().__init__(sys.stderr, every_s=0.2)
-        from rich.console import Console
+    Args:
+      console: terminal to draw on; None: standard error.
+      every_s: seconds between two changes of the line.
+    """
+
+    def __init__(self, console: Console | None = None, every_s: float = 0.2) -> None:
+        super().__init__(sys.stderr, every_s=every_s)
+        import rich.console
         from rich.progress import BarColumn, Progress, TaskID, TextColumn
+        from rich.table import Column
 
-        self._bar = Progress(BarColumn(bar_width=30), TextColumn("{task.description}"), console=Console(stderr=True))
+        console = console or rich.console.Console(stderr=True)
+        # a narrow terminal has no room for a bar; its line folds, and is not cut
+        text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=False, overflow="fold"))
+        bar = [BarColumn(bar_width=_BAR_WIDTH)] if console.width >= _MIN_WIDTH_WITH_BAR else []
+        self._bar = Progress(*bar, text, console=console)
         self._task: TaskID | None = None
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
         super().start(stage, total, done)
-        self._bar.start()
         self._task = self._bar.add_task(stage, total=total, completed=done)
+        self._bar.start()
 
-    def finish(self) -> None:
+    def _end(self, line: str) -> None:
         if self._task is not None:
-            self._bar.update(self._task, completed=self._done, description=self.line())
+            self._bar.update(self._task, completed=self._done, description=line)
             self._bar.stop()
             self._bar.remove_task(self._task)
             self._task = None
 
+    def say(self, line: str) -> None:
+        self._bar.console.print(line, highlight=False, markup=False)
+
     def _write(self, line: str) -> None:
-        if self._task is not None and line.startswith(f"{self._stage}:"):
+        if self._task is not None:
             self._bar.update(self._task, completed=self._done, description=line)
-        else:
-            self._bar.console.print(line, highlight=False)
 
 
 class Steps:
-    """Shows optimiser steps as a stage of a `Progress`; called as training loops call their progress."""
+    """Shows optimiser steps as a stage of a `Progress`; called as training loops call their progress.
+
+    As a context manager it ends the stage on the way out: training may stop early, before its last step.
+    """
 
     def __init__(self, progress: Progress, stage: str) -> None:
         self._progress, self._stage = progress, stage
         self._started, self._tokens = False, 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._started:
+            self._progress.finish()
 
     def __call__(self, step: int, num_steps: int, loss: float, num_tokens: int) -> None:
         if not self._started:

@@ -112,15 +112,15 @@ def train_scorer(
     from rstar_math.training.ppm import calibrate, pair_accuracy, train_ppm
 
     policy = source.folder / "policy"
-    steps = Steps(progress, f"round {source.number}, {kind.upper()}")
     made: dict[str, Any]
-    if kind == "ppm":
-        pairs, steering = source.pairs(), source.held_out_pairs(steering=True)
-        made = asdict(train_ppm(policy, pairs, steering, settings, out, seed, steps))
-    else:
-        train = train_orm if kind == "orm" else train_pqm
-        texts, held_out = source.texts(kind), source.held_out_texts(kind, steering=True)
-        made = asdict(train(policy, texts, held_out, settings, out, seed, steps))
+    with Steps(progress, f"round {source.number}, {kind.upper()}") as steps:
+        if kind == "ppm":
+            pairs, steering = source.pairs(), source.held_out_pairs(steering=True)
+            made = asdict(train_ppm(policy, pairs, steering, settings, out, seed, steps))
+        else:
+            train = train_orm if kind == "orm" else train_pqm
+            texts, held_out = source.texts(kind), source.held_out_texts(kind, steering=True)
+            made = asdict(train(policy, texts, held_out, settings, out, seed, steps))
     examples = source.calibration_examples(kind)
     calibration = calibrate(out, examples) if examples else None
     made["calibration_error"] = calibration.expected_calibration_error if calibration else None

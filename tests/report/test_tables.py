@@ -17,8 +17,6 @@ from rstar_math.report.table import (
     seconds,
     to_html,
     to_markdown,
-    to_rich,
-    wide_enough,
 )
 from rstar_math.report.tables import (
     accuracy_table,
@@ -64,17 +62,6 @@ def test_a_narrow_console_cuts_no_number() -> None:
     text = printed(report(), width=60)
     assert "…" not in text
     assert "112k" in text
-
-
-def test_intervals_leave_room_for_the_names_beside_them() -> None:
-    columns = (Column("", is_text=True), *(Column(f"{i}") for i in range(6)))
-    table = TextTable("", columns, (("round 1", *["40.4 [37.0, 43.8]"] * 6),))
-    console = Console(width=80, record=True, file=io.StringIO())
-    with wide_enough(console, shown := to_rich(table)):
-        console.print(shown)
-    text = console.export_text()
-    assert "round 1" in text
-    assert text.count("40.4 [37.0, 43.8]") == 6
 
 
 def test_accuracy_stands_in_the_row_of_its_round() -> None:

@@ -72,11 +72,10 @@ class _Run:
 
 def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: int) -> None:
     """Evaluates every combination and prints the tables."""
-    from rich.console import Console
-
     from rstar_math.evaluate import evaluate_method
     from rstar_math.report.evaluation import summarise
     from rstar_math.report.evaluation_tables import print_evaluation, write_evaluation
+    from rstar_math.report.terminal import standard_output
     from rstar_math.store.files import write_json
     from rstar_math.workers import WorkerPool
 
@@ -117,12 +116,11 @@ def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: 
         for method in ready[i]
         for seed in dict.fromkeys(asked.seeds)
     ]
-    progress = progress_display.for_terminal()
     rows = {}
     runtime = runtime_with(RuntimeSettings(), workers, concurrency, asked.deterministic)
     if asked.shared:
         runtime = runtime.model_copy(update={"remember": str(out / "shared.sqlite")})
-    with WorkerPool(runtime) as pool:
+    with progress_display.for_terminal() as progress, WorkerPool(runtime) as pool:
         for run in sorted(runs, key=lambda r: r.order):
             problems = run.problems
             rows[run.path] = evaluate_method(
@@ -130,7 +128,7 @@ def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: 
             )
     summary = summarise([row for run in runs for row in rows[run.path]], baseline, pooled=asked.pool_models)
     write_evaluation(out, summary)
-    print_evaluation(Console(), summary)
+    print_evaluation(standard_output(), summary)
     print(f"\n{out}")
 
 

@@ -22,25 +22,23 @@ def reproduce_command(
     names: Sequence[str], scale: str, out: Path, workers: int | None, rounds: int | None = None
 ) -> None:
     """Makes the tables, prints them with their claims, and writes `results.md` with all that are there."""
-    from rich.console import Console
-
-    from rstar_math.report.table import to_rich, wide_enough
+    from rstar_math.report.terminal import print_table, standard_output
     from rstar_math.reproduce.names import NAMES, chosen, reproduce
     from rstar_math.reproduce.result import Result, claims_markdown
 
     chosen(names)
     recipe = with_rounds(load_recipe(SCALES.get(scale, scale)), rounds)
     recipe = recipe.model_copy(update={"runtime": runtime_with(recipe.runtime, workers)})
-    console = Console()
+    console = standard_output()
 
     def tell(result: Result) -> None:
         console.print(f"\n{result.title}", style="bold", highlight=False)
         for table in result.tables:
-            with wide_enough(console, shown := to_rich(table)):
-                console.print(shown)
+            print_table(console, table)
         console.print(claims_markdown(result.claims), markup=False, highlight=False)
 
-    reproduce(names, recipe, out, progress_display.for_terminal(), tell)
+    with progress_display.for_terminal() as progress:
+        reproduce(names, recipe, out, progress, tell)
     write_results(out, [name for name in NAMES if (out / f"{name}.md").exists()], scale)
     print(f"\n{out / 'results.md'}")
 

@@ -27,7 +27,8 @@ def evolve_command(recipe_name: str, out: Path, workers: int | None, rounds: int
 
     recipe = with_rounds(load_recipe(recipe_name), rounds)
     recipe = recipe.model_copy(update={"runtime": runtime_with(recipe.runtime, workers)})
-    evolve(recipe, out, progress_display.for_terminal())
+    with progress_display.for_terminal() as progress:
+        evolve(recipe, out, progress)
     _write_and_print(out, shlex.join(["rstar", *sys.argv[1:]]))
 
 
@@ -39,15 +40,14 @@ def report_command(run: Path) -> None:
 
 
 def _write_and_print(run: Path, command: str | None) -> None:
-    from rich.console import Console
-
     from rstar_math.report.from_run import report_of
     from rstar_math.report.page import write_report
     from rstar_math.report.tables import print_report
+    from rstar_math.report.terminal import standard_output
 
     report = report_of(run, command or _earlier_command(run))
     write_report(run, report)
-    print_report(Console(), report)
+    print_report(standard_output(), report)
     print(f"\nrun:    {run}\nreport: {run / 'report.html'} (and report.json)")
 
 
@@ -84,9 +84,8 @@ def search_command(
     if settings.use_ppm and model.ppm is None:
         raise ConfigError(f"use_ppm is true, and {model.name} has no PPM")
     job = SearchJob(model.policy, model.ppm if settings.use_ppm else None, "mcts", settings)
-    progress = progress_display.for_terminal()
     runtime = runtime_with(recipe.runtime, workers, deterministic=deterministic)
-    with WorkerPool(runtime) as pool, TreeStore(out) as store:
+    with progress_display.for_terminal() as progress, WorkerPool(runtime) as pool, TreeStore(out) as store:
         search_problems(pool, job, problems.problems, store, seed, (), progress, "search")
         num_solved = len({t.problem.id for t in store if t.solved})
     print(f"{len(problems.problems)} problems, {num_solved} solved; trees: {out}")
@@ -176,15 +175,9 @@ def sft_command(
     examples = [sft_example(problem.question, trajectory.steps, settings.form) for problem, trajectory, _ in rows]
     foreign = [row for path in files if path not in own for row in read_solutions(path)]
     examples += [sft_example(question, steps, settings.form) for question, steps in foreign]
-    progress = progress_display.for_terminal()
-    made = train_sft(
-        find_model(base).policy_folder,
-        examples,
-        settings,
-        out,
-        seed,
-        progress_display.Steps(progress, "SFT"),
-    )
+    policy = find_model(base).policy_folder
+    with progress_display.Steps(progress_display.for_terminal(), "SFT") as progress:
+        made = train_sft(policy, examples, settings, out, seed, progress)
     _print_made(asdict(made), out)
 
 
@@ -213,8 +206,8 @@ def scorer_command(
     if held_out is None:
         ppm_settings = ppm_settings.model_copy(update={"early_stopping": False})
     train = _train_ppm if kind == "ppm" else _train_on_texts
-    progress = progress_display.Steps(progress_display.for_terminal(), kind.upper())
-    made = train(kind, files, find_model(policy).policy_folder, held_out, ppm_settings, out, seed, progress)
+    with progress_display.Steps(progress_display.for_terminal(), kind.upper()) as progress:
+        made = train(kind, files, find_model(policy).policy_folder, held_out, ppm_settings, out, seed, progress)
     _print_made(made, out)
 
 
@@ -229,7 +222,8 @@ def _train_from_run(
             raise ConfigError(f"give --out: {source.folder / 'ppm'} is the run's own PPM")
         out = source.folder / kind
     settings = changed(source.settings, changes)
-    made = train_scorer(kind, source, settings, out, source.seed + seed, progress_display.for_terminal())
+    with progress_display.for_terminal() as progress:
+        made = train_scorer(kind, source, settings, out, source.seed + seed, progress)
     _print_made(made, out)
 
 
@@ -312,8 +306,8 @@ def pretrain_command(out: Path, changes: Sequence[str]) -> None:
             display.advance(note=f"loss {at.loss:.3f}, {at.num_tokens / at.seconds:,.0f} tokens/s")
         told = at.step
 
-    num_dropped = pretrain(out, settings, show)
-    display.finish()
+    with display:
+        num_dropped = pretrain(out, settings, show)
     _print_made({"demonstrations too long to train on": num_dropped}, out)
 
 

@@ -18,9 +18,8 @@ from rstar_math.report.table import (
     points,
     seconds,
     to_markdown,
-    to_rich,
-    wide_enough,
 )
+from rstar_math.report.terminal import print_table
 from rstar_math.store.files import replacing, write_json, write_text
 
 if TYPE_CHECKING:
@@ -252,8 +251,7 @@ def evaluation_tables(summary: Summary) -> list[TextTable]:
 def print_evaluation(console: Console, summary: Summary) -> None:
     """Prints the tables of an evaluation."""
     for table in evaluation_tables(summary):
-        with wide_enough(console, shown := to_rich(table)):
-            console.print(shown)
+        print_table(console, table)
         console.print()
     for line in sure_lines(summary):
         console.print(line, markup=False, highlight=False)

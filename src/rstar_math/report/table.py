@@ -1,25 +1,13 @@
-"""One table as text, shown on a terminal, in a page or in Markdown. No numbers are computed here."""
+"""One table as text, shown in a page or in Markdown (on a terminal: `terminal.py`). No numbers are computed here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import rich.table
-    from rich.console import Console
 
 NONE = "-"
 """What stands where a value was not computed."""
-
-MIN_WIDTH = 100
-"""Columns that every table fits into."""
-
-_MIN_NAME_WIDTH = 10
-_ANY_WIDTH = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,58 +49,6 @@ class TextTable:
                 raise ValueError(
                     f"table {self.title!r} has {len(self.columns)} columns, but a row of {len(row)}: {row}"
                 )
-
-
-def to_rich(table: TextTable) -> rich.table.Table:
-    """The table for a terminal."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    has_groups = any(c.group for c in table.columns)
-    shown = Table(
-        title=Text(table.title),
-        caption=Text(table.note) if table.note else None,
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        caption_style="dim",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1),
-    )
-    previous = ""
-    for i, column in enumerate(table.columns):
-        group = "" if column.group == previous else column.group
-        previous = column.group
-        heading = Text(f"{group}\n{column.name}" if has_groups else column.name)
-        if column.is_text:  # on a narrow terminal long names fold, numbers are never cut
-            width = max([len(column.name), *(len(row[i]) for row in table.rows)])
-            shown.add_column(heading, overflow="fold", min_width=min(width, _MIN_NAME_WIDTH))
-        else:  # an interval holds spaces, at which rich would think that it may be broken
-            width = max([len(column.name), len(group), *(len(row[i]) for row in table.rows)])
-            shown.add_column(heading, justify="right", no_wrap=True, min_width=width)
-    for i, row in enumerate(table.rows):
-        shown.add_row(*(Text(cell) for cell in row), end_section=i in table.sections)
-    return shown
-
-
-@contextmanager
-def wide_enough(console: Console, table: rich.table.Table | None = None) -> Iterator[Console]:
-    """The console, for a while at least `MIN_WIDTH` columns wide, and as wide as a table needs: no number is cut off.
-
-    What is no terminal (a log file, a pipe) is taken to be 80 columns wide otherwise.
-    """
-    width = console.width
-    console.width = max(width, MIN_WIDTH)
-    if table is not None:
-        needed = console.measure(table, options=console.options.update(max_width=_ANY_WIDTH)).minimum
-        console.width = max(console.width, needed)
-    try:
-        yield console
-    finally:
-        console.width = width
 
 
 def to_html(table: TextTable) -> str:

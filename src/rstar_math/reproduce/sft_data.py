@@ -59,8 +59,8 @@ def _policy(lab: Laboratory, kind: str, round_number: int, seed: int) -> Path:
     examples: list[SFTExample] = [sft_example(problem.question, solution, settings.form) for problem, solution in found]
     began = time.monotonic()
     base = find_model(lab.recipe.base_model).policy_folder
-    progress = Steps(lab.progress, f"seed {seed}, round {round_number}, {kind}")
-    train_sft(base, examples, settings, out, seed * 1_000_000 + round_number * 1_000 + 7, progress)
+    with Steps(lab.progress, f"seed {seed}, round {round_number}, {kind}") as progress:
+        train_sft(base, examples, settings, out, seed * 1_000_000 + round_number * 1_000 + 7, progress)
     lab.log("sft", seed=seed, kind=kind, round=round_number, examples=len(found), seconds=time.monotonic() - began)
     return out
 

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rstar_math.metrics import Interval
-from rstar_math.report.plots import LINES, MARKERS, picture_style
+from rstar_math.report.drawing import LINES, MARKERS, legend_columns, legend_of_all, percent_axis, picture_style
 
 _INK = "#24292f"
-_LEGEND_COLUMNS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,10 @@ def curves_png(panels: Sequence[Panel], y_label: str = "accuracy, %") -> bytes:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     labels = list(dict.fromkeys(s.label for panel in panels for s in panel.series))
-    legend_rows = -(-len(labels) // _LEGEND_COLUMNS)
+    width = max(5.5, 3.9 * len(panels))
+    legend_rows = -(-len(labels) // legend_columns(labels, width))
     with picture_style(_INK):
-        size = (max(5.5, 3.9 * len(panels)), 3.4 + 0.22 * legend_rows)
-        figure = Figure(figsize=size, layout="constrained", facecolor="white", dpi=160)
+        figure = Figure(figsize=(width, 3.4 + 0.22 * legend_rows), layout="constrained", facecolor="white", dpi=160)
         row = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
         for axes, panel in zip(row, panels, strict=True):
             for series in panel.series:
@@ -84,8 +83,8 @@ def curves_png(panels: Sequence[Panel], y_label: str = "accuracy, %") -> bytes:
                 axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
                 axes.xaxis.set_minor_formatter(NullFormatter())
         row[0].set_ylabel(y_label)
-        found = dict(pair for a in row for pair in zip(*a.get_legend_handles_labels()[::-1], strict=True))
-        figure.legend(found.values(), found.keys(), loc="outside lower left", ncols=_LEGEND_COLUMNS, frameon=False)
+        percent_axis(row[0], whole=False)
+        legend_of_all(figure, list(row))
         buffer = io.BytesIO()
         FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()

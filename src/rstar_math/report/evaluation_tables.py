@@ -264,7 +264,7 @@ def summary_markdown(summary: Summary) -> str:
 
 def write_evaluation(folder: Path, summary: Summary) -> None:
     """Writes `summary.json`, `summary.md` and `accuracy.png`, each whole or not at all."""
-    from rstar_math.report.plots import tokens_png
+    from rstar_math.report.evaluation_plot import tokens_png
 
     write_json(folder / "summary.json", json.loads(summary.model_dump_json()))
     write_text(folder / "summary.md", summary_markdown(summary))

@@ -23,8 +23,9 @@ h2 { font-size: 1.05rem; margin: 2.25rem 0 .5rem; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; margin: 1rem 0; font-size: .9rem; }
 dt { color: var(--quiet); }
 dd { margin: 0; overflow-wrap: anywhere; }
-figure { margin: 1.25rem 0 2rem; }
-figure svg { display: block; max-width: 100%; height: auto; }
+figure { margin: 1.25rem 0 2rem; overflow-x: auto; }
+figure svg { display: block; min-width: 40rem; max-width: 100%; height: auto; }
+figcaption { position: sticky; left: 0; }
 figcaption, caption { text-align: left; font-weight: 600; padding: 0 0 .4rem; }
 .table { overflow-x: auto; margin-top: 1.75rem; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; }

@@ -129,7 +129,7 @@ def grow_script(
         FakeGrader(),
         None if scores is None else ScriptedScorer(scores),
     )
-    return asyncio.run(strategy(strategy_name)(env, SearchSettings.model_validate({**plain, **search})))
+    return asyncio.run(strategy(strategy_name).grow(env, SearchSettings.model_validate({**plain, **search})))
 
 
 def build_tree(
@@ -191,7 +191,7 @@ def grow_fake(
 ) -> Tree:
     """Grows one tree over the fake policy; the reference is 1."""
     env = fake_environment(Problem(problem_id, f"Question {problem_id}?", "1"), seed, policy)
-    return asyncio.run(strategy(strategy_name)(env, search))
+    return asyncio.run(strategy(strategy_name).grow(env, search))
 
 
 def timeless_row(tree: Tree) -> dict[str, Any]:

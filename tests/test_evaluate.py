@@ -48,9 +48,9 @@ class InlinePool(WorkerPool):
 
 def method(name: str, strategy: str, *, scored: bool = True, tokens: int | None = None, **answering: Any) -> Method:
     search = SearchSettings(num_rollouts=3, num_candidates=4, terminal_value="ppm", use_ppm=scored, max_step_tokens=40)
-    settings = AnsweringSettings(search=search, budget=BudgetSettings(tokens=tokens), **answering)
+    settings = AnsweringSettings(strategy=strategy, search=search, budget=BudgetSettings(tokens=tokens), **answering)
     folder = Path("ppm") if scored else None
-    return Method(name, strategy, settings, "ppm" if scored else "none", folder)
+    return Method(name, settings, "ppm" if scored else "none", folder)
 
 
 def rows_of(tmp_path: Path, ready: Method, pool: InlinePool | None = None) -> list[dict[str, Any]]:
@@ -118,7 +118,7 @@ def test_rows_are_not_made_again_and_budgets_do_not_mix(tmp_path: Path) -> None:
 
 def test_a_strategy_alone_is_a_method_of_its_own_name(tmp_path: Path) -> None:
     settings = method("", "mcts").settings
-    rows = evaluate(InlinePool(), MODEL, "mcts", settings, PROBLEMS, tmp_path / "rows", 0, "fake/test", Progress())
+    rows = evaluate(InlinePool(), MODEL, settings, PROBLEMS, tmp_path / "rows", 0, "fake/test", Progress())
     assert {(r["method"], r["scorer"], r["budget"]) for r in rows} == {("mcts", "ppm", None)}
     assert rows[0]["key"] == "fake/test|fake|mcts|0|p0"
 

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from rstar_math.answering import is_sure
 from rstar_math.config import AnsweringSettings, BudgetSettings, MethodSettings, SearchSettings
 from rstar_math.errors import ConfigError, ModelError
-from rstar_math.methods import named_scorers, prepare, read_methods, shipped_methods
+from rstar_math.methods import Method, named_scorers, prepare, read_methods, shipped_methods
 from rstar_math.models import ModelFolders, find_model
 from rstar_math.search.strategies import STRATEGIES
+from rstar_math.types import Solution
 
 
 def scorer(folder: Path) -> Path:
@@ -40,14 +42,29 @@ def test_a_method_takes_from_the_model_what_it_does_not_name(model: ModelFolders
     assert (ready.settings.selector, ready.settings.search.temperature) == ("best", 0.5)
     assert ready.settings.search.num_candidates == 6
     assert ready.settings.budget == BudgetSettings(tokens=100)
-    assert (ready.scorer, ready.scorer_folder, ready.is_own) == ("ppm", model.ppm, False)
+    assert (ready.scorer, ready.scorer_folder) == ("ppm", model.ppm)
 
 
 def test_only_the_models_own_way_keeps_its_threshold(model: ModelFolders) -> None:
+    solution = Solution(answer="7", reasoning_trace=(), trajectory=None, confidence=0.9)
+
+    def sure(ready: Method, threshold: float | None = 0.9) -> bool | None:
+        return is_sure(solution, ready.settings, model.answering, threshold)
+
     own = MethodSettings(name="mcts", strategy="mcts")
-    assert prepare(own, model).is_own
-    assert not prepare(own, model, BudgetSettings(rollouts=3)).is_own
-    assert not prepare(own.model_copy(update={"answering": {"num_trees": 2}}), model).is_own
+    assert sure(prepare(own, model)) is True
+    assert sure(prepare(own, model), 0.91) is False
+    assert sure(prepare(own, model), None) is None
+    assert sure(prepare(own, model, BudgetSettings(rollouts=3))) is None
+    assert sure(prepare(own.model_copy(update={"answering": {"num_trees": 2}}), model)) is None
+    assert sure(prepare(MethodSettings(name="forest", strategy="forest"), model)) is None
+
+
+def test_a_strategy_is_named_once(model: ModelFolders) -> None:
+    with pytest.raises(ConfigError, match="name the strategy beside `answering`, not in it"):
+        prepare(MethodSettings(name="m", answering={"strategy": "sample"}), model)
+    with pytest.raises(ConfigError, match="the changes make its strategy 'beam'"):
+        prepare(MethodSettings(name="m"), model, adjust=lambda s: s.model_copy(update={"strategy": "beam"}))
 
 
 def test_scorers_are_found_by_name_beside_the_model_and_as_folders(model: ModelFolders, tmp_path: Path) -> None:

@@ -59,7 +59,10 @@ def test_the_markers_are_the_released_ones() -> None:
 
 def test_strategies() -> None:
     assert {"greedy", "sample", "mcts"} <= set(STRATEGIES)
-    assert all(inspect.iscoroutinefunction(strategy) and strategy.__doc__ for strategy in STRATEGIES.values())
+    for name, strategy in STRATEGIES.items():
+        assert strategy.name == name
+        assert inspect.iscoroutinefunction(strategy.grow)
+        assert strategy.grow.__doc__
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rstar_math.config import AggregateName, SelectorName, WeightName
-from rstar_math.types import Trajectory
+from rstar_math.config import AggregateName, AnsweringSettings, SelectorName, WeightName
+from rstar_math.types import Solution, Trajectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,26 @@ def choose(
         share=votes[classes[index]] / total if total > 0 else 0.0,
         lead=lead_probability(leader, max(counts.values(), default=0)),
     )
+
+
+def is_sure(
+    solution: Solution, settings: AnsweringSettings, own: AnsweringSettings | None, threshold: float | None
+) -> bool | None:
+    """Whether an answer counts as sure. The one place where this is decided, for `solve`, `eval` and reports.
+
+    Args:
+      solution: the answer, with the confidence that it has.
+      settings: how the question was answered.
+      own: the model's own settings, with which the threshold was chosen; None where nobody measured.
+      threshold: confidence in [0, 1] from which answers count as sure; None where nobody measured.
+
+    Returns:
+      None where nobody measured what the confidence is worth: a share of the vote under other settings, or under
+      another budget, is not what the threshold was chosen for.
+    """
+    if threshold is None or settings != own:
+        return None
+    return solution.answer is not None and solution.confidence >= threshold
 
 
 def lead_probability(leader: float, runner_up: float, num_points: int = 256) -> float:

@@ -10,10 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rstar_math.answering import is_sure
 from rstar_math.config import AnsweringSettings
 from rstar_math.methods import Method
 from rstar_math.models import ModelFolders
 from rstar_math.progress import Progress
+from rstar_math.search.strategies import strategy
 from rstar_math.store.rows import RowStore
 from rstar_math.types import Problem
 from rstar_math.workers import Answered, AnswerJob, Task, WorkerPool
@@ -22,7 +24,6 @@ from rstar_math.workers import Answered, AnswerJob, Task, WorkerPool
 def evaluate(
     pool: WorkerPool,
     model: ModelFolders,
-    strategy: str,
     settings: AnsweringSettings,
     problems: Sequence[Problem],
     path: Path,
@@ -30,12 +31,11 @@ def evaluate(
     benchmark: str,
     progress: Progress,
 ) -> list[dict[str, Any]]:
-    """Answers every problem by a strategy with the model's own PPM, and grades the answers.
+    """Answers every problem with the model's own PPM, and grades the answers.
 
     Args:
       pool: where the work is done.
       model: the policy, and its PPM where the strategy uses one.
-      strategy: name of a strategy.
       settings: how it searches and chooses.
       problems: with references; a problem without one gets `correct: null`.
       path: JSON Lines file of rows; rows that stand there already are not made again.
@@ -46,9 +46,10 @@ def evaluate(
     Returns:
       One row per problem, in the order of `problems`.
     """
-    uses_ppm = strategy != "greedy" and (settings.search.use_ppm or settings.search.terminal_value == "ppm")
+    search, way = settings.search, strategy(settings.strategy)
+    uses_ppm = not way.is_deterministic and (search.use_ppm or search.terminal_value == "ppm")
     ppm = model.ppm if uses_ppm else None
-    method = Method(strategy, strategy, settings, "ppm" if ppm else "none", ppm, is_own=True)
+    method = Method(settings.strategy, settings, "ppm" if ppm else "none", ppm)
     return evaluate_method(pool, model, method, problems, path, seed, benchmark, progress)
 
 
@@ -63,7 +64,7 @@ def evaluate_method(
     progress: Progress,
 ) -> list[dict[str, Any]]:
     """Answers every problem by a method; otherwise as `evaluate`."""
-    job = AnswerJob(model.policy, method.scorer_folder, method.strategy, method.settings)
+    job = AnswerJob(model.policy, method.scorer_folder, method.settings)
     budget = method.settings.budget.name
     suffix = f"|{budget}" if budget else ""
     with RowStore(path) as rows:
@@ -92,7 +93,7 @@ def to_row(
 ) -> dict[str, Any]:
     """The result row of one problem."""
     solution = answered.solution
-    confident = model.threshold is not None and method.strategy == "mcts" and method.is_own
+    is_own = method.scorer_folder == model.ppm
     return {
         "benchmark": benchmark,
         "model": model.name,
@@ -107,7 +108,7 @@ def to_row(
         "any_correct": answered.any_correct,
         "grading_timed_out": answered.timed_out,
         "confidence": solution.confidence,
-        "sure": solution.confidence >= model.threshold if confident and model.threshold is not None else None,
+        "sure": is_sure(solution, method.settings, model.answering, model.threshold) if is_own else None,
         "num_trajectories": len(solution.candidates),
         "solution": "".join(s.text + s.observation for s in solution.reasoning_trace),
         **asdict(solution.cost),
@@ -117,6 +118,7 @@ def to_row(
         "num_rollouts": answered.num_rollouts,
         "process_cpu_seconds": answered.process_cpu_seconds,
         "shared": is_shared,
+        "candidate_kind": strategy(method.strategy).candidates,
         "candidates": {
             "classes": [c.answer_class for c in answered.candidates],
             "correct": [c.correct for c in answered.candidates],

@@ -215,19 +215,19 @@ class RoundStages:
         model = ModelFolders(f"round-{self.number}", self.folder / "policy", self.folder / "ppm")
         made = {}
         if is_measured:
-            alone = AnsweringSettings(search=SearchSettings(form=self.settings.sft.form))
-            made["policy_greedy"] = self._accuracy(model, "greedy", alone, self.problems.evaluation, "greedy")
+            alone = AnsweringSettings(strategy="greedy", search=SearchSettings(form=self.settings.sft.form))
+            made["policy_greedy"] = self._accuracy(model, alone, self.problems.evaluation, "greedy")
         if settings.system is not None:
             threshold = None
             if is_last and self.problems.threshold is not None:
                 name = "threshold"
-                self._accuracy(model, "mcts", settings.system, self.problems.threshold, name)
+                self._accuracy(model, settings.system, self.problems.threshold, name)
                 rows = [r for r in self._rows(name) if r["correct"] is not None]
                 threshold = confidence_threshold(
                     [r["confidence"] for r in rows], [r["correct"] for r in rows], settings.target_precision
                 )
             if is_measured:
-                made["system"] = self._accuracy(model, "mcts", settings.system, self.problems.evaluation, "system")
+                made["system"] = self._accuracy(model, settings.system, self.problems.evaluation, "system")
             write_answering(
                 self.folder / "answering.json",
                 settings.system,
@@ -237,14 +237,10 @@ class RoundStages:
             )
         return made
 
-    def _accuracy(
-        self, model: ModelFolders, strategy: str, settings: AnsweringSettings, problems: ProblemSet, name: str
-    ) -> float:
+    def _accuracy(self, model: ModelFolders, settings: AnsweringSettings, problems: ProblemSet, name: str) -> float:
         path = self.folder / "evaluation" / f"{name}.jsonl"
         seed = self.run.recipe.seed
-        rows = evaluate(
-            self.pool, model, strategy, settings, problems.problems, path, seed, problems.name, self.progress
-        )
+        rows = evaluate(self.pool, model, settings, problems.problems, path, seed, problems.name, self.progress)
         return sum(bool(r["correct"]) for r in rows) / len(rows)
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
@@ -261,10 +257,8 @@ def evaluate_base(run: Run, pool: WorkerPool, base: ModelFolders, problems: Prob
     if "evaluate" not in manifest:
         path = folder / "evaluation" / "greedy.jsonl"
         held_out = problems.evaluation
-        settings = AnsweringSettings()
-        rows = evaluate(
-            pool, base, "greedy", settings, held_out.problems, path, run.recipe.seed, held_out.name, progress
-        )
+        settings = AnsweringSettings(strategy="greedy")
+        rows = evaluate(pool, base, settings, held_out.problems, path, run.recipe.seed, held_out.name, progress)
         manifest.finish("evaluate", policy_greedy=sum(bool(r["correct"]) for r in rows) / len(rows))
 
 

@@ -16,7 +16,7 @@ import yaml
 from rstar_math.config import AnsweringSettings, BudgetSettings, MethodList, MethodSettings
 from rstar_math.errors import ConfigError, ModelError
 from rstar_math.models import ModelFolders, default_answering
-from rstar_math.search.strategies import SAMPLING, STRATEGIES, strategy
+from rstar_math.search.strategies import strategy
 from rstar_math.store.recipes import check
 
 _SHIPPED = Path(__file__).parent / "recipes" / "methods"
@@ -29,19 +29,20 @@ class Method:
 
     Attributes:
       name: what tables call it.
-      strategy: name of the strategy.
-      settings: how it searches and chooses, budget included.
+      settings: how it searches and chooses, strategy and budget included.
       scorer: what tables call the reward model: "ppm" for the model's own, "none", or the name that was given.
       scorer_folder: folder of the reward model; None without one.
-      is_own: exactly the model's own way to answer, so that its confidence threshold holds.
     """
 
     name: str
-    strategy: str
     settings: AnsweringSettings
     scorer: str
     scorer_folder: Path | None
-    is_own: bool = False
+
+    @property
+    def strategy(self) -> str:
+        """Name of the strategy."""
+        return self.settings.strategy
 
 
 def shipped_methods() -> list[str]:
@@ -115,11 +116,16 @@ def prepare(
     settings = _settings(default_answering(model), method, f"method {method.name!r}")
     if adjust is not None:
         settings = adjust(settings)
-    is_own = method.scorer is None and not method.answering and budget is None
+        if settings.strategy != method.strategy:
+            raise ConfigError(
+                f"method {method.name!r}: the changes make its strategy {settings.strategy!r}; a method's strategy is "
+                "named by --strategy, or by `strategy` in a file of methods"
+            )
     if budget is not None:
         settings = settings.model_copy(update={"budget": budget})
-    if method.strategy == "greedy":  # there is nothing to choose from
-        return Method(method.name, method.strategy, settings, "none", None, is_own)
+    way = strategy(settings.strategy)
+    if way.is_deterministic:  # there is nothing to choose from
+        return Method(method.name, settings, "none", None)
     name, folder = _scorer(method, model, scorers or {})
     if method.scorer == "none":
         if settings.selector != "majority" and settings.weight == "score":
@@ -133,7 +139,7 @@ def prepare(
             f"method {method.name!r} needs a reward model, and {model.name} has none; name one by `scorer`, or let it "
             "do without by `scorer: none`"
         )
-    by_score = settings.search.terminal_value == "ppm" and method.strategy in set(STRATEGIES) - set(SAMPLING)
+    by_score = settings.search.terminal_value == "ppm" and way.needs_value
     if by_score and (folder is None or method.scorer == "none"):
         lacks = "its scorer is none" if method.scorer == "none" else f"{model.name} has none"
         raise ModelError(
@@ -142,11 +148,14 @@ def prepare(
         )
     if not settings.search.use_ppm and settings.search.terminal_value != "ppm":
         name, folder = "none", None
-    return Method(method.name, method.strategy, settings, name, folder, is_own)
+    return Method(method.name, settings, name, folder)
 
 
 def _settings(own: AnsweringSettings, method: MethodSettings, where: str) -> AnsweringSettings:
-    return check(AnsweringSettings, _laid_on(own.model_dump(), method.answering), f"{where}, {method.name}: answering")
+    if "strategy" in method.answering:
+        raise ConfigError(f"{where}, {method.name}: name the strategy beside `answering`, not in it")
+    value = _laid_on(own.model_dump(), method.answering) | {"strategy": method.strategy}
+    return check(AnsweringSettings, value, f"{where}, {method.name}: answering")
 
 
 def _laid_on(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

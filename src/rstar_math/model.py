@@ -18,9 +18,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from rstar_math import steps as step_format
+from rstar_math.answering import is_sure
 from rstar_math.config import AnsweringSettings, RuntimeSettings
 from rstar_math.errors import ConfigError, ModelError
 from rstar_math.models import ModelFolders, default_answering, find_model
+from rstar_math.search import strategies
 from rstar_math.search.answer import answer
 from rstar_math.store.files import read_json
 from rstar_math.types import Problem, Solution, Step
@@ -104,7 +106,7 @@ class RStarMathModel:
     def solve(
         self,
         problem: str | Problem,
-        strategy: str = "mcts",
+        strategy: str | None = None,
         *,
         num_simulations: int | None = None,
         max_depth: int | None = None,
@@ -114,8 +116,15 @@ class RStarMathModel:
         seed: int = 0,
         settings: AnsweringSettings | None = None,
     ) -> Solution:
-        """Answers a problem by any strategy; see `solve_with_mcts`."""
+        """Answers a problem by any strategy, None: the one that the settings name; otherwise as `solve_with_mcts`."""
         chosen = settings or self.answering
+        if strategy is not None:
+            chosen = chosen.model_copy(update={"strategy": strategy})
+        if strategies.strategy(chosen.strategy).needs_reward_model(chosen.search) and self.folders.ppm is None:
+            raise ModelError(
+                f"{chosen.strategy} searches by a reward model, and {self.folders.name} has none; take the strategy "
+                "sample, or name a PPM in a model file (docs/real-models.md)"
+            )
         limits = {"rollouts": max_rollouts, "tokens": max_tokens, "seconds": max_seconds}
         for name, limit in limits.items():
             if limit is not None and not limit > 0:
@@ -127,11 +136,9 @@ class RStarMathModel:
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}; it must be at least 1")
         chosen = AnsweringSettings.model_validate(chosen.model_dump() | {"search": search, "budget": budget})
-        solution, _ = self._call(answer(_as_problem(problem), self._workbench.environment, strategy, chosen, seed))
-        # a share of the vote under another budget is not what the threshold was chosen for
-        if self.folders.threshold is not None and strategy == "mcts" and not chosen.budget.limited:
-            solution = replace(solution, sure=solution.confidence >= self.folders.threshold)
-        return solution
+        solution, _ = self._call(answer(_as_problem(problem), self._workbench.environment, chosen, seed))
+        sure = is_sure(solution, chosen, self.folders.answering, self.folders.threshold)
+        return replace(solution, sure=sure)
 
     def evaluate_step(
         self, current_state: str | Sequence[Step], next_step: str, *, question: str | None = None

@@ -184,4 +184,4 @@ def default_answering(model: ModelFolders) -> AnsweringSettings:
     if model.ppm is not None:
         return AnsweringSettings()
     search = SearchSettings(num_rollouts=32, use_ppm=False, terminal_value="ppm")
-    return AnsweringSettings(search=search, selector="majority")
+    return AnsweringSettings(strategy="sample", search=search, selector="majority")

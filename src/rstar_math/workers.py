@@ -28,7 +28,7 @@ from rstar_math.config import AnsweringSettings, RuntimeSettings, SearchSettings
 from rstar_math.errors import EngineError, RStarError
 from rstar_math.models import Policy
 from rstar_math.search.answer import answer, equivalence_classes
-from rstar_math.search.strategies import grow
+from rstar_math.search.strategies import Strategy, grow, strategy
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, Solution, Trajectory
 from rstar_math.workbench import Workbench, open_workbench
@@ -52,7 +52,6 @@ class AnswerJob:
 
     policy: Policy
     ppm: Path | None
-    strategy: str
     settings: AnsweringSettings
 
 
@@ -111,7 +110,7 @@ async def work(job: Job, task: Task, bench: Workbench) -> Result:
     """Does one task of a job."""
     if isinstance(job, SearchJob):
         return await grow(job.strategy, bench.environment(task.problem, task.seed), job.settings)
-    solution, trees = await answer(task.problem, bench.environment, job.strategy, job.settings, task.seed)
+    solution, trees = await answer(task.problem, bench.environment, job.settings, task.seed)
     return await graded(task.problem, solution, bench, trees, job.settings)
 
 
@@ -132,7 +131,8 @@ async def graded(
       settings: by which it was chosen.
     """
     settings = settings or AnsweringSettings()
-    found = [t for tree in trees for t in _tried(tree)]
+    way = strategy(settings.strategy)
+    found = [t for tree in trees for t in _tried(tree, way)]
     verdicts: dict[str | None, bool] = {None: False}
     timed_out = False
     if problem.answer is not None:
@@ -160,9 +160,9 @@ async def graded(
     )
 
 
-def _tried(tree: Tree) -> list[Trajectory | None]:
-    """Each sample where samples are independent, None where it was not finished; else the distinct trajectories."""
-    if tree.strategy == "sample":
+def _tried(tree: Tree, way: Strategy) -> list[Trajectory | None]:
+    """Each sample of a strategy that samples, None where it was not finished; else the distinct trajectories."""
+    if way.is_sampling:
         ends = [tree.nodes[i] for i in tree.rollouts]
         return [tree.trajectory(node) if node.terminal == "answer" else None for node in ends]
     return list(tree.trajectories())

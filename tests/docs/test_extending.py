@@ -64,9 +64,10 @@ def test_the_strategy_answers_by_its_file(tmp_path: Path) -> None:
     path = write("wander.py", tmp_path)
     policy = FakePolicy(error_rate=0.0, malformed_rate=0.0, slip_rate=0.0)
     bench = Workbench(FakeEngine(policy), FakeExecutor(), FakeGrader(), FakeScorer())
-    settings = AnsweringSettings(search=SearchSettings(num_rollouts=4, num_candidates=4, terminal_value="ppm"))
+    search = SearchSettings(num_rollouts=4, num_candidates=4, terminal_value="ppm")
+    settings = AnsweringSettings(strategy=f"{path}:wander", search=search)
     problem = Problem("p", "What?")
-    solution, trees = asyncio.run(answer(problem, bench.environment, f"{path}:wander", settings, seed=0))
+    solution, trees = asyncio.run(answer(problem, bench.environment, settings, seed=0))
     assert trees[0].strategy == "wander"
     assert len(trees[0].rollouts) == 4
     assert solution.answer in ("0", "1", "2")

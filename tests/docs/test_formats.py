@@ -104,7 +104,7 @@ def test_trajectory_and_pair_are_read(suffix: str, tmp_path: Path) -> None:
 def test_the_result_row_has_the_columns_that_are_written() -> None:
     answered = Answered(Solution(None, (), None), correct=False, any_correct=False, timed_out=False)
     model = ModelFolders("pocket", Path("policy"))
-    method = Method("mcts", "mcts", AnsweringSettings(), "ppm", None)
+    method = Method("mcts", AnsweringSettings(), "ppm", None)
     written = to_row(Problem("p", "?"), answered, "pocket/test", model, method, 0)
     assert list(ROWS["result"]) == ["key", *written]
     assert list(ROWS["result"]["candidates"]) == list(written["candidates"])

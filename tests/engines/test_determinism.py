@@ -81,7 +81,7 @@ def test_neither_concurrency_nor_the_process_changes_a_tree(two_threads: None) -
         assert {name: clockless_row(tree) for name, tree in elsewhere.items() if isinstance(tree, Tree)} == together
 
         # the Python API, one question after the other, against the workers that the commands use
-        answering = AnswerJob(POCKET.policy, POCKET.ppm, "mcts", ANSWERING)
+        answering = AnswerJob(POCKET.policy, POCKET.ppm, ANSWERING)
         by_command = {task.problem.id: result for task, result in pool.run(answering, [Task(p, 3) for p in PROBLEMS])}
     with RStarMathModel.from_pretrained("pocket", runtime(1)) as model:
         for problem in PROBLEMS:

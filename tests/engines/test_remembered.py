@@ -69,7 +69,7 @@ def test_a_search_with_memory_is_the_search_without(tmp_path: Path) -> None:
             bench.scorer = RememberingScorer(scorer, Memory(memory), "r")
         search = SearchSettings(num_rollouts=4, num_candidates=4, terminal_value="ppm", max_step_tokens=40)
         settings = AnsweringSettings(search=search, budget=BudgetSettings(tokens=tokens))
-        solution, _ = asyncio.run(answer(PROBLEM, bench.environment, "mcts", settings, seed=3))
+        solution, _ = asyncio.run(answer(PROBLEM, bench.environment, settings, seed=3))
         solution.cost.seconds = 0.0
         return solution, fake.num_requests
 

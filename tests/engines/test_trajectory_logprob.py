@@ -28,7 +28,7 @@ def grow(name: str) -> Tree:
         engine = open_policy(POLICY, RuntimeSettings(device="cpu"))
         env = Environment(PROBLEM, engine, FakeExecutor(), FakeGrader(), seed=3)
         search = SearchSettings(num_rollouts=6, num_candidates=3, temperature=0.7, top_p=0.9, use_ppm=False)
-        tree = await strategy(name)(env, search)
+        tree = await strategy(name).grow(env, search)
         await engine.aclose()
         return tree
 

@@ -209,7 +209,7 @@ def test_it_branches_unevenly() -> None:
 def test_budgets_end_it_and_what_was_found_stands(limits: BudgetSettings, most: int | None) -> None:
     env = fake_environment(Problem("p", "Question?", "1"), policy=FakePolicy(error_rate=0, malformed_rate=0))
     env.budget = Budget(limits)
-    tree = asyncio.run(strategy("ab_mcts")(env, SearchSettings(num_rollouts=500, num_candidates=40)))
+    tree = asyncio.run(strategy("ab_mcts").grow(env, SearchSettings(num_rollouts=500, num_candidates=40)))
     assert tree.stopped == "budget"
     if most is not None:
         assert len(tree.rollouts) == most

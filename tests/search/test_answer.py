@@ -59,8 +59,8 @@ PROBLEM = Problem("p", "Question?", SECRET, tier="gsm")
 @pytest.mark.parametrize("name", ["mcts", "sample", "greedy"])
 def test_no_search_ever_sees_the_reference(name: str) -> None:
     spy = Spy()
-    settings = AnsweringSettings(search=SEARCH, num_trees=2, selector="vote")
-    solution, trees = asyncio.run(answer(PROBLEM, spy.environment, name, settings, seed=0))
+    settings = AnsweringSettings(strategy=name, search=SEARCH, num_trees=2, selector="vote")
+    solution, trees = asyncio.run(answer(PROBLEM, spy.environment, settings, seed=0))
     assert spy.seen
     assert not any(SECRET in text for text in spy.seen)
     assert all(tree.problem == Problem("p", "Question?", None, tier="gsm") for tree in trees)
@@ -71,7 +71,7 @@ def test_no_search_ever_sees_the_reference(name: str) -> None:
 def test_an_answer_does_not_depend_on_the_reference() -> None:
     settings = AnsweringSettings(search=SEARCH)
     found = [
-        asyncio.run(answer(Problem("p", "Question?", a), Spy().environment, "mcts", settings, seed=1))[0].candidates
+        asyncio.run(answer(Problem("p", "Question?", a), Spy().environment, settings, seed=1))[0].candidates
         for a in ("0", "1", None)
     ]
     assert found[0] == found[1] == found[2]
@@ -81,13 +81,13 @@ def test_an_answer_does_not_depend_on_the_reference() -> None:
 def test_to_search_by_the_reference_is_refused() -> None:
     settings = AnsweringSettings(search=SEARCH.model_copy(update={"terminal_value": "reference"}))
     with pytest.raises(ConfigError, match="has no reference answer"):
-        asyncio.run(answer(PROBLEM, Spy(FakePolicy(error_rate=0)).environment, "mcts", settings, seed=0))
+        asyncio.run(answer(PROBLEM, Spy(FakePolicy(error_rate=0)).environment, settings, seed=0))
 
 
 def test_trees_are_fresh_and_their_cost_adds_up() -> None:
     spy = Spy()
     settings = AnsweringSettings(search=SEARCH, num_trees=3, selector="vote")
-    solution, trees = asyncio.run(answer(PROBLEM, spy.environment, "mcts", settings, seed=40))
+    solution, trees = asyncio.run(answer(PROBLEM, spy.environment, settings, seed=40))
     assert [tree.seed for tree in trees] == [40_000, 40_001, 40_002]
     assert len({str([n.step for n in tree.nodes]) for tree in trees}) == 3
     assert solution.cost.tokens_generated == sum(tree.cost.tokens_generated for tree in trees)
@@ -99,13 +99,11 @@ SCRIPT = {"": ["a.", "b.", "c."], "a.": ["=7"], "b.": ["=8"], "c.": ["=7"]}
 SCORES = {"a./=7": 0.0, "b./=8": 0.4, "c./=7": -0.6, "c.": 0.9}
 
 
-def _answer(
-    script: dict[str, list[str]], scores: dict[str, float], settings: AnsweringSettings, strategy: str = "mcts"
-) -> Any:
+def _answer(script: dict[str, list[str]], scores: dict[str, float], settings: AnsweringSettings) -> Any:
     def environment(problem: Problem, seed: int) -> Environment:
         return Environment(problem, ScriptedEngine(script), FakeExecutor(), FakeGrader(), ScriptedScorer(scores), seed)
 
-    return asyncio.run(answer(PROBLEM, environment, strategy, settings, seed=0))
+    return asyncio.run(answer(PROBLEM, environment, settings, seed=0))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +161,7 @@ def test_answers_without_a_box_are_kept_but_never_chosen() -> None:
 
 def test_a_strategy_that_is_not_known() -> None:
     with pytest.raises(ConfigError, match="strategy 'dfs' is not known; choose from greedy, sample, beam"):
-        _answer(SCRIPT, SCORES, AnsweringSettings(), strategy="dfs")
+        _answer(SCRIPT, SCORES, AnsweringSettings(strategy="dfs"))
 
 
 def test_equivalence_classes() -> None:

@@ -31,7 +31,9 @@ def _answer(name: str, settings: AnsweringSettings, engine: FakeEngine | None = 
     def environment(problem: Problem, seed: int) -> Environment:
         return fake_environment(problem, seed, engine=engine or FakeEngine(LONG))
 
-    return asyncio.run(answer(Problem("p", "Question?"), environment, name, settings, seed))[0]
+    return asyncio.run(
+        answer(Problem("p", "Question?"), environment, settings.model_copy(update={"strategy": name}), seed)
+    )[0]
 
 
 @pytest.mark.parametrize("name", [n for n in STRATEGIES if n != "greedy"])
@@ -56,8 +58,8 @@ def test_a_limit_of_rollouts_is_kept_exactly(name: str) -> None:
         seen.append(fake_environment(problem, seed, LONG))
         return seen[-1]
 
-    settings = AnsweringSettings(search=SEARCH, budget=budget, num_trees=1)
-    solution, trees = asyncio.run(answer(Problem("p", "Question?"), environment, name, settings, 0))
+    settings = AnsweringSettings(strategy=name, search=SEARCH, budget=budget, num_trees=1)
+    solution, trees = asyncio.run(answer(Problem("p", "Question?"), environment, settings, 0))
     assert len(trees) > 1  # one tree has 6 rollouts, or 4 where it is a beam
     assert seen[-1].budget.num_rollouts == 8
     assert sum(len(tree.rollouts) for tree in trees) <= 8
@@ -148,7 +150,7 @@ def test_nothing_that_fits_is_no_answer() -> None:
 def test_the_tree_says_that_the_budget_ended_it() -> None:
     env = fake_environment(Problem("p", "Question?", "1"))
     env.budget = Budget(BudgetSettings(tokens=300))
-    tree = asyncio.run(strategy("mcts")(env, SEARCH.model_copy(update={"num_rollouts": 10_000})))
+    tree = asyncio.run(strategy("mcts").grow(env, SEARCH.model_copy(update={"num_rollouts": 10_000})))
     assert tree.stopped == "budget"
     assert tree.cost.tokens_generated == env.budget.num_tokens
 
@@ -217,8 +219,8 @@ class TestOwnStrategies:
 
     def test_limits_hold(self, own: Path) -> None:
         for limits, spent in (({"rollouts": 8}, None), ({"tokens": 400}, 400)):
-            settings = AnsweringSettings(search=SEARCH, budget=BudgetSettings(**limits))
-            found = asyncio.run(answer(Problem("p", "Question?"), _environment, f"{own}:within", settings, 0))
+            settings = AnsweringSettings(strategy=f"{own}:within", search=SEARCH, budget=BudgetSettings(**limits))
+            found = asyncio.run(answer(Problem("p", "Question?"), _environment, settings, 0))
             solution, trees = found
             assert solution.answer is not None
             assert 0 < solution.confidence <= 1

@@ -46,7 +46,7 @@ def _grow_all(name: str, search: SearchSettings, concurrency: int, latency_seed:
         async def one(problem: Problem) -> Any:
             async with gate:
                 env = Environment(problem, engine, executor, grader, scorer, seed=3)
-                return timeless_row(await strategy(name)(env, search))
+                return timeless_row(await strategy(name).grow(env, search))
 
         # the same question twice: problems are known by id
         problems = [Problem(f"p{i}", f"Question {i // 2}?", str(i % 3)) for i in range(NUM_PROBLEMS)]
@@ -79,7 +79,7 @@ def test_another_seed_or_problem_grows_another_tree(case: str) -> None:
     def grow(problem_id: str, seed: int) -> list[Any]:
         problem = Problem(problem_id, "The same question?", "1")
         env = Environment(problem, FakeEngine(), FakeExecutor(), FakeGrader(), FakeScorer(), seed)
-        return list(timeless_row(asyncio.run(strategy(name)(env, search)))["nodes"])
+        return list(timeless_row(asyncio.run(strategy(name).grow(env, search)))["nodes"])
 
     assert grow("a", 0) == grow("a", 0)
     assert grow("a", 0) != grow("a", 1)
@@ -93,5 +93,5 @@ def test_the_reference_does_not_steer_what_is_proposed() -> None:
     for reference in ("no such answer", "nor this one"):
         problem = replace(Problem("p", "Question?"), answer=reference)
         env = Environment(problem, FakeEngine(), FakeExecutor(), FakeGrader(), None, 5)
-        trees.append(timeless_row(asyncio.run(strategy("mcts")(env, search)))["nodes"])
+        trees.append(timeless_row(asyncio.run(strategy("mcts").grow(env, search)))["nodes"])
     assert trees[0] == trees[1]

@@ -51,7 +51,7 @@ def _try(engine: Programs, form: FormName, name: str = "mcts", **search: object)
     num = len(engine._candidates)
     settings = {"form": form, "num_candidates": num, "num_rollouts": num, "use_ppm": False, **search}
     env = fake_environment(Problem("p", "Q?", "7"), engine=engine)
-    return asyncio.run(strategy(name)(env, SearchSettings.model_validate(settings)))
+    return asyncio.run(strategy(name).grow(env, SearchSettings.model_validate(settings)))
 
 
 def test_every_form_has_an_entry() -> None:
@@ -221,7 +221,7 @@ def test_the_same_tree_whoever_answers_first(name: str, form: FormName) -> None:
             engine=FakeEngine(POLICY, max_latency_turns=7, latency_seed=latency_seed),
             executor=FakeExecutor(latency_seed=latency_seed),
         )
-        tree = asyncio.run(strategy(name)(env, settings))
+        tree = asyncio.run(strategy(name).grow(env, settings))
         return [(n.step.text if n.step else "", n.visit_count, n.value_sum, n.terminal) for n in tree.nodes]
 
     assert grown(0) == grown(1)

@@ -104,7 +104,9 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
 def solve(
     problem: Annotated[str | None, typer.Argument(help="The question; without one, a pocket test problem.")] = None,
     model: Model = "pocket",
-    strategy: Annotated[str, typer.Option(help="A strategy by name, or my_file.py:function.")] = "mcts",
+    strategy: Annotated[
+        str | None, typer.Option(help="A strategy by name, or my_file.py:function; default: the model's own.")
+    ] = None,
     rollouts: Annotated[int | None, typer.Option(help="Rollouts of each tree; default: the model's own.")] = None,
     trees: Annotated[int | None, typer.Option(help="Fresh trees; default: the model's own.")] = None,
     total_rollouts: Annotated[

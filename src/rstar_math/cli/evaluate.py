@@ -156,7 +156,11 @@ def _rows_path(out: Path, model: ModelFolders, method: Method, problems: Problem
     """The file of rows, with what it holds beside it: rows of other settings, scorers or problems are other rows."""
     from rstar_math.store.files import fingerprint, write_json
 
-    key = {"settings": method.settings.model_dump(mode="json"), "problems": problems.sha256, "seed": seed}
+    key = {
+        "settings": method.settings.model_dump(mode="json", exclude={"strategy"}),
+        "problems": problems.sha256,
+        "seed": seed,
+    }
     key |= {"model": model.name, "strategy": method.strategy, "benchmark": problems.name}
     key |= {"method": method.name, "scorer": method.scorer, "scorer_folder": str(method.scorer_folder or "")}
     key |= {"shared": asked.shared}  # seconds of such rows say nothing

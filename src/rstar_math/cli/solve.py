@@ -25,7 +25,7 @@ class Limits:
 def solve_command(
     question: str | None,
     model_name: str,
-    strategy: str,
+    strategy: str | None,
     rollouts: int | None,
     trees: int | None,
     limits: Limits,

@@ -19,34 +19,54 @@ class ExecutionSettings(Settings):
     The limits of CPU, wall and output hold for each step by itself, that of memory for a program as a whole.
     """
 
-    cpu_s: float = Field(5.0, gt=0, description="CPU seconds of one step; then it ends as cpu_limit")
-    wall_s: float = Field(20.0, gt=0, description="wall seconds of one step; then it ends as wall_limit")
-    memory_mb: int = Field(1024, ge=64, description="MiB of address space a program may add to what its process has")
+    cpu_s: float = Field(default=5.0, gt=0, description="CPU seconds of one step; then it ends as cpu_limit")
+    wall_s: float = Field(default=20.0, gt=0, description="wall seconds of one step; then it ends as wall_limit")
+    memory_mb: int = Field(
+        default=1024, ge=64, description="MiB of address space a program may add to what its process has"
+    )
     output_bytes: int = Field(
-        65536, ge=256, le=1 << 26, description="bytes a step may print, a program 8 times as many; then output_limit"
+        default=65536,
+        ge=256,
+        le=1 << 26,
+        description="bytes a step may print, a program 8 times as many; then output_limit",
     )
-    num_slots: int | None = Field(None, ge=1, description="programs that run at once; null: CPUs of this process")
-    max_processes: int = Field(256, ge=8, description="live processes of this executor, snapshots included")
+    num_slots: int | None = Field(
+        default=None, ge=1, description="programs that run at once; null: CPUs of this process"
+    )
+    max_processes: int = Field(default=256, ge=8, description="live processes of this executor, snapshots included")
     total_memory_mb: int | None = Field(
-        None, ge=64, description="MiB of all of them together beyond their zygotes; null: half of the machine's memory"
+        default=None,
+        ge=64,
+        description="MiB of all of them together beyond their zygotes; null: half of the machine's memory",
     )
-    cache_entries: int = Field(20000, ge=0, description="results remembered per (prefix, code); 0: none")
-    cache_mb: int = Field(64, ge=0, description="MiB that remembered results may take together")
-    max_snapshots: int = Field(64, ge=0, description="live snapshots of prefixes that are dear to replay; 0: none")
-    snapshot_memory_mb: int = Field(1024, ge=0, description="MiB that snapshots may add to their zygotes together")
-    snapshot_after_s: float = Field(0.02, gt=0, description="CPU seconds of replay from which a prefix counts as dear")
-    warm: bool = Field(True, description="run programs that a static check admits in warm workers, without a fork")
+    cache_entries: int = Field(default=20000, ge=0, description="results remembered per (prefix, code); 0: none")
+    cache_mb: int = Field(default=64, ge=0, description="MiB that remembered results may take together")
+    max_snapshots: int = Field(
+        default=64, ge=0, description="live snapshots of prefixes that are dear to replay; 0: none"
+    )
+    snapshot_memory_mb: int = Field(
+        default=1024, ge=0, description="MiB that snapshots may add to their zygotes together"
+    )
+    snapshot_after_s: float = Field(
+        default=0.02, gt=0, description="CPU seconds of replay from which a prefix counts as dear"
+    )
+    warm: bool = Field(
+        default=True, description="run programs that a static check admits in warm workers, without a fork"
+    )
     output: Literal["plain", "notebook", "statements"] = Field(
-        "plain",
+        default="plain",
         description="plain: what is printed; notebook: also the value of a last expression; statements: recorded each",
     )
     packages: tuple[str, ...] = Field(
-        ("numpy", "mpmath", "sympy", "scipy"), description="packages beyond the standard library that can be imported"
+        default=("numpy", "mpmath", "sympy", "scipy"),
+        description="packages beyond the standard library that can be imported",
     )
     isolation: Literal["sandbox", "none"] = Field(
-        "sandbox", description="none: warm workers with limits only, which is not a security boundary"
+        default="sandbox", description="none: warm workers with limits only, which is not a security boundary"
     )
-    accept_missing: tuple[IsolationLayer, ...] = Field((), description="layers of isolation that this machine may lack")
+    accept_missing: tuple[IsolationLayer, ...] = Field(
+        default=(), description="layers of isolation that this machine may lack"
+    )
 
     def slots(self) -> int:
         """The number of programs that may run at once."""

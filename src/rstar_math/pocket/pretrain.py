@@ -41,23 +41,27 @@ _REPORT_EVERY = 50
 class PretrainSettings(Settings):
     """Size, data and optimisation of the base model. The values were measured at the pocket scale (docs/log.md)."""
 
-    architecture: Architecture = Field("llama", description="as transformers names it (`model_type`)")
-    hidden_size: int = Field(128, ge=8, description="width of the residual stream")
-    num_layers: int = Field(4, ge=1, description="transformer layers")
-    num_heads: int = Field(4, ge=1, description="attention heads; divides hidden_size")
-    intermediate_size: int = Field(384, ge=8, description="width inside the feed-forward layers")
-    max_position_embeddings: int = Field(1024, ge=128, description="longest sequence, in tokens")
-    num_demonstrations: int = Field(44_800, ge=1, description="demonstrations, each seen once; about 80 tokens each")
-    mix: tuple[float, float, float] = Field((0.30, 0.30, 0.40), description="shares of gsm, math and olympiad")
-    batch_size: int = Field(32, ge=1, description="demonstrations per optimiser step")
-    learning_rate: float = Field(3e-3, gt=0, description="peak learning rate")
-    warmup_steps: int = Field(60, ge=0, description="steps of linear warm-up; linear decay to zero follows")
-    weight_decay: float = Field(0.05, ge=0, description="decoupled weight decay")
-    max_grad_norm: float = Field(1.0, gt=0, description="gradient norm is clipped to this")
-    max_length: int = Field(256, ge=32, description="longer demonstrations are dropped, and counted")
-    dtype: Literal["float32", "bfloat16"] = Field("float32", description="bfloat16 pays on CPUs that have it alone")
-    num_threads: int = Field(2, ge=1, description="CPU threads; the weights depend on it in their last digits")
-    seed: int = Field(0, ge=0, description="seeds the corpus, the initial weights and the order of batches")
+    architecture: Architecture = Field(default="llama", description="as transformers names it (`model_type`)")
+    hidden_size: int = Field(default=128, ge=8, description="width of the residual stream")
+    num_layers: int = Field(default=4, ge=1, description="transformer layers")
+    num_heads: int = Field(default=4, ge=1, description="attention heads; divides hidden_size")
+    intermediate_size: int = Field(default=384, ge=8, description="width inside the feed-forward layers")
+    max_position_embeddings: int = Field(default=1024, ge=128, description="longest sequence, in tokens")
+    num_demonstrations: int = Field(
+        default=44_800, ge=1, description="demonstrations, each seen once; about 80 tokens each"
+    )
+    mix: tuple[float, float, float] = Field(default=(0.30, 0.30, 0.40), description="shares of gsm, math and olympiad")
+    batch_size: int = Field(default=32, ge=1, description="demonstrations per optimiser step")
+    learning_rate: float = Field(default=3e-3, gt=0, description="peak learning rate")
+    warmup_steps: int = Field(default=60, ge=0, description="steps of linear warm-up; linear decay to zero follows")
+    weight_decay: float = Field(default=0.05, ge=0, description="decoupled weight decay")
+    max_grad_norm: float = Field(default=1.0, gt=0, description="gradient norm is clipped to this")
+    max_length: int = Field(default=256, ge=32, description="longer demonstrations are dropped, and counted")
+    dtype: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="bfloat16 pays on CPUs that have it alone"
+    )
+    num_threads: int = Field(default=2, ge=1, description="CPU threads; the weights depend on it in their last digits")
+    seed: int = Field(default=0, ge=0, description="seeds the corpus, the initial weights and the order of batches")
 
 
 @dataclass(frozen=True, slots=True)

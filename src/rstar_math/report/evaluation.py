@@ -23,6 +23,7 @@ from rstar_math.metrics import (
     wilson_of_means,
 )
 from rstar_math.report.schema import Count, Numbers, Share
+from rstar_math.search.strategies import STRATEGIES, CandidateKind
 
 FORMAT_VERSION = 1
 
@@ -75,7 +76,9 @@ class Means(Numbers):
     cpu_seconds: float
     seconds: float
     num_trajectories: float
-    process_cpu_seconds: float | None = Field(None, description="of the search processes; null where not measured")
+    process_cpu_seconds: float | None = Field(
+        default=None, description="of the search processes; null where not measured"
+    )
 
     @property
     def all_cpu_seconds(self) -> float:
@@ -90,12 +93,16 @@ Curve = dict[int, Share]
 class Curves(Numbers):
     """What the first candidates alone would have given."""
 
-    pass_at_k: Curve | None = Field(None, description="independent samples: one of k is right (unbiased)")
-    maj_at_k: Curve | None = Field(None, description="independent samples: the majority of k is right")
-    best_of_k: Curve | None = Field(None, description="independent samples: the one of k with the highest value is")
-    vote_at_k: Curve | None = Field(None, description="independent samples: the answer of k with the most value is")
+    pass_at_k: Curve | None = Field(default=None, description="independent samples: one of k is right (unbiased)")
+    maj_at_k: Curve | None = Field(default=None, description="independent samples: the majority of k is right")
+    best_of_k: Curve | None = Field(
+        default=None, description="independent samples: the one of k with the highest value is"
+    )
+    vote_at_k: Curve | None = Field(
+        default=None, description="independent samples: the answer of k with the most value is"
+    )
     solved_by_first: Curve | None = Field(
-        None, description="trees: one of the first N trajectories is right; of problems with fewer, one of all"
+        default=None, description="trees: one of the first N trajectories is right; of problems with fewer, one of all"
     )
 
 
@@ -119,15 +126,16 @@ class SummaryRow(Numbers):
     difference_to: str | None = Field(description="that baseline; null in its own line")
     num_paired: Count = Field(description="problems that the difference is over")
     method: str
-    scorer: str | None = Field(None, description="reward model; null where the rows do not name it")
-    budget: str = Field("", description="limit of one answer; empty without any")
-    budget_used: float | None = Field(None, ge=0, description="mean share of the limit that was spent")
+    scorer: str | None = Field(default=None, description="reward model; null where the rows do not name it")
+    budget: str = Field(default="", description="limit of one answer; empty without any")
+    budget_used: float | None = Field(default=None, ge=0, description="mean share of the limit that was spent")
     is_unequal: bool = Field(
-        False, description="mean tokens generated differ by more than 10 % from the baseline's on the same problems"
+        default=False,
+        description="mean tokens generated differ by more than 10 % from the baseline's on the same problems",
     )
-    num_models: Count = Field(1, description="models of this line; more than one: pooled")
+    num_models: Count = Field(default=1, description="models of this line; more than one: pooled")
     curves: Curves = Field(default_factory=Curves)
-    is_shared: bool = Field(False, description="completions were shared between methods: seconds say nothing")
+    is_shared: bool = Field(default=False, description="completions were shared between methods: seconds say nothing")
 
     @property
     def label(self) -> str:
@@ -263,10 +271,11 @@ def _budget_used(rows: Sequence[Row]) -> float | None:
 def _curves(rows: Sequence[Row]) -> Curves:
     """What the first candidates of each answer give, mean over answers."""
     graded = [r["candidates"] for r in rows if r.get("candidates") is not None and r["correct"] is not None]
-    if not graded or rows[0]["strategy"] == "greedy":
+    kind = _candidate_kind(rows[0])
+    if not graded or kind == "single":
         return Curves()
     counts = [len(c["correct"]) for c in graded]
-    if rows[0]["strategy"] != "sample":
+    if kind == "found":
         return Curves(
             solved_by_first={
                 n: sum(any(c["correct"][:n]) for c in graded) / len(graded) for n in _doubling(max(counts))
@@ -287,6 +296,13 @@ def _curves(rows: Sequence[Row]) -> Curves:
         if valued
         else None,
     )
+
+
+def _candidate_kind(row: Row) -> CandidateKind:
+    """What the candidates of a row are; rows written before they said so are known by their strategy's name."""
+    known = STRATEGIES.get(row["strategy"])
+    kind: CandidateKind = row.get("candidate_kind") or (known.candidates if known else "found")
+    return kind
 
 
 def _doubling(most: int) -> list[int]:

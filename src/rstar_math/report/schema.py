@@ -45,10 +45,10 @@ class ProblemSetUsed(Numbers):
 class BaseNumbers(Numbers):
     """The untrained base on the held-out problems."""
 
-    policy_greedy: ByTier | None = Field(None, description="accuracy of the policy alone, temperature 0")
+    policy_greedy: ByTier | None = Field(default=None, description="accuracy of the policy alone, temperature 0")
     num_problems: dict[str, Count] = Field(description="held-out problems by tier and over all")
     policy_greedy_parts: ByPart | None = None
-    policy_greedy_tokens_per_problem: float | None = Field(None, ge=0, description="generated")
+    policy_greedy_tokens_per_problem: float | None = Field(default=None, ge=0, description="generated")
     num_problems_parts: dict[str, dict[str, Count]] | None = None
 
 
@@ -56,27 +56,39 @@ class RoundNumbers(Numbers):
     """One round: the models it made on the held-out problems, what it solved, made and cost."""
 
     round: int = Field(ge=1)
-    policy_greedy: ByTier | None = Field(None, description="held-out accuracy of the policy alone, temperature 0")
-    system: ByTier | None = Field(None, description="held-out accuracy of PPM-augmented MCTS with the round's models")
-    solved: ByTier | None = Field(None, description="training problems with a verified solution so far")
-    solved_round: ByTier | None = Field(None, description="training problems solved in this round alone")
-    control: ByTier | None = Field(None, description="solved by the untrained base with this round's token budget")
-    ppm_pair_accuracy: Share | None = Field(None, description="on pairs of held-out problems")
-    num_trajectories: Count | None = Field(None, description="trajectories that the policy was trained on")
-    num_pairs: Count | None = Field(None, description="preference pairs that the PPM was trained on")
+    policy_greedy: ByTier | None = Field(
+        default=None, description="held-out accuracy of the policy alone, temperature 0"
+    )
+    system: ByTier | None = Field(
+        default=None, description="held-out accuracy of PPM-augmented MCTS with the round's models"
+    )
+    solved: ByTier | None = Field(default=None, description="training problems with a verified solution so far")
+    solved_round: ByTier | None = Field(default=None, description="training problems solved in this round alone")
+    control: ByTier | None = Field(
+        default=None, description="solved by the untrained base with this round's token budget"
+    )
+    ppm_pair_accuracy: Share | None = Field(default=None, description="on pairs of held-out problems")
+    num_trajectories: Count | None = Field(default=None, description="trajectories that the policy was trained on")
+    num_pairs: Count | None = Field(default=None, description="preference pairs that the PPM was trained on")
     cost: Cost = Field(default_factory=Cost, description="of this round's search")
 
     policy_greedy_parts: ByPart | None = None
     system_parts: ByPart | None = None
-    policy_greedy_tokens_per_problem: float | None = Field(None, ge=0, description="generated")
-    system_tokens_per_problem: float | None = Field(None, ge=0, description="generated, discarded candidates included")
-    system_tokens_scored_per_problem: float | None = Field(None, ge=0, description="read by the PPM")
-    num_control_problems: Count | None = Field(None, description="training problems that `control` was measured on")
-    ppm_pair_baselines: ByTier | None = Field(
-        None, description='pair accuracy of simple rules: {"length", "logprob", "logprob_per_token"}'
+    policy_greedy_tokens_per_problem: float | None = Field(default=None, ge=0, description="generated")
+    system_tokens_per_problem: float | None = Field(
+        default=None, ge=0, description="generated, discarded candidates included"
     )
-    num_ppm_pairs_held_out: Count | None = Field(None, description="pairs that the pair accuracy was measured on")
-    ppm_calibration_error: Share | None = Field(None, description="expected calibration error of evaluate_step")
+    system_tokens_scored_per_problem: float | None = Field(default=None, ge=0, description="read by the PPM")
+    num_control_problems: Count | None = Field(
+        default=None, description="training problems that `control` was measured on"
+    )
+    ppm_pair_baselines: ByTier | None = Field(
+        default=None, description='pair accuracy of simple rules: {"length", "logprob", "logprob_per_token"}'
+    )
+    num_ppm_pairs_held_out: Count | None = Field(
+        default=None, description="pairs that the pair accuracy was measured on"
+    )
+    ppm_calibration_error: Share | None = Field(default=None, description="expected calibration error of evaluate_step")
     stage_seconds: dict[str, float] = Field(default_factory=dict, description="wall seconds of each stage")
     dropped: dict[str, Count] = Field(default_factory=dict, description="what was dropped or degraded, by name")
 
@@ -84,9 +96,11 @@ class RoundNumbers(Numbers):
 class Growth(Numbers):
     """Paired differences on the same held-out problems, by tier and over all, with 95 % bootstrap intervals."""
 
-    base_to_last: dict[str, Interval] | None = Field(None, description="policy_greedy: last round - base")
-    round_1_to_last: dict[str, Interval] | None = Field(None, description="policy_greedy: last round - round 1")
-    system_over_policy: dict[str, Interval] | None = Field(None, description="last round: system - policy_greedy")
+    base_to_last: dict[str, Interval] | None = Field(default=None, description="policy_greedy: last round - base")
+    round_1_to_last: dict[str, Interval] | None = Field(default=None, description="policy_greedy: last round - round 1")
+    system_over_policy: dict[str, Interval] | None = Field(
+        default=None, description="last round: system - policy_greedy"
+    )
 
 
 class Confidence(Numbers):
@@ -114,20 +128,20 @@ class SuspectReferenceFound(Numbers):
 class Report(Numbers):
     """A whole run. Rounds that are not finished yet are not in it."""
 
-    format: int = Field(FORMAT_VERSION, ge=1, le=FORMAT_VERSION)
+    format: int = Field(default=FORMAT_VERSION, ge=1, le=FORMAT_VERSION)
     recipe: str = Field(description="name of the recipe")
     seed: int
     base: BaseNumbers
     rounds: tuple[RoundNumbers, ...]
     growth: Growth | None = None
     confidence: Confidence | None = None
-    suspect_references: tuple[SuspectReferenceFound, ...] = Field((), description="by the last round's trees")
-    num_training_problems: dict[str, Count] | None = Field(None, description="by tier and over all")
+    suspect_references: tuple[SuspectReferenceFound, ...] = Field(default=(), description="by the last round's trees")
+    num_training_problems: dict[str, Count] | None = Field(default=None, description="by tier and over all")
     problem_sets: dict[str, ProblemSetUsed] = Field(default_factory=dict, description="by what they were used for")
-    command: str | None = Field(None, description="the command that made the run")
+    command: str | None = Field(default=None, description="the command that made the run")
     hardware: str | None = None
     versions: dict[str, str] = Field(default_factory=dict, description="rstar_math, Python, torch ...")
-    created: str | None = Field(None, description="date and time (ISO 8601)")
+    created: str | None = Field(default=None, description="date and time (ISO 8601)")
 
     @property
     def tiers(self) -> list[str]:

@@ -321,7 +321,7 @@ class Laboratory:
         key = {
             "models": {name: self._identity(part) for name, part in parts.items()},
             "strategy": method.strategy,
-            "settings": method.settings.model_dump(mode="json"),
+            "settings": method.settings.model_dump(mode="json", exclude={"strategy"}),
             "problems": problems.sha256,
             "limit": limit,
             "seed": seed,

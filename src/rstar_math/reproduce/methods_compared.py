@@ -13,6 +13,7 @@ from rstar_math.reproduce import paper
 from rstar_math.reproduce.claims import Claim, Evidence, Measured, compare
 from rstar_math.reproduce.laboratory import Laboratory, ScorerKind
 from rstar_math.reproduce.result import Result, accuracy, difference, table
+from rstar_math.search.strategies import strategy
 
 TREES = ("mcts", "forest", "ab_mcts")
 """Strategies that count as a tree search."""
@@ -66,7 +67,7 @@ def _measured(
             method.name,
             lambda seed: lab.model(seed, number),
             method,
-            budget=None if method.strategy == "greedy" else BudgetSettings(tokens=tokens),
+            budget=None if strategy(method.strategy).is_deterministic else BudgetSettings(tokens=tokens),
             scorers_of=_scorers_of(lab, number, methods),
             shared=not alone,
             alone=alone,

@@ -10,7 +10,7 @@ from rstar_math.answering import choose, value
 from rstar_math.config import AnsweringSettings
 from rstar_math.search.budget import Budget
 from rstar_math.search.environment import Environment
-from rstar_math.search.strategies import grow
+from rstar_math.search.strategies import Strategy, grow, strategy
 from rstar_math.tree import Tree
 from rstar_math.types import Cost, Problem, Solution, Trajectory, Verdict
 
@@ -22,7 +22,7 @@ MakeEnvironment = Callable[[Problem, int], Environment]
 
 
 async def answer(
-    problem: Problem, make_environment: MakeEnvironment, strategy_name: str, settings: AnsweringSettings, seed: int
+    problem: Problem, make_environment: MakeEnvironment, settings: AnsweringSettings, seed: int
 ) -> tuple[Solution, list[Tree]]:
     """Answers a problem without looking at its reference, which is taken away before the search begins.
 
@@ -33,14 +33,15 @@ async def answer(
     Returns:
       The best solution so far, and the trees it was chosen from.
     """
+    way = strategy(settings.strategy)
     blind = replace(problem, answer=None)
     budget = Budget(settings.budget)
     voting = make_environment(blind, seed)
     most_trees = settings.num_trees if not budget.limited else None
-    if strategy_name == "greedy":
-        most_trees = 1  # greedy decoding again says the same again
+    if way.is_deterministic:
+        most_trees = 1
     counts = budget.limits.tokens is not None or budget.limits.rollouts is not None or settings.settled is not None
-    num_at_once = 1 if counts or strategy_name == "greedy" else settings.num_trees
+    num_at_once = 1 if counts or way.is_deterministic else settings.num_trees
     trees, found, choice = list[Tree](), list[Trajectory](), None
     while True:
         first = len(trees)
@@ -51,9 +52,9 @@ async def answer(
         search = settings.search
         if budget.rollouts_left is not None and budget.rollouts_left < search.num_rollouts:
             search = search.model_copy(update={"num_rollouts": budget.rollouts_left})
-        trees += await asyncio.gather(*(grow(strategy_name, env, search) for env in environments))
+        trees += await asyncio.gather(*(grow(settings.strategy, env, search) for env in environments))
         budget.book_rollouts(sum(max(1, len(tree.rollouts)) for tree in trees))
-        found += [t for tree in trees[first:] for t in _voters(tree)]
+        found += [t for tree in trees[first:] for t in _voters(tree, way)]
         classes = await equivalence_classes([t.answer for t in found], voting.grade)
         choice = choose(found, classes, settings.selector, settings.aggregate, settings.weight, settings.num_voters)
         is_settled = settings.settled is not None and choice is not None and choice.lead >= settings.settled
@@ -80,9 +81,9 @@ async def answer(
     return solution, trees
 
 
-def _voters(tree: Tree) -> list[Trajectory]:
+def _voters(tree: Tree, way: Strategy) -> list[Trajectory]:
     """One vote per distinct trajectory of a search, but one per rollout where rollouts are independent."""
-    if tree.strategy in ("sample", "forest"):
+    if way.is_independent:
         return [tree.trajectory(node) for i in tree.rollouts if (node := tree.nodes[i]).terminal == "answer"]
     return tree.trajectories()
 

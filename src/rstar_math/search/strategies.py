@@ -1,4 +1,7 @@
-"""The strategies by name. A new one is one async function `(Environment, SearchSettings) -> Tree` and one line here."""
+"""The strategies by name, and what is to be known of each.
+
+A new one is one async function `(Environment, SearchSettings) -> Tree`, and one line here.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import functools
 import importlib.util
 import inspect
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Literal
 
 from rstar_math.config import SearchSettings
 from rstar_math.errors import ConfigError
@@ -20,24 +24,69 @@ from rstar_math.search.mcts import mcts
 from rstar_math.search.sampling import greedy, sample
 from rstar_math.tree import Tree
 
-Strategy = Callable[[Environment, SearchSettings], Awaitable[Tree]]
+Grow = Callable[[Environment, SearchSettings], Awaitable[Tree]]
+"""What a strategy does: grows the tree of one search."""
+
+CandidateKind = Literal["single", "samples", "found"]
+"""The candidates of an answer: a single one; samples of the policy, from which pass@k can be estimated; what a search
+found, one after the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A way to search, and what others must know of it.
+
+    Attributes:
+      name: as settings and tables have it; for one of your own `my_file.py:my_strategy`.
+      grow: grows the tree of one search.
+      is_independent: rollouts do not know of one another, so that each finished one is a vote, equal ones too. Where
+        they do, equal solutions are one vote.
+      is_sampling: rollouts are whole solutions drawn from the policy, so that pass@k and maj@k are estimated from
+        them. The unfinished ones count too.
+      is_deterministic: it gives one solution, whatever the seed: a second tree would be the first again.
+      needs_value: it must know what an answer is worth while it searches: by the reference, or by a reward model.
+    """
+
+    name: str
+    grow: Grow
+    is_independent: bool = False
+    is_sampling: bool = False
+    is_deterministic: bool = False
+    needs_value: bool = False
+
+    @property
+    def candidates(self) -> CandidateKind:
+        """What the candidates of an answer are to whoever measures them."""
+        if self.is_deterministic:
+            return "single"
+        return "samples" if self.is_sampling else "found"
+
+    def needs_reward_model(self, settings: SearchSettings) -> bool:
+        """Whether a search by these settings cannot do without a reward model."""
+        if self.is_deterministic:
+            return False
+        return settings.use_ppm or (self.needs_value and settings.terminal_value == "ppm")
+
 
 STRATEGIES: dict[str, Strategy] = {
-    "greedy": greedy,
-    "sample": sample,
-    "beam": beam,
-    "diverse_beam": diverse_beam,
-    "mcts": mcts,
-    "ab_mcts": ab_mcts,
-    "forest": forest,
+    found.name: found
+    for found in (
+        Strategy("greedy", greedy, is_deterministic=True),
+        Strategy("sample", sample, is_independent=True, is_sampling=True),
+        Strategy("beam", beam, needs_value=True),
+        Strategy("diverse_beam", diverse_beam, needs_value=True),
+        Strategy("mcts", mcts, needs_value=True),
+        Strategy("ab_mcts", ab_mcts, needs_value=True),
+        Strategy("forest", forest, is_independent=True, needs_value=True),
+    )
 }
-
-SAMPLING = ("greedy", "sample")
-"""Those that need no value of an answer while they draw."""
 
 
 def strategy(name: str) -> Strategy:
-    """The strategy of that name, or the function of a file: `my_file.py:my_strategy`.
+    """The strategy of that name, or the one that a file holds: `my_file.py:my_strategy`.
+
+    In a file it is an async function `(Environment, SearchSettings) -> Tree`, or a `Strategy` around one where
+    something is to be said of it, for example that its rollouts are independent.
 
     Raises:
       ConfigError: there is none, or the file cannot be run; the message lists the strategies that there are.
@@ -60,7 +109,7 @@ async def grow(name: str, env: Environment, settings: SearchSettings) -> Tree:
       ConfigError: there is no such strategy; or a user's own gives no tree, or lets the end of the budget pass.
     """
     try:
-        tree = await strategy(name)(env, settings)
+        tree = await strategy(name).grow(env, settings)
     except BudgetSpent:
         raise ConfigError(
             f"strategy {name} does not end where its budget does; put what it asks of the environment inside "
@@ -86,11 +135,20 @@ def _from_file(path: Path, function: str) -> Strategy:
         raise ConfigError(
             f"strategy {path}:{function}: the file cannot be run: {type(error).__name__}: {error}"
         ) from error
-    found = getattr(module, function, None)
+    found = vars(module).get(function)
+    name = f"{path}:{function}"
+    if isinstance(found, Strategy):
+        return replace(found, name=name)  # so that a worker process finds it again
     if not inspect.iscoroutinefunction(found):
-        names = [n for n, f in vars(module).items() if inspect.iscoroutinefunction(f) and f.__module__ == spec.name]
+        names = [n for n, f in vars(module).items() if _is_own_strategy(f, spec.name)]
         raise ConfigError(
-            f"strategy {path}:{function}: {function!r} is not an async function (Environment, SearchSettings) -> Tree "
-            f"of the file, which has {', '.join(names) or 'none'}"
+            f"strategy {name}: {function!r} is not an async function (Environment, SearchSettings) -> Tree of the "
+            f"file, nor a Strategy around one; the file has {', '.join(names) or 'none'}"
         )
-    return cast(Strategy, found)
+    return Strategy(name, found)
+
+
+def _is_own_strategy(value: object, module: str) -> bool:
+    if isinstance(value, Strategy):
+        return True
+    return inspect.iscoroutinefunction(value) and value.__module__ == module

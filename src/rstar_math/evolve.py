@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rstar_math.benchmarks.problem_sets import require_no_overlap
-from rstar_math.benchmarks.problems import ProblemSet, load_problems
+from rstar_math.benchmarks.problems import ProblemSet, left_out, load_problems, with_references
 from rstar_math.config import AnsweringSettings, ProblemSource, Recipe, RoundSettings, SearchSettings
 from rstar_math.errors import ConfigError
 from rstar_math.evaluate import evaluate
@@ -64,6 +64,9 @@ def evolve(recipe: Recipe, folder: Path, progress: Progress) -> None:
       UserError: the recipe, its problems, its base model or the folder are unfit; nothing is lost.
     """
     problems = load_run_problems(recipe)
+    for problem_set in (problems.training, problems.held_out):
+        if left_out(problem_set):
+            progress.say(left_out(problem_set))
     base = find_model(recipe.base_model)
     base.policy_folder  # noqa: B018 (raises where it cannot be trained, before any work)
     for settings in recipe.rounds:
@@ -329,19 +332,19 @@ def _tokens_per_sample(base_folder: Path) -> float:
 def load_run_problems(recipe: Recipe) -> Problems:
     """Loads all problems of a recipe, and refuses problems that are both trained and measured on.
 
+    Training and held-out problems without a usable reference are left out: nothing can be verified on them.
+
     Raises:
+      DataError: no training or held-out problem has a reference.
       ConfigError: a held-out or evaluation question is also a training question.
     """
     settings = recipe.evaluation
     problems = Problems(
-        training=load_problems(recipe.problems),
-        held_out=load_problems(recipe.held_out.problems),
+        training=with_references(load_problems(recipe.problems)),
+        held_out=with_references(load_problems(recipe.held_out.problems)),
         evaluation=load_problems(settings.problems),
         threshold=load_problems(settings.threshold_problems) if settings.threshold_problems else None,
     )
-    unanswered = [p.id for p in problems.training.problems if p.answer is None]
-    if unanswered:
-        raise ConfigError(f"{len(unanswered)} training problems have no reference answer, the first is {unanswered[0]}")
     trained = {p.question.strip() for p in problems.training.problems}
     for other in (problems.held_out, problems.evaluation, problems.threshold):
         for p in other.problems if other else ():

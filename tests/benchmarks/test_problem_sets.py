@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from rstar_math import steps
 from rstar_math.benchmarks import hub, problem_sets
+from rstar_math.benchmarks.problem_files import read_problem
 from rstar_math.benchmarks.problems import ProblemSet, load_problems
 from rstar_math.cli.app import app
 from rstar_math.config import ProblemSource, SynthesisSettings
@@ -63,8 +64,8 @@ def test_metamath_rows_become_problems_in_tiers(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_rows_of_another_schema_are_named() -> None:
-    with pytest.raises(DataError, match=r"row x has the keys a, b; known are"):
-        problem_sets.problem_of({"a": 1, "b": 2}, "x")
+    with pytest.raises(DataError, match=r"row x: needs a text `problem`.*has keys \['a', 'b'\]\. Read is a question"):
+        read_problem({"a": 1, "b": 2}, "row x", "x", "file")
 
 
 def test_duplicates_are_found_through_case_and_punctuation() -> None:

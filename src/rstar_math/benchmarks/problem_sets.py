@@ -1,6 +1,6 @@
-"""Problem sets to evolve on: NuminaMath-CoT, MetaMathQA or your own; tiers, duplicates, overlap with benchmarks.
+"""Problem sets to evolve on: NuminaMath, MetaMathQA, ... or your own; tiers, duplicates, overlap with benchmarks.
 
-A set is read from JSON Lines files or from the hub, brought into the rows that every command reads ({id, problem,
+A set is read from files or from the hub, brought into the rows that every command reads ({id, problem,
 answer, tier, source}), and held against every benchmark that will be reported (rStar-Math, section 3.4).
 """
 
@@ -8,32 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
-from rstar_math import steps as step_format
-from rstar_math.benchmarks.problems import ProblemSet, read_problems
+from rstar_math.benchmarks.problem_files import read_file, read_problem, require_answers
+from rstar_math.benchmarks.problems import ProblemSet
+from rstar_math.benchmarks.references import NO_REFERENCE
+from rstar_math.benchmarks.schemas import SYNTHETIC
 from rstar_math.errors import DataError
-from rstar_math.store.files import read_jsonl
 from rstar_math.types import Problem
-
-Row = Mapping[str, Any]
-Tier = Literal["gsm", "math", "olympiad"]
-
-NUMINA_TIERS: dict[str, Tier] = {
-    "gsm8k": "gsm",
-    "orca_math": "gsm",
-    "math": "math",
-    "synthetic_math": "math",
-    "cn_k12": "math",
-    "synthetic_amc": "olympiad",
-    "amc_aime": "olympiad",
-    "aops_forum": "olympiad",
-    "olympiads": "olympiad",
-}
-"""Tier of each value of `source` in NuminaMath-CoT; the paper keeps the competition-level ones first of all."""
 
 NGRAM_WORDS = 13
 """Words that two questions must share in a row to count as overlapping."""
@@ -44,7 +28,6 @@ is the whole of the other."""
 
 _WORD = re.compile(r"\\?[^\W_]+|[^\s\w]")
 _NOT_WORDS = frozenset("$,.;:!?\"'`()[]{}\\&~")
-_ANSWER_IS = re.compile(r"The answer is:?\s*(.+?)\s*$", re.DOTALL)
 
 
 @dataclass
@@ -60,70 +43,38 @@ class Prepared:
     left_out: Counter[str] = field(default_factory=Counter)
 
 
-def read_set(source: str, split: str = "train") -> Prepared:
-    """Reads a set: a JSON Lines file, or the name of a data set at the hub.
+def read_set(source: str, split: str = "train", synthetic: bool = True) -> Prepared:
+    """Reads a set to train on: a file, or the name of a data set at the hub, in any schema of `benchmarks.schemas`.
 
-    Rows may have the schema of NuminaMath-CoT ({source, problem, solution}), of MetaMathQA ({query, response, type}) or
-    this package's own. Rows without an answer that can be found are left out.
+    Rows without a usable reference (empty, a proof, a solution without a final answer) are left out, and counted.
+
+    Args:
+      source: the file or the name.
+      split: of the data set at the hub.
+      synthetic: whether problems are kept of which their rows say that a model wrote them.
 
     Raises:
-      DataError: no such file, the hub cannot be reached, or rows of another schema.
+      DataError: no such file, the hub cannot be reached, rows of an unknown schema, or references that are solutions.
     """
     path = Path(source)
-    rows: Iterator[Row]
     if path.exists():
-        first = next((row for _, row in read_jsonl(path)), {})
-        if _schema(first) == "own":
-            return Prepared(list(read_problems(path)))
-        rows, name = (row for _, row in read_jsonl(path)), path.stem
+        read = read_file(path)
     else:
         from rstar_math.benchmarks.hub import read_hub
 
-        rows, name = read_hub(source, split), source.rpartition("/")[2]
+        name = source.rpartition("/")[2]
+        rows = enumerate(read_hub(source, split), start=1)
+        read = [read_problem(row, f"{source}, row {number}", f"{name}-{number}", name) for number, row in rows]
+        require_answers(source, read)
     made = Prepared()
-    for number, row in enumerate(rows, start=1):
-        problem = problem_of(row, f"{name}-{number}")
-        if isinstance(problem, Problem):
-            made.problems.append(problem)
+    for one in read:
+        if one.problem.answer is None:
+            made.left_out[one.reason or NO_REFERENCE] += 1
+        elif not synthetic and SYNTHETIC in one.notes:
+            made.left_out["synthetic"] += 1
         else:
-            made.left_out[problem] += 1
+            made.problems.append(one.problem)
     return made
-
-
-def problem_of(row: Row, problem_id: str) -> Problem | str:
-    """The problem of a row of NuminaMath-CoT or MetaMathQA; or why there is none.
-
-    Raises:
-      DataError: the row has neither schema.
-    """
-    schema = _schema(row)
-    if schema == "numina":
-        question, source = str(row["problem"]), str(row["source"])
-        answer = step_format.last_boxed(str(row["solution"]))
-        tier: str | None = NUMINA_TIERS.get(source)
-    elif schema == "metamath":
-        question, source = str(row["query"]), str(row.get("type", "metamath"))
-        found = _ANSWER_IS.search(str(row["response"]))
-        answer = found.group(1) if found else None
-        tier = "gsm" if source.upper().startswith("GSM") else "math"
-    else:
-        raise DataError(
-            f"row {problem_id} has the keys {', '.join(sorted(row))}; known are {{source, problem, solution}} "
-            "(NuminaMath-CoT), {query, response, type} (MetaMathQA) and {problem, answer}"
-        )
-    if not question.strip():
-        return "no question"
-    if answer is None or not answer.strip():
-        return "no answer in the solution"
-    return Problem(problem_id, question.strip(), answer.strip(), tier, source)
-
-
-def _schema(row: Row) -> str | None:
-    if {"source", "problem", "solution"} <= set(row) and "answer" not in row:
-        return "numina"
-    if {"query", "response"} <= set(row):
-        return "metamath"
-    return "own" if "answer" in row and ("problem" in row or "question" in row) else None
 
 
 def without_duplicates(problems: Iterable[Problem]) -> Prepared:

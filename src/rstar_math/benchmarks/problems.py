@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from rstar_math.benchmarks import registry
+from rstar_math.benchmarks.problem_files import ReadProblem, read_file
 from rstar_math.config import ProblemSource
 from rstar_math.errors import DataError
 from rstar_math.own_code import is_own, load_own
-from rstar_math.store.files import read_jsonl
 from rstar_math.types import Problem
 
 POCKET_SPLITS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
@@ -22,11 +23,18 @@ _DEFAULT_POCKET_SIZE = 300
 
 @dataclass(frozen=True, slots=True)
 class ProblemSet:
-    """Problems with a name, and the hash of what was read, which every table names beside its numbers."""
+    """Problems with a name, and the hash of what was read, which every table names beside its numbers.
+
+    Attributes:
+      without: why problems have no reference, as (reason, how many); where rows were read from a file or the hub.
+      notes: what else is to be known about some of them, likewise.
+    """
 
     name: str
     problems: tuple[Problem, ...]
     sha256: str
+    without: tuple[tuple[str, int], ...] = ()
+    notes: tuple[tuple[str, int], ...] = ()
 
 
 def load_problems(source: ProblemSource) -> ProblemSet:
@@ -42,15 +50,15 @@ def load_problems(source: ProblemSource) -> ProblemSet:
     name = path.stem
     if is_own(source.source):
         name = path.name.partition(".py:")[0]
-        problems = _own(source.source)
+        read = [ReadProblem(problem) for problem in _own(source.source)]
     elif path.exists():
-        problems = read_problems(path)
+        read = read_file(path)
     elif (benchmark := registry.find_benchmark(path.name)) is not None:
         name = benchmark.name
         if path.parent != Path("."):
-            problems = read_problems(registry.file_of(benchmark, path.parent))
+            read = read_file(registry.file_of(benchmark, path.parent))
         else:
-            problems = registry.from_hub(benchmark)
+            read = registry.from_hub(benchmark)
     else:
         raise DataError(
             f"no problems at {source.source!r}: it is neither a file nor one of "
@@ -58,10 +66,10 @@ def load_problems(source: ProblemSource) -> ProblemSet:
             + ", nor a function of yours (my_file.py:function)"
         )
     end = source.skip + (source.num_problems or 1)
-    if end > len(problems):
+    if end > len(read):
         asking = "num_problems" if not source.skip else f"num_problems after skip: {source.skip}"
-        raise DataError(f"{path} has {len(problems)} problems; {asking} asks for {end}")
-    return _named(name, problems[source.skip : None if source.num_problems is None else end])
+        raise DataError(f"{path} has {len(read)} problems; {asking} asks for {end}")
+    return _named(name, read[source.skip : None if source.num_problems is None else end])
 
 
 def described(problems: ProblemSet) -> str:
@@ -70,7 +78,8 @@ def described(problems: ProblemSet) -> str:
     benchmark = registry.find_benchmark(problems.name)
     notes = [f"{len(problems.problems)} problems", f"sha256 {problems.sha256}"]
     if without:
-        notes.append(f"{without} without a reference, not graded")
+        notes.append(f"{without} without a reference, not graded{_reasons(problems)}")
+    notes += [f"{n} {note}" for note, n in problems.notes]
     if benchmark is not None and len(problems.problems) != benchmark.num_problems:
         notes.append(f"{benchmark.title} has {benchmark.num_problems}")
     if benchmark is not None and benchmark.note:
@@ -87,7 +96,7 @@ def _pocket(source: ProblemSource) -> ProblemSet:
         raise DataError(f"no pocket split {name!r}; choose from {', '.join(POCKET_SPLITS)}")
     num_problems = source.num_problems or _DEFAULT_POCKET_SIZE
     problems = pocket_problems(split, source.skip + num_problems, seed=source.seed)
-    return _named(source.source, problems[source.skip :])
+    return _named(source.source, [ReadProblem(problem) for problem in problems[source.skip :]])
 
 
 def _own(spec: str) -> list[Problem]:
@@ -102,52 +111,42 @@ def _own(spec: str) -> list[Problem]:
 
 
 def read_problems(path: Path) -> list[Problem]:
-    """Reads a JSONL file: `problem` or `question`, `answer`; optionally `id`, `tier` (or `level`), `source`.
+    """The problems of a file, without a reference where a row has no usable one; see `problem_files.read_file`."""
+    return [read.problem for read in read_file(path)]
 
-    An empty answer is no reference: such a problem is searched and reported, and not graded. Rows without an id get
-    "<file name>-<line number>". Problems are known by id: two rows may ask the same question.
+
+def with_references(problems: ProblemSet) -> ProblemSet:
+    """The problems that have a reference: on others nothing can be verified. `without` goes on counting those.
+
+    Raises:
+      DataError: none has one.
     """
-    problems: list[Problem] = []
-    seen: dict[str, int] = {}
-    for number, row in read_jsonl(path):
-        question = row.get("problem", row.get("question"))
-        if not isinstance(question, str) or not question.strip():
-            raise DataError(f"{path}, line {number}: needs a text `problem` (or `question`), has keys {sorted(row)}")
-        if not question.isascii() and not _is_encodable(question):
-            raise DataError(f"{path}, line {number}: the question has half of a surrogate pair, which is no character")
-        answer = row.get("answer")
-        if answer is not None and (isinstance(answer, bool) or not isinstance(answer, str | int | float)):
-            raise DataError(f"{path}, line {number}: `answer` must be text or a number, got {answer!r}")
-        problem_id = f"{path.stem}-{number}" if row.get("id") in (None, "") else str(row["id"])
-        if problem_id in seen:
-            raise DataError(f"{path}, line {number}: id {problem_id!r} stands already on line {seen[problem_id]}")
-        seen[problem_id] = number
-        tier = row.get("tier", row.get("level"))
-        problems.append(
-            Problem(
-                id=problem_id,
-                question=question,
-                answer=None if answer is None or not str(answer).strip() else str(answer),
-                tier=None if tier is None else str(tier),
-                source=row.get("source") if isinstance(row.get("source"), str) else path.stem,
-                part=row.get("part") if isinstance(row.get("part"), str) else None,
-            )
+    kept = tuple(p for p in problems.problems if p.answer is not None)
+    if not kept:
+        raise DataError(
+            f"{problems.name}: none of {len(problems.problems)} problems has a reference{_reasons(problems)}"
         )
-    if not problems:
-        raise DataError(f"{path} has no problems")
-    return problems
+    return replace(problems, problems=kept)
 
 
-def _is_encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def left_out(problems: ProblemSet) -> str:
+    """What `with_references` left out, in words; "" where it was nothing."""
+    num_left_out = sum(n for _, n in problems.without)
+    return f"{problems.name}: {num_left_out} problems left out{_reasons(problems)}" if num_left_out else ""
 
 
-def _named(name: str, problems: list[Problem]) -> ProblemSet:
+def _reasons(problems: ProblemSet) -> str:
+    return f" ({', '.join(f'{reason}: {n}' for reason, n in problems.without)})" if problems.without else ""
+
+
+def _named(name: str, read: Sequence[ReadProblem]) -> ProblemSet:
     digest = hashlib.sha256()
-    for p in problems:
+    for p in (one.problem for one in read):
         digest.update(f"{p.id}\0{p.question}\0{p.answer}\n".encode())
-    return ProblemSet(name, tuple(problems), digest.hexdigest()[:16])
+    return ProblemSet(
+        name,
+        tuple(one.problem for one in read),
+        digest.hexdigest()[:16],
+        tuple(Counter(one.reason for one in read if one.reason is not None).most_common()),
+        tuple(Counter(note for one in read for note in one.notes).most_common()),
+    )

@@ -7,13 +7,16 @@ or from a file or folder of this machine; every table names the number of proble
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rstar_math import steps as step_format
+from rstar_math.benchmarks import references
+from rstar_math.benchmarks.problem_files import PROSE, ReadProblem
+from rstar_math.benchmarks.references import Reference
 from rstar_math.errors import DataError
+from rstar_math.store.row_files import ROW_FILES
 from rstar_math.types import Problem
 
 Row = Mapping[str, Any]
@@ -27,7 +30,8 @@ class HubSource:
       repository: its name.
       configs: its configurations, read one after another; (None,) for the default one.
       split: which split.
-      question, answer: column names; `answer_of` takes a row's answer where it needs more than a column.
+      question, answer: column names.
+      reference_of: takes the reference from what stands in the column `answer`.
       tier: column of the tier, or None.
       id: column of the id, or None: the row number.
     """
@@ -37,7 +41,7 @@ class HubSource:
     question: str
     answer: str
     configs: tuple[str | None, ...] = (None,)
-    answer_of: Callable[[Row, str], str | None] | None = None
+    reference_of: Callable[[object], Reference] = references.from_answer
     tier: str | None = None
     id: str | None = None
 
@@ -84,24 +88,6 @@ class Benchmark:
     note: str = ""
 
 
-def _boxed(row: Row, column: str) -> str | None:
-    return step_format.last_boxed(str(row[column]))
-
-
-def _behind_hashes(row: Row, column: str) -> str | None:
-    return str(row[column]).rpartition("####")[2].strip().replace(",", "")
-
-
-def _joined(row: Row, column: str) -> str | None:
-    """All of several answers: one of them alone is no right answer."""
-    value = row[column]
-    return ", ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else _text(value)
-
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
-
-
 _MATH_SUBJECTS = (
     "algebra",
     "counting_and_probability",
@@ -135,7 +121,7 @@ BENCHMARKS: dict[str, Benchmark] = {
                 "problem",
                 "solution",
                 configs=_MATH_SUBJECTS,
-                answer_of=_boxed,
+                reference_of=references.from_solution,
                 tier="level",
             ),
             aliases=("math_test", "hendrycks_math"),
@@ -162,7 +148,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             "olympiadbench",
             "OlympiadBench",
             675,
-            HubSource("math-ai/olympiadbench", "test", "question", "final_answer", answer_of=_joined, id="id"),
+            HubSource("math-ai/olympiadbench", "test", "question", "final_answer", id="id"),
             aliases=("olympiad", "olympiad_bench"),
             paper=PaperFigures(policy=47.1, system=65.3, system_64=65.6),
         ),
@@ -179,7 +165,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             "gsm8k",
             "GSM8K",
             1319,
-            HubSource("openai/gsm8k", "test", "question", "answer", configs=("main",), answer_of=_behind_hashes),
+            HubSource("openai/gsm8k", "test", "question", "answer", configs=("main",)),
             aliases=("gsm8k_test", "gsm"),
             paper=PaperFigures(tokens_per_trajectory=3299),
             note="at least one reference is wrong (row 454: 240 is right)",
@@ -219,14 +205,15 @@ def file_of(benchmark: Benchmark, folder: Path) -> Path:
     Raises:
       DataError: there is none under any of its names.
     """
-    for path in sorted(folder.glob("*.jsonl")):
+    there = [path for ending in ROW_FILES for path in sorted(folder.glob(f"*{ending}"))]
+    for path in there:
         if find_benchmark(path.stem) is benchmark:
             return path
-    found = ", ".join(sorted(p.name for p in folder.glob("*.jsonl"))) or "nothing"
-    raise DataError(f"no file of {benchmark.name} in {folder} (*.jsonl there: {found})")
+    found = ", ".join(path.name for path in there) or "nothing"
+    raise DataError(f"no file of {benchmark.name} in {folder} ({', '.join(f'*{e}' for e in ROW_FILES)} there: {found})")
 
 
-def from_hub(benchmark: Benchmark) -> list[Problem]:
+def from_hub(benchmark: Benchmark) -> list[ReadProblem]:
     """Reads a benchmark from the hub, or from the hub's cache.
 
     Raises:
@@ -242,7 +229,7 @@ def from_hub(benchmark: Benchmark) -> list[Problem]:
     return problems
 
 
-def to_problem(benchmark: Benchmark, row: Row, number: int, config: str | None = None) -> Problem:
+def to_problem(benchmark: Benchmark, row: Row, number: int, config: str | None = None) -> ReadProblem:
     """A row of the hub as a problem.
 
     Raises:
@@ -255,16 +242,17 @@ def to_problem(benchmark: Benchmark, row: Row, number: int, config: str | None =
             f"{source.repository} has no column {missing[0]!r} (it has {', '.join(sorted(row))}); it may have changed: "
             "give a file of your own instead"
         )
-    answer = (source.answer_of or (lambda r, c: _text(r[c])))(row, source.answer)
+    reference = source.reference_of(row[source.answer])
     own_id = row.get(source.id) if source.id else None
     tier = row.get(source.tier) if source.tier else None
-    return Problem(
+    problem = Problem(
         id=str(own_id) if own_id is not None else "-".join(filter(None, (benchmark.name, config, str(number)))),
         question=str(row[source.question]),
-        answer=answer if answer and answer.strip() else None,
-        tier=_text(tier),
+        answer=reference.text,
+        tier=None if tier is None else str(tier),
         source=source.repository,
     )
+    return ReadProblem(problem, reference.reason, (PROSE,) if reference.is_prose else ())
 
 
 def _plain(name: str) -> str:

@@ -22,13 +22,19 @@ FromFolder = Annotated[
 
 @commands.command()
 def prepare(
-    sources: Annotated[list[str], typer.Argument(help="JSONL files, or hub names such as AI-MO/NuminaMath-CoT.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(help="Files of rows (.jsonl, .json, .parquet), or hub names such as AI-MO/NuminaMath-CoT."),
+    ],
     out: Annotated[Path, typer.Option(help="JSONL file to write.")],
     tiers: Annotated[str | None, typer.Option(help="Only these tiers: gsm, math, olympiad, with commas.")] = None,
     against: Against = None,
     from_folder: FromFolder = None,
     overlap: Annotated[str, typer.Option(help="block, drop or allow problems that stand in a benchmark.")] = "block",
     limit: Annotated[int | None, typer.Option(help="Only the first so many of each source.")] = None,
+    synthetic: Annotated[
+        bool, typer.Option(help="Problems of which their rows say that a model wrote them (NuminaMath).")
+    ] = True,
 ) -> None:
     """Read sets, leave out duplicates and what overlaps with benchmarks, write one file."""
     from rstar_math.benchmarks import problem_sets
@@ -46,7 +52,7 @@ def prepare(
     left_out: Counter[str] = Counter()
     problems = []
     for source in sources:
-        made = problem_sets.read_set(source)
+        made = problem_sets.read_set(source, synthetic=synthetic)
         left_out += made.left_out
         problems += made.problems[:limit]
     made = problem_sets.with_tiers(problems, tiers.split(",") if tiers else None)

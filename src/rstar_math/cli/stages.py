@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rstar_math import progress as progress_display
-from rstar_math.benchmarks.problems import load_problems
+from rstar_math.benchmarks.problems import left_out, load_problems, with_references
 from rstar_math.cli.settings import changed, round_of, runtime_with, with_rounds
 from rstar_math.config import PPMSettings, ProblemSource
 from rstar_math.errors import ConfigError, DataError
@@ -81,6 +81,10 @@ def search_command(
     if model.ppm is None and not any(c.startswith("use_ppm") for c in changes):
         settings = settings.model_copy(update={"use_ppm": False})
     settings = changed(settings, changes)
+    if settings.terminal_value != "ppm":
+        problems = with_references(problems)
+        if left_out(problems):
+            print(left_out(problems))
     if settings.use_ppm and model.ppm is None:
         raise ConfigError(f"use_ppm is true, and {model.name} has no PPM")
     job = SearchJob(model.policy, model.ppm if settings.use_ppm else None, "mcts", settings)

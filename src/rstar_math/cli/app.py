@@ -10,19 +10,26 @@ from typing import Annotated
 
 import typer
 
+from rstar_math.cli.help import HELP_OPTIONS, Group
 from rstar_math.cli.problems import commands as problem_commands
 from rstar_math.errors import RStarError, UserError
 
 app = typer.Typer(
     name="rstar",
+    cls=Group,
+    context_settings=HELP_OPTIONS,
     help="Small language models that reason: MCTS over executed steps, a process preference model, self-evolution.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-train = typer.Typer(help="Train one model from files.", no_args_is_help=True, rich_markup_mode=None)
-pocket = typer.Typer(help="The pocket scale.", no_args_is_help=True, rich_markup_mode=None)
+train = typer.Typer(
+    cls=Group, help="Train one model from files or from a run.", no_args_is_help=True, rich_markup_mode=None
+)
+pocket = typer.Typer(
+    cls=Group, help="The pocket scale: its base model and its problems.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(train, name="train")
 app.add_typer(pocket, name="pocket")
 app.add_typer(problem_commands, name="problems")
@@ -92,7 +99,7 @@ def _fail(message: str, code: int) -> None:
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False) -> None:
+def _root(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False) -> None:
     if version:
         from rstar_math import __version__
 
@@ -127,7 +134,7 @@ def solve(
 
 @app.command()
 def evolve(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or pocket, smoke, paper.")],
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or a name that `rstar recipes` lists.")],
     out: Annotated[Path, typer.Option(help="Folder of the run; run again to resume.")],
     rounds: Rounds = None,
     workers: Workers = None,
@@ -162,7 +169,7 @@ def reproduce(
 
 @app.command()
 def explain(
-    recipe: Annotated[str, typer.Argument(help="A YAML file, or a recipe of the package.")],
+    recipe: Annotated[str, typer.Argument(help="A YAML file, or a name that `rstar recipes` lists.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Every key of a recipe: value, source, and what the paper and the released code have."""
@@ -177,10 +184,7 @@ def evaluate(
     model: Annotated[list[str], typer.Option(help="As for solve; may be repeated.")] = ["pocket"],  # noqa: B006
     benchmark: Annotated[
         list[str],
-        typer.Option(
-            help="pocket/test, pocket/validation, a JSONL file, or math500, math, aime2024, amc2023, olympiadbench, "
-            "collegemath, gsm8k, gaokao2023en, omnimath; may be repeated."
-        ),
+        typer.Option(help="A JSONL file, or a name that `rstar benchmarks` lists; may be repeated."),
     ] = ["pocket/test"],  # noqa: B006
     from_folder: Annotated[
         Path | None, typer.Option("--from", help="Folder with files of the benchmarks; default: the hub.")
@@ -188,8 +192,8 @@ def evaluate(
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="Strategies, separated by commas; default without --methods: greedy,mcts, or greedy,sample "
-            "where a model has no PPM."
+            help="Strategies (`rstar strategies` lists them), separated by commas; default without --methods: "
+            "greedy,mcts, or greedy,sample where a model has no PPM."
         ),
     ] = None,
     methods: Annotated[
@@ -250,6 +254,30 @@ def doctor(
     from rstar_math.cli.doctor import doctor_command
 
     doctor_command(model, ppm, device, json)
+
+
+@app.command()
+def recipes() -> None:
+    """List the recipes of the package, with a line on each."""
+    from rstar_math.cli.listings import recipes_command
+
+    recipes_command()
+
+
+@app.command()
+def strategies() -> None:
+    """List the strategies of search, with a line on each."""
+    from rstar_math.cli.listings import strategies_command
+
+    strategies_command()
+
+
+@app.command()
+def benchmarks() -> None:
+    """List the sets of problems that have a name."""
+    from rstar_math.cli.listings import benchmarks_command
+
+    benchmarks_command()
 
 
 @app.command()

@@ -9,7 +9,9 @@ from typing import Annotated
 
 import typer
 
-commands = typer.Typer(help="Sets of problems to evolve on.", no_args_is_help=True, rich_markup_mode=None)
+from rstar_math.cli.help import Group
+
+commands = typer.Typer(cls=Group, help="Sets of problems to evolve on.", no_args_is_help=True, rich_markup_mode=None)
 
 Against = Annotated[
     list[str] | None,

@@ -31,7 +31,10 @@ Passed = defaultdict[int, list[float]]
 
 
 async def ab_mcts(env: Environment, settings: SearchSettings) -> Tree:
-    """Grows a tree by `num_rollouts` rollouts, or until nothing is left to visit or to spend."""
+    """Draws candidates one by one, wider or deeper by Thompson sampling (AB-MCTS-A, Inoue et al. 2025).
+
+    Ends after `num_rollouts` rollouts, or when nothing is left to visit or to spend.
+    """
     if not settings.use_ppm:
         raise ConfigError("strategy ab_mcts compares steps by a reward model; it needs use_ppm: true")
     if settings.answer_siblings == "drop":

@@ -19,7 +19,10 @@ _NONE_PENDING: Counter[int] = Counter()
 
 
 async def mcts(env: Environment, settings: SearchSettings) -> Tree:
-    """Grows a tree by `num_rollouts` rollouts, or until nothing is left to visit or to spend."""
+    """The paper's search: rollouts that choose steps by UCT, with all candidates of a step drawn at once.
+
+    Ends after `num_rollouts` rollouts, or when nothing is left to visit or to spend.
+    """
     tree = Tree.start(env.problem, "mcts", env.seed)
     tree.stopped = "rollouts"
     with env.within_budget(tree):

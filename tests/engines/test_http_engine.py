@@ -16,7 +16,7 @@ import pytest
 
 from rstar_math import steps
 from rstar_math.config import EndpointSettings, SearchSettings
-from rstar_math.engines import http_engine, http_transport
+from rstar_math.engines import http_engine, http_replies, http_transport
 from rstar_math.engines.base import Generation
 from rstar_math.engines.bootstrap import Bootstrap
 from rstar_math.engines.fake import FakeEngine
@@ -362,13 +362,13 @@ def test_a_prompt_that_is_too_long_is_known_under_any_status() -> None:
 
 
 def test_the_server_says_how_long_to_wait() -> None:
-    assert http_transport.seconds_of("7") == 7.0
+    assert http_replies.seconds_of("7") == 7.0
     later = datetime.now(UTC) + timedelta(seconds=90)
     for date in (format_datetime(later, usegmt=True), format_datetime(later.astimezone(timezone(timedelta(hours=5))))):
-        assert http_transport.seconds_of(date) == pytest.approx(90, abs=2)
+        assert http_replies.seconds_of(date) == pytest.approx(90, abs=2)
     past = format_datetime(datetime.now(UTC) - timedelta(hours=1), usegmt=True)
     for useless in (None, "", past, "-3", "nan", "inf", "soon", "Mon, 99 Foo 2026"):
-        assert http_transport.seconds_of(useless) == 0.0
+        assert http_replies.seconds_of(useless) == 0.0
 
 
 def test_a_wait_that_is_too_long_is_reported_at_once() -> None:
@@ -497,7 +497,7 @@ def chat(text: str) -> Answer:
     return Answer({"choices": [message], "usage": {"prompt_tokens": 9, "completion_tokens": 4}})
 
 
-@pytest.mark.parametrize("message", [None, "hi", {"content": [{"type": "text", "text": "hi"}]}, {"content": 3}])
+@pytest.mark.parametrize("message", [None, "hi", {"content": {"text": "hi"}}, {"content": 3}])
 def test_a_chat_answer_without_text_is_tried_again(message: Any) -> None:
     odd = Answer({"choices": [{"message": message, "finish_reason": "stop"}]})
     (generation,), _, engine = ask(in_turn(odd, chat(" ok")), settings=CHAT)

@@ -1,34 +1,54 @@
-"""A policy behind any OpenAI-compatible endpoint (vLLM, SGLang, llama.cpp, Ollama, `transformers serve`, OpenAI).
+"""A policy behind any OpenAI-compatible endpoint (vLLM, SGLang, llama.cpp, Ollama, LM Studio, TGI, OpenAI, ...).
 
-Such servers differ in what they leave out. The engine finds out by itself, once, and remembers:
+Such servers differ in what they leave out and in what they refuse. The engine finds out by itself, once, and remembers
+(`http_requests.Dialect`):
 
-- a field that the server does not know (the answer names it) is no longer sent;
+- a field that the server does not accept is no longer sent, or sent in the words that it accepts. Where the server does
+  not say which field it is, the engine leaves all of them out and puts them back one by one;
 - a server that gives one completion for `n` is asked n times;
+- a server that has chat only is asked by chat;
 - the stop string that ended a completion is put back: from the text, from the server's own field for it, or else by
   stopping a few characters late, so that what is left of the marker tells which one it was.
 
-Failures that may pass (429, 5xx, time-outs, broken connections, truncated or malformed answers) are tried again with
-growing pauses; others are errors that say what to do.
+A prompt that does not fit is a `ContextLengthError`, which a search understands; one that is refused for itself (a
+content filter) gives empty completions. Failures that may pass (429, 5xx, time-outs, broken connections) are tried
+again with growing pauses; all others end at once with an error that says what to do. Whatever was unusable is counted,
+and said when the engine is closed (`notes`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import json
 import logging
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rstar_math import steps as step_format
 from rstar_math.config import EndpointSettings
-from rstar_math.engines.base import Generation
-from rstar_math.engines.bootstrap import Bootstrap, Message, cleaned, split
-from rstar_math.engines.http_transport import Reply, Transport, message_of
+from rstar_math.engines.base import Generation, Note
+from rstar_math.engines.bootstrap import Bootstrap, cleaned
+from rstar_math.engines.http_adapting import Adapting
+from rstar_math.engines.http_completions import (
+    Stops,
+    UnknownStop,
+    completion_of,
+    estimated_counts,
+    estimated_tokens,
+    malformed,
+    token_counts,
+    whole_number,
+    without_opening,
+    written,
+)
+from rstar_math.engines.http_failures import failure, listed, names_of
+from rstar_math.engines.http_notes import EndpointCounts, PromptWatch, notes_of
+from rstar_math.engines.http_refusals import Kind, kind_of, room_left
+from rstar_math.engines.http_replies import Reply
+from rstar_math.engines.http_requests import Dialect, Request, make_request
+from rstar_math.engines.http_transport import Transport
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from rstar_math.types import Completion, SamplingParams
 
@@ -39,42 +59,32 @@ LONGEST_PAUSE_S = 30.0
 FIRST_CONTACT_S = 10.0
 """A server that was never reached is given up after this time: it is more likely not there than busy."""
 
-_OPTIONAL = ("seed", "n", "logprobs", "skip_special_tokens", "continue_final_message", "add_generation_prompt", "top_p")
-_NAMED_STOP = ("stop_reason", "matched_stop", "stopping_word")
-"""Fields in which vLLM, SGLang and llama.cpp name what ended a completion."""
+FIRST_ANSWER_TRIES = 4
+"""A server that never gave an answer that can be read is given up after so many: it will not learn to."""
 
-_NOT_AT_A_STOP = ("length", "limit", "max_tokens", "filter", "tool", "function", "time")
-"""What the `finish_reason` of a completion has in it that did not end at a stop string. All others may have: servers
-say "stop", "stop_sequence", "eos", "end_turn", or nothing."""
+CRASHES_BEFORE_DOUBT = 3
+"""After so many internal errors over one request it is tried without its optional fields."""
 
-_BROKEN_OFF = ("abort", "error")
-"""A `finish_reason` of completions that the server itself gave up."""
+MAX_REFUSED_IN_A_ROW = 3
+"""Single prompts that a server refuses though it answered like requests; one more, and it is not about the prompt."""
 
-_TOO_LONG = ("context length", "context_length", "maximum context", "context size", "context window", "too many tokens")
-_CHARACTERS_PER_TOKEN = 4
-_RESTATE = (
-    "\n\nThe solution so far:\n{response}\n\nWrite the next step only: what follows directly behind it, up to the next "
-    "closing marker. Do not repeat what stands there."
-)
+MAX_USELESS = 16
+"""Where so many completions came, and each was a thought without a step or was kept back, others will be as well."""
+
+_SAID_AT_ONCE = ("adapted", "repeated", "restated", "estimated")
 
 
-@dataclass(slots=True)
-class EndpointCounts:
-    """What happened at an endpoint; everything that was degraded is counted.
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A request, and what came of it; `kind` is None where there are completions."""
 
-    Attributes:
-      requests: requests answered.
-      retries: answers that were asked for again.
-      repeated_for_stop: answers asked for again because the server did not say which stop string it met.
-      estimated_tokens: completions whose number of tokens was estimated from their length (no `usage` in the answer).
-      restated: chat requests that could not go on from a prefix and asked for the next step instead.
-    """
+    reply: Reply
+    kind: Kind | None
+    request: Request | None = None
 
-    requests: int = 0
-    retries: int = 0
-    repeated_for_stop: int = 0
-    estimated_tokens: int = 0
-    restated: int = 0
+
+class _Withheld(Exception):
+    """The server refuses this prompt, and no other."""
 
 
 class HttpEngine:
@@ -110,356 +120,254 @@ class HttpEngine:
         self._bootstrap = bootstrap
         key = api_key or os.environ.get(self._settings.api_key_env)
         self._transport = Transport(url.rstrip("/"), key, self._settings.timeout_s)
-        self._url = self._transport.shown_url
         self._gate = asyncio.Semaphore(self._settings.max_requests)
         self._model = self._settings.model
         self._model_lock = asyncio.Lock()
-        self._refused: set[str] = set()
-        self._fan_out = False
-        self._stop_late = False
-        self._restate = self._settings.continuation == "restate"
-        self._told: set[str] = set()
+        self._dialect = Dialect(self._settings.api, restate=self._settings.continuation == "restate")
+        self._adapting = Adapting(self._dialect, self._settings, self._transport, self._say)
+        self._watch = PromptWatch()
+        self._said: dict[str, str] = {}
+        self._refused_in_a_row = 0
+        self._is_closed = False
 
     async def generate(self, prompt: str, params: SamplingParams) -> Generation:
         """Continues `prompt`, `params.n` times.
 
         Raises:
           ContextLengthError: the server says that the prompt is too long for the model.
-          ModelError: the server refuses the key, does not know the model, or stands elsewhere.
-          EngineError: the server did not answer in time, again and again.
+          ModelError: the server refuses the key, has no credit for it, does not know the model, stands elsewhere, or
+            its model only thinks.
+          EngineError: the server refuses the request, or did not answer in time, again and again.
         """
         if self._model is None:
             await self._choose_model()
-        wanted = params.n
-        if wanted == 1 or not (self._fan_out or "n" in self._refused):
-            answer = await self._ask(prompt, params, wanted, params.seed)
-            missing = wanted - len(answer.completions)
-            if missing <= 0:
-                return Generation(answer.completions[:wanted], answer.num_prompt_tokens)
-            self._once("fan_out", f"{self._url} gives one completion a request; it is asked once for each candidate")
-            self._fan_out = True
-            answers = [answer]
-        else:
-            missing, answers = wanted, []
-        first = wanted - missing
-        answers += await asyncio.gather(
-            *(self._ask(prompt, params, 1, params.seed + i) for i in range(first, wanted)),
-        )
-        completions = tuple(c for answer in answers for c in answer.completions)
-        return Generation(completions[:wanted], answers[0].num_prompt_tokens)
+        try:
+            generation = await self._draw(prompt, params)
+        except _Withheld:  # one token each, so that a budget of tokens ends
+            blank = Completion("", None, 1, 0.0, "withheld")
+            generation = Generation((blank,) * params.n, estimated_tokens(len(prompt)))
+        self.counts.count(generation.completions)
+        useless = self.counts.num_useless
+        if useless >= MAX_USELESS and useless == self.counts.completions:
+            (note, *_) = self.notes()
+            raise ModelError(note.text)
+        return generation
 
     async def model_names(self) -> list[str]:
         """The models that the server lists; empty where it lists none, or does not answer."""
-        return _names((await self._transport.send("GET", "/models")).value)
+        return names_of((await self._transport.send("GET", "/models")).value)
+
+    def notes(self) -> Sequence[Note]:
+        """What was unusable or degraded so far."""
+        return notes_of(self.counts, self._transport.shown_url, tuple(self._said.values()))
 
     async def aclose(self) -> None:
-        """Closes the connections."""
+        """Closes the connections, and says what was unusable."""
+        if not self._is_closed:
+            for note in self.notes():
+                if note.kind not in _SAID_AT_ONCE:
+                    _log.warning(note.text)
+        self._is_closed = True
         await self._transport.aclose()
+
+    async def _draw(self, prompt: str, params: SamplingParams) -> Generation:
+        """As many requests as it takes."""
+        wanted = params.n
+        first, answers = 0, []
+        # at temperature 0 all are the same, and some servers refuse to make them in one request
+        if wanted == 1 or not (self._dialect.fan_out or params.temperature == 0):
+            answers.append(await self._ask(prompt, params))
+            first = len(answers[0].completions)
+            if first >= wanted:
+                return Generation(answers[0].completions[:wanted], answers[0].num_prompt_tokens)
+            if not self._dialect.fan_out:
+                url = self._transport.shown_url
+                self._say("fan_out", f"{url} gives one completion a request; it is asked once for each candidate")
+                self._dialect.fan_out = True
+        answers += await asyncio.gather(
+            *(self._ask(prompt, replace(params, n=1, seed=params.seed + i)) for i in range(first, wanted)),
+        )
+        completions = tuple(c for answer in answers for c in answer.completions)
+        return Generation(completions[:wanted], answers[0].num_prompt_tokens if answers else 0)
+
+    async def _ask(self, prompt: str, params: SamplingParams) -> Generation:
+        """One request for `params.n` completions; there may be fewer in the answer."""
+        while True:
+            stops = Stops(params.stop, self._dialect.stop_late)
+            outcome = await self._post(prompt, params, stops)
+            try:
+                return self._generation(outcome, stops)
+            except UnknownStop:
+                url = self._transport.shown_url
+                self._say("stop", f"{url} does not say which stop string it met; stopping late to see it")
+                self._dialect.stop_late = True
+                self.counts.repeated_for_stop += 1
+
+    def _generation(self, outcome: Outcome, stops: Stops) -> Generation:
+        """The completions of an answer that is known to have choices."""
+        value, request = outcome.reply.value, outcome.request
+        assert request is not None
+        choices: list[dict[str, Any]] = value["choices"]
+        usage = value.get("usage")
+        counts = token_counts(choices, usage)
+        found = [written(choice) for choice in choices]
+        if request.restated:
+            found = [replace(f, text=without_opening(f.text)) for f in found]
+        made = [
+            completion_of(choice, f, stops, num_tokens, "stop" in request.body)
+            for choice, f, num_tokens in zip(choices, found, counts or estimated_counts(choices), strict=True)
+        ]
+        if counts is None:
+            url = self._transport.shown_url
+            self._say("usage", f"{url} does not count tokens; they are estimated from the length of the text")
+            self.counts.estimated_tokens += len(made)
+        if self._bootstrap:
+            made = [replace(c, text=cleaned(c.text)) for c in made]
+        self.counts.restated += request.restated
+        num_prompt = whole_number(usage.get("prompt_tokens")) if isinstance(usage, dict) else None
+        if num_prompt and self._watch.seems_cut(request.num_chars, num_prompt):
+            self.counts.cut_prompts += 1
+            self._say("cut", notes_of(self.counts, self._transport.shown_url, (), only="cut_prompt")[0].text)
+        return Generation(tuple(made), num_prompt or estimated_tokens(request.num_chars))
 
     async def _choose_model(self) -> None:
         async with self._model_lock:
             if self._model is None:
-                path = "/models"
-                names = _names(await self._until_answered(path, lambda: self._transport.send("GET", path)))
+                outcome = await self._until_answered("/models", self._list_models)
+                names = names_of(outcome.reply.value)
                 if len(names) != 1:
+                    url = self._transport.shown_url
                     raise ModelError(
-                        f"{self._url} serves {len(names)} models{_listed(names)}; name one: "
-                        f"{self._url}?model=NAME (or endpoint.model in a model file)"
+                        f"{url} serves {len(names)} models{listed(names)}; name one: "
+                        f"{url}?model=NAME (or endpoint.model in a model file)"
                     )
                 self._model = names[0]
 
-    async def _ask(self, prompt: str, params: SamplingParams, n: int, seed: int) -> Generation:
-        """One request for `n` completions; there may be fewer in the answer."""
-        while True:
-            stops = _Stops(params.stop, self._stop_late)
-            value = await self._post(functools.partial(self._body, prompt, params, n, seed, stops))
-            try:
-                return self._generation(value, stops, prompt)
-            except _UnknownStop:
-                self._once("stop", f"{self._url} does not say which stop string it met; stopping late to see it")
-                self._stop_late = True
-                self.counts.repeated_for_stop += 1
+    async def _list_models(self) -> Outcome:
+        reply = await self._transport.send("GET", "/models")
+        if not reply.trouble:
+            return Outcome(reply, None)
+        kind = kind_of(reply, {}, None)
+        if kind in ("no_endpoint", "page", "garbled") and await self._adapting.go_below(reply):
+            return await self._list_models()
+        return Outcome(reply, kind)
 
-    def _body(
-        self, prompt: str, params: SamplingParams, n: int, seed: int, stops: _Stops
-    ) -> tuple[str, dict[str, Any]]:
-        """Path and body of a request, without the fields that the server refused."""
-        body: dict[str, Any] = {"model": self._model, "max_tokens": params.max_tokens, "stop": list(stops.sent)}
-        body |= {"temperature": params.temperature, "seed": seed & 0x7FFFFFFF, "skip_special_tokens": False}
-        if params.top_p < 1:
-            body["top_p"] = params.top_p
-        if n > 1:
-            body["n"] = n
-        if self._settings.api == "completions":
-            path = "/completions"
-            body["prompt"] = self._bootstrap.text(prompt) if self._bootstrap else prompt
-            if self._settings.logprobs:
-                body["logprobs"] = 0
-        else:
-            path = "/chat/completions"
-            if self._settings.logprobs:
-                body["logprobs"] = True
-            messages = self._messages(prompt)
-            if messages[-1].role == "user":
-                pass  # no prompt of the search: nothing to go on from
-            elif self._restate:
-                self.counts.restated += 1
-                *messages, last = messages
-                messages[-1] = Message("user", messages[-1].content + _RESTATE.format(response=last.content))
-            else:
-                body |= {"continue_final_message": True, "add_generation_prompt": False}
-            body["messages"] = [asdict(message) for message in messages]
-        return path, {k: v for k, v in body.items() if k not in self._refused} | self._settings.extra_body
-
-    def _messages(self, prompt: str) -> list[Message]:
-        if self._bootstrap:
-            return self._bootstrap.messages(prompt)
-        if step_format.ASSISTANT_TURN not in prompt:
-            return [Message("user", prompt)]
-        question, response = split(prompt)
-        opening = step_format.ASSISTANT_TURN.rpartition(": ")[2]
-        return [Message("user", question), Message("assistant", opening + response)]
-
-    def _generation(self, value: Mapping[str, Any], stops: _Stops, prompt: str) -> Generation:
-        """The completions of an answer that is known to have choices."""
-        choices: list[dict[str, Any]] = value["choices"]
-        usage = value.get("usage") if isinstance(value.get("usage"), dict) else None
-        texts = [self._text(choice) for choice in choices]
-        found = [stops.find(text, choice) for text, choice in zip(texts, choices, strict=True)]
-        counts = self._token_counts(choices, texts, usage)
-        completions = tuple(
-            Completion(cleaned(text) if self._bootstrap else text, stop, count, _logprob(choice))
-            for (text, stop), count, choice in zip(found, counts, choices, strict=True)
-        )
-        num_prompt = (usage or {}).get("prompt_tokens")
-        return Generation(completions, num_prompt if isinstance(num_prompt, int) else _estimated(prompt))
-
-    def _text(self, choice: Mapping[str, Any]) -> str:
-        """The text of a choice that is not malformed."""
-        if self._settings.api == "completions":
-            return _storable(choice["text"])
-        text = _storable(choice["message"].get("content") or "")
-        if self._restate and text.lstrip().startswith(step_format.CODE):
-            text = text.replace(step_format.CODE, "", 1)
-        return text
-
-    def _token_counts(
-        self, choices: Sequence[Mapping[str, Any]], texts: Sequence[str], usage: Mapping[str, Any] | None
-    ) -> list[int]:
-        """Tokens of each choice. An answer gives one total, which is divided by length: the sum stays exact."""
-        total = (usage or {}).get("completion_tokens")
-        if not isinstance(total, int) or total < 0:
-            self._once("usage", f"{self._url} does not count tokens; they are estimated from the length of the text")
-            self.counts.estimated_tokens += len(texts)
-            return [_estimated(text) for text in texts]
-        logprobs = [_token_logprobs(choice) for choice in choices]
-        if all(logprobs) and sum(map(len, logprobs)) == total:
-            return [len(values) for values in logprobs]
-        lengths = [len(text) + 1 for text in texts]
-        ends = [round(total * sum(lengths[: i + 1]) / sum(lengths)) for i in range(len(lengths))]
-        return [end - start for start, end in zip([0, *ends], ends, strict=False)]
-
-    async def _post(self, make: Callable[[], tuple[str, dict[str, Any]]]) -> Mapping[str, Any]:
-        """Sends a request, without what the server refuses, until it is answered with completions.
+    async def _post(self, prompt: str, params: SamplingParams, stops: Stops) -> Outcome:
+        """Sends a request, in the words that the server takes, until it is answered with completions.
 
         Raises:
+          _Withheld: the server refuses this prompt, and no other.
           ModelError, ContextLengthError, EngineError: see `generate`.
         """
+        asked = params
+        num_crashes = 0
 
-        async def attempt() -> Reply:
+        def make(without: Collection[str] = ()) -> Request:
+            return make_request(
+                self._dialect, self._settings, self._bootstrap, self._model, prompt, asked, stops.sent, without
+            )
+
+        async def send(request: Request) -> Outcome:
+            async with self._gate:
+                reply = await self._transport.send("POST", request.path, request.body)
+            if not reply.trouble:
+                reply = replace(reply, trouble=malformed(reply.value))
+            kind = kind_of(reply, request.body, self._model) if reply.trouble else None
+            return Outcome(reply, kind, request)
+
+        async def attempt() -> Outcome:
+            nonlocal asked, num_crashes
             while True:
-                path, body = make()
-                async with self._gate:
-                    reply = await self._transport.send("POST", path, body)
-                if not reply.trouble:
-                    return replace(reply, trouble=_malformed(reply.value, self._settings.api))
-                if not (reply.is_final and self._forget_refused(body, reply)):
-                    return reply
+                version, request = self._dialect.version, make()
+                outcome = await send(request)
+                if outcome.kind is None:
+                    return outcome
+                if outcome.kind == "too_long":
+                    room = room_left(outcome.reply, asked.max_tokens)
+                    if room is None:
+                        return outcome
+                    # a prompt that is counted to the limit only seems to leave room: halving ends
+                    asked = replace(asked, max_tokens=room if asked is params else min(room, asked.max_tokens // 2))
+                    if asked.max_tokens < 1:
+                        return outcome
+                    continue
+                num_crashes += outcome.reply.meant_status == 500
+                # a server that crashes again and again may do so over a field of the request
+                doubted = replace(outcome, kind="refused") if num_crashes == CRASHES_BEFORE_DOUBT else outcome
+                if not await self._adapting.meet(doubted, version, make, send, self.counts.requests > 0):
+                    return outcome
 
-        value = await self._until_answered(make()[0], attempt)
+        outcome = await self._until_answered(make().path, attempt)
+        assert outcome.request is not None
         self.counts.requests += 1
-        return value
+        self._refused_in_a_row = 0
+        self._adapting.accepted(outcome.request)
+        return outcome
 
-    async def _until_answered(self, path: str, attempt: Callable[[], Awaitable[Reply]]) -> Mapping[str, Any]:
+    async def _until_answered(self, path: str, attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
         """Repeats what failed in a way that may pass, with growing pauses.
 
         Raises:
-          ModelError, ContextLengthError, EngineError: see `generate`.
+          _Withheld, ModelError, ContextLengthError, EngineError: see `_post`.
         """
-        began, pause = time.monotonic(), FIRST_PAUSE_S
+        began, pause, tries = time.monotonic(), FIRST_PAUSE_S, 0
         while True:
-            reply = await attempt()
-            if not reply.trouble:
-                return reply.value
-            if reply.status and any(phrase in reply.trouble.lower() for phrase in _TOO_LONG):
-                raise ContextLengthError(f"the prompt is too long for {self._model}: {reply.trouble}")
-            if reply.is_final:
-                raise await self._refusal(path, reply)
+            outcome = await attempt()
+            reply, kind = outcome.reply, outcome.kind
+            if kind is None:
+                return outcome
+            self._raise_for_this_prompt(outcome)
+            tries += 1
+            url, answered = self._transport.shown_url, self.counts.requests > 0
+            may_pass = kind in ("passing", "garbled") or (kind == "page" and answered)
+            if not may_pass:
+                raise await failure(kind, self._transport, path, reply, self._model, self._settings)
             patience = self._settings.max_retry_s
             if not self._transport.was_reached:
                 patience = min(patience, FIRST_CONTACT_S)
+            if kind == "garbled" and not answered and tries >= FIRST_ANSWER_TRIES:
+                patience = 0.0
             # jitter spreads a crowd of requests; no result depends on it
             wait = max(reply.retry_after, pause * random.uniform(0.5, 1.0))
             if time.monotonic() + wait - began > patience:
                 asks = f", and asks to wait {reply.retry_after:.0f} s" if reply.retry_after > pause else ""
                 reached = "It was reached before" if self._transport.was_reached else "Is a server running there"
+                if kind == "garbled" and not answered:
+                    reached = (
+                        "It never gave a completion: is this the API of a language model (the URL usually ends in /v1)"
+                    )
                 raise EngineError(
-                    f"{self._url}{path} failed again and again: {reply.trouble}{asks}. {reached}; run the same command "
+                    f"{url}{path} failed again and again: {reply.trouble}{asks}. {reached}; run the same command "
                     f"again to go on, or raise endpoint.max_retry_s ({self._settings.max_retry_s:g})"
                 )
             self.counts.retries += 1
-            self._once(f"retry {reply.status}", f"{self._url}: {reply.trouble}; trying again")
+            self._say(f"retry {reply.status}", f"{url}: {reply.trouble}; trying again", adapted=False)
             await asyncio.sleep(wait)
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
-    def _forget_refused(self, body: Mapping[str, Any], reply: Reply) -> bool:
-        """Whether the server named fields that can be left out; they are, from now on."""
-        if reply.status < 400 or reply.status in (401, 403):
-            return False
-        named = {f for f in _OPTIONAL if f in body and f in reply.trouble.replace(f"'{self._model}'", "")}
-        if "n" in named and not any(quoted in reply.trouble for quoted in ("'n'", '"n"', "`n`")):
-            named.discard("n")
-        refused = named - set(self._settings.extra_body)
-        if refused & {"continue_final_message", "add_generation_prompt"}:
-            if self._settings.continuation == "continue":
-                return False
-            self._restate = True
-            self._once("restate", f"{self._url} cannot go on from a prefix; it is asked for the next step instead")
-        if refused:
-            self._once(
-                f"refused {sorted(refused)}", f"{self._url} does not know {', '.join(sorted(refused))}; left out"
-            )
-            self._refused |= refused
-        return bool(refused)
+    def _raise_for_this_prompt(self, outcome: Outcome) -> None:
+        """Raises what concerns one prompt, and not the run."""
+        reply, kind = outcome.reply, outcome.kind
+        if kind == "too_long":
+            self.counts.too_long += 1
+            self.counts.last_too_long = reply.complaint.message or reply.trouble
+            self._say("too_long", f"{self._transport.shown_url}: a prompt was too long: {reply.trouble}", adapted=False)
+            raise ContextLengthError(f"the prompt is too long for {self._model}: {reply.trouble}")
+        single = kind == "refused" and outcome.request is not None and self._adapting.is_proven(outcome.request)
+        if single:
+            self._refused_in_a_row += 1
+        if kind == "withheld" or (single and self._refused_in_a_row <= MAX_REFUSED_IN_A_ROW):
+            self._say("withheld", f"{self._transport.shown_url} refuses a prompt: {reply.trouble}", adapted=False)
+            raise _Withheld
 
-    async def _refusal(self, path: str, reply: Reply) -> Exception:
-        said = reply.trouble
-        if reply.status in (401, 403):
-            return ModelError(
-                f"{self._url} refuses the key ({said}); put the right one into the environment variable "
-                f"{self._settings.api_key_env}"
-            )
-        if reply.status < 400:
-            return ModelError(f"{self._url}{path} does not answer itself ({said}); give the address that does")
-        if self._model is None:
-            return ModelError(
-                f"{self._url} does not list its models ({said}); name one: {self._url}?model=NAME, and check that the "
-                "URL ends where the API begins (usually /v1)"
-            )
-        names = await self.model_names()
-        if reply.status == 404 or "model" in said.lower() or "pinned" in said.lower():
-            known = f"; it serves{_listed(names)}" if names else ""
-            return ModelError(
-                f"{self._url}{path} does not know the model {self._model!r} ({said}){known}. "
-                "Check endpoint.model, and that the URL ends where the API begins (usually /v1)"
-            )
-        return EngineError(f"{self._url}{path} refuses the request: {said}")
+    def _say(self, what: str, message: str, adapted: bool = True) -> None:
+        """Says a thing once per engine.
 
-    def _once(self, what: str, message: str) -> None:
-        """Says a thing once per engine."""
-        if what not in self._told:
-            self._told.add(what)
-            _log.warning(message)
-
-
-class _UnknownStop(Exception):
-    """The server stopped at a stop string and does not say at which."""
-
-
-@dataclass(frozen=True)
-class _Stops:
-    """The stop markers of a request, and how they are told apart.
-
-    With `late`, the server is given the markers without their first characters, one more for each: "end_of_step>",
-    "nd_of_code>", "d_of_answer>". What is left in the text, "<", "<e" or "<en", tells which one it was.
-    """
-
-    markers: tuple[str, ...]
-    late: bool
-    heads: dict[str, str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "heads", {m: m[: i + 1] for i, m in enumerate(self.markers)})
-
-    @property
-    def sent(self) -> tuple[str, ...]:
-        """What the server is asked to stop at."""
-        return tuple(m[len(self.heads[m]) :] or m for m in self.markers) if self.late else self.markers
-
-    def find(self, text: str, choice: Mapping[str, Any]) -> tuple[str, str | None]:
-        """The text before the stop marker, and the marker.
-
-        Raises:
-          _UnknownStop: it stopped, and nothing tells at what.
+        Args:
+          what: the thing.
+          message: for a person.
+          adapted: whether it is something that is asked for in another way from now on.
         """
-        cut, marker = min(((text.find(m), m) for m in self.markers if m in text), default=(len(text), None))
-        if marker is not None:
-            return text[:cut], marker
-        named = next((choice[key] for key in _NAMED_STOP if choice.get(key)), None)
-        if isinstance(named, str) and named in self.markers:
-            return text, named
-        if not self.markers or any(word in _finish(choice) for word in _NOT_AT_A_STOP):
-            return text, None
-        if self.late:
-            ended = next((m for m, head in self.heads.items() if text.endswith(head)), None)
-            return (text[: -len(self.heads[ended])], ended) if ended else (text, None)
-        if any(key in choice for key in _NAMED_STOP):
-            return text, None  # a server that names stop strings, and did not: the model ended the sequence itself
-        raise _UnknownStop
-
-
-def _malformed(value: Mapping[str, Any], api: str) -> str:
-    """What keeps an answer from being read as completions; "" for nothing."""
-    choices = value.get("choices")
-    if not isinstance(choices, list) or not choices or not all(isinstance(c, dict) for c in choices):
-        return f"an answer without completions: {message_of(value) or json.dumps(value)[:120]}"
-    for choice in choices:
-        if any(word in _finish(choice) for word in _BROKEN_OFF):
-            return f"a completion that the server broke off ({_finish(choice)})"
-        message = choice.get("message")
-        if api == "completions":
-            readable = isinstance(choice.get("text"), str)
-        else:
-            readable = isinstance(message, dict) and isinstance(message.get("content") or "", str)
-        if not readable:
-            return f"a completion without text: {json.dumps(choice)[:120]}"
-    return ""
-
-
-def _finish(choice: Mapping[str, Any]) -> str:
-    return str(choice.get("finish_reason") or "").lower()
-
-
-def _names(value: Mapping[str, Any]) -> list[str]:
-    """The models in an answer of `/models`."""
-    rows = value.get("data")
-    ids = [row.get("id") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-    return [name for name in ids if isinstance(name, str)]
-
-
-def _token_logprobs(choice: Mapping[str, Any]) -> list[float]:
-    logprobs = choice.get("logprobs")
-    if not isinstance(logprobs, dict):
-        return []
-    values = logprobs.get("token_logprobs")
-    if not isinstance(values, list):
-        content = logprobs.get("content")
-        values = [row.get("logprob") for row in content if isinstance(row, dict)] if isinstance(content, list) else []
-    return [float(v) for v in values if isinstance(v, int | float)]
-
-
-def _logprob(choice: Mapping[str, Any]) -> float:
-    return sum(_token_logprobs(choice))
-
-
-def _storable(text: str) -> str:
-    """The text without lone surrogates, which JSON can carry and UTF-8, and so no file of ours, can not."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _estimated(text: str) -> int:
-    return max(1, len(text) // _CHARACTERS_PER_TOKEN)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return "" if not names else " " + ", ".join(names[:8]) + (" ..." if len(names) > 8 else "")
+        if what not in self._said:
+            self._said[what] = message if adapted else ""
+            _log.warning(message)

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from rstar_math.cli import main
-from rstar_math.cli.explain import merge_rounds, print_explanation, to_json
+from rstar_math.cli.explain import merge_rounds, print_explanation, shown, to_json
 from rstar_math.config import Recipe, Settings
 from rstar_math.explain import ExplainedKey, explain
 from rstar_math.published import PAPER, RELEASED
@@ -188,7 +188,7 @@ def printed(name: str, width: int) -> str:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("width", [80, 100, 200])
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
 def test_the_differences_are_shown_first(mixed: str, width: int) -> None:
     text = printed(mixed, width)
     assert f"Recipe mixed: {mixed}, paper, paper-rules, official-rules" in text
@@ -198,9 +198,17 @@ def test_the_differences_are_shown_first(mixed: str, width: int) -> None:
     assert "concurrency" not in first
     assert "min_edit_distance" in first
     assert max(map(len, text.splitlines()[1:])) <= width
+    assert "appendix A.2" in first
+    for key in explain(mixed).keys:  # no name and no value is broken
+        assert key.key.rpartition(".")[2] in text
+        if len(shown(key.value)) < 15:
+            assert shown(key.value) in text
+    if width < 120:
+        assert "  exploration: 1.4" in first
+        assert "    paper: 2.0, appendix A.2" in first
+        return
     head = next(line for line in text.splitlines() if line.split()[:2] == ["key", "here"])
     assert head.split() == ["key", "here", "paper", "released", "code", "from"]
-    assert "appendix A.2" in first
     if width == 200:
         row = next(line for line in first.splitlines() if "· exploration" in line)
         assert row.split()[:5] == ["·", "exploration", "1.4", "2.0", "2.0"]

@@ -77,6 +77,8 @@ def test_listings_name_everything_with_a_sentence(name: str, width: int) -> None
     assert max(map(len, text.splitlines())) <= width
     entries = dict(re.findall(r"^  (\S+)\s+(\S.*(?:\n {5,}\S.*)*)$", text, re.MULTILINE))
     assert set(LISTINGS[name]) <= set(entries)
+    if name == "strategies":
+        assert len(set(entries.values())) == len(entries)
     for entry, description in entries.items():
         assert description.endswith((".", ")")), entry
         assert len(description.split()) >= 3, entry

@@ -10,10 +10,19 @@ import pytest
 from rstar_math.answering import is_sure
 from rstar_math.config import AnsweringSettings, BudgetSettings, MethodSettings, SearchSettings
 from rstar_math.errors import ConfigError, ModelError
-from rstar_math.methods import Method, named_scorers, prepare, read_methods, shipped_methods
+from rstar_math.methods import (
+    Method,
+    available,
+    named_scorers,
+    prepare,
+    read_methods,
+    same_searches,
+    shipped_methods,
+)
 from rstar_math.models import ModelFolders, find_model
 from rstar_math.search.strategies import STRATEGIES
 from rstar_math.types import Solution
+from tests.growing import grow_fake
 
 
 def scorer(folder: Path) -> Path:
@@ -162,3 +171,49 @@ def test_the_shipped_methods_fit_the_shipped_model(name: str, tmp_path: Path) ->
         *(2.0, 0.0, "best"),
         "last",
     )
+
+
+def test_methods_without_their_reward_model_are_left_out_with_the_command_that_makes_it(
+    model: ModelFolders, tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text("")
+    methods = read_methods("pocket").methods
+    found, notes = available(methods, model, {})
+    assert {m.name for m in methods} - {m.name for m in found} == {"best-of-N, ORM", "vote, ORM", "MCTS, PQM"}
+    assert notes == [
+        "left out, because run has no reward model 'orm': best-of-N, ORM; vote, ORM. "
+        f"`rstar train orm --run {tmp_path} --round 1` makes it",
+        "left out, because run has no reward model 'pqm': MCTS, PQM. "
+        f"`rstar train pqm --run {tmp_path} --round 1` makes it",
+    ]
+    with pytest.raises(ModelError, match=re.escape(f"`rstar train pqm --run {tmp_path} --round 1` makes it")):
+        prepare(MethodSettings(name="m", scorer="pqm"), model)
+    scorer(tmp_path / "round-1" / "pqm")
+    found, notes = available(methods, model, {"orm": scorer(tmp_path / "elsewhere")})
+    assert (found, notes) == (list(methods), [])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "changes"),
+    [("mcts", "forest", {"num_rollouts": 1}), ("beam", "diverse_beam", {"num_rollouts": 1, "beam_width": 1})],
+)
+def test_strategies_that_search_the_same_way_are_named(
+    model: ModelFolders, first: str, second: str, changes: dict[str, int]
+) -> None:
+    def ready(search: dict[str, int]) -> list[Method]:
+        answering = {"search": search}
+        return [
+            prepare(MethodSettings(name=n, strategy=n, answering=answering), model) for n in ("greedy", first, second)
+        ]
+
+    (note,) = same_searches(ready(changes))
+    assert note.startswith(f"{first} and {second} are the same search here")
+    for seed in range(5):  # and so they are
+        trees = [
+            grow_fake(name, SearchSettings(num_candidates=4, use_ppm=True, terminal_value="ppm", **changes), seed=seed)
+            for name in (first, second)
+        ]
+        paths = [[[step.text for step in tree.steps(tree.nodes[end])] for end in tree.rollouts] for tree in trees]
+        assert paths[0] == paths[1]
+        assert paths[0][0]
+    assert same_searches(ready(dict.fromkeys(changes, 2))) == []

@@ -179,9 +179,71 @@ def _scorer(method: MethodSettings, model: ModelFolders, scorers: Mapping[str, P
             return name if folder != Path(name) else folder.name, folder
     raise ModelError(
         f"method {method.name!r}: there is no reward model {name!r}: neither by --scorer {name}=FOLDER, nor in "
-        f"{beside}, nor in a folder of this name (a folder with {_SCORER_FILE}); `rstar train orm|pqm --run RUN` "
-        "makes one"
+        f"{beside}, nor in a folder of this name (a folder with {_SCORER_FILE}); {_how_to_make(name, model)}"
     )
+
+
+def _how_to_make(scorer: str, model: ModelFolders) -> str:
+    """The command that makes a reward model, as far as its name and the model's folder tell."""
+    kind = scorer if scorer in ("orm", "pqm") else "orm|pqm"
+    run = _run_of(model)
+    if run is None:
+        return f"`rstar train {kind} --run RUN` makes one for a run"
+    return f"`rstar train {kind} --run {run[0]} --round {run[1]}` makes it"
+
+
+def _run_of(model: ModelFolders) -> tuple[Path, int] | None:
+    """The run that a model comes from, and its round."""
+    if isinstance(model.policy, Path):
+        folder = model.policy.parent
+        number = folder.name.removeprefix("round-")
+        if number.isdigit() and (folder.parent / "recipe.yaml").is_file():
+            return folder.parent, int(number)
+    return None
+
+
+def available(
+    methods: Sequence[MethodSettings], model: ModelFolders, scorers: Mapping[str, Path]
+) -> tuple[list[MethodSettings], list[str]]:
+    """The methods whose reward model is there, and for each other one that is missing a sentence that says so."""
+    found: list[MethodSettings] = []
+    missing: dict[str, list[str]] = {}
+    for method in methods:
+        try:
+            _scorer(method, model, scorers)
+        except ModelError:
+            missing.setdefault(str(method.scorer), []).append(method.name)
+        else:
+            found.append(method)
+    notes = [
+        f"left out, because {model.name} has no reward model {name!r}: {'; '.join(names)}. {_how_to_make(name, model)}"
+        for name, names in missing.items()
+    ]
+    return found, notes
+
+
+def same_searches(methods: Sequence[Method]) -> list[str]:
+    """Sentences on methods that search the same way under their settings, so that their rows are equal."""
+    notes = []
+    for i, second in enumerate(methods):
+        for first in methods[:i]:
+            names = {first.settings.strategy, second.settings.strategy}
+            search = first.settings.search
+            alike = second.settings.model_copy(update={"strategy": first.settings.strategy}) == first.settings
+            if not alike or first.scorer_folder != second.scorer_folder:
+                continue
+            if names == {"mcts", "forest"} and search.num_rollouts == 1:
+                notes.append(
+                    f"{first.name} and {second.name} are the same search here: with num_rollouts 1 every tree of mcts "
+                    "is one fresh descent. To compare them, let mcts grow one large tree: --methods pocket, or --set "
+                    f"search.num_rollouts={max(2, first.settings.num_trees)} --set num_trees=1"
+                )
+            elif names == {"beam", "diverse_beam"} and search.beam_width == 1:
+                notes.append(
+                    f"{first.name} and {second.name} are the same search here: with beam_width 1 there is one prefix. "
+                    "To compare them: --set search.beam_width=2"
+                )
+    return notes
 
 
 def named_scorers(values: Sequence[str]) -> dict[str, Path]:

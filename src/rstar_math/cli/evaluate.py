@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,16 @@ from rstar_math.benchmarks.problems import ProblemSet, described, load_problems
 from rstar_math.cli.settings import changed, runtime_with
 from rstar_math.config import BudgetSettings, MethodSettings, ProblemSource, RuntimeSettings
 from rstar_math.errors import ConfigError
-from rstar_math.methods import Method, check_methods, named_scorers, prepare, read_methods
+from rstar_math.methods import (
+    Method,
+    available,
+    check_methods,
+    named_scorers,
+    prepare,
+    read_methods,
+    same_searches,
+    shipped_methods,
+)
 from rstar_math.models import ModelFolders, find_model
 from rstar_math.store.recipes import check
 
@@ -88,14 +98,22 @@ def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: 
     if asked.shared and asked.seconds:
         raise ConfigError("--shared and --seconds do not go together: what is shared takes no time")
     scorers = named_scorers(asked.scorers)
-    ready = [
-        [
-            prepare(method, model, budget, scorers, lambda settings: changed(settings, asked.changes))
-            for budget in budgets
-            for method in methods
-        ]
-        for model in models
-    ]
+    ready, notes = [], list[str]()
+    for model in models:
+        there = methods
+        if all(name in shipped_methods() for name in asked.method_files):  # a list of one's own is meant as it stands
+            there, left_out = available(methods, model, scorers)
+            notes += left_out
+        ready.append(
+            [
+                prepare(method, model, budget, scorers, lambda settings: changed(settings, asked.changes))
+                for budget in budgets
+                for method in there
+            ]
+        )
+        notes += same_searches(ready[-1])
+    for note in dict.fromkeys(notes):
+        print(f"note: {note}", file=sys.stderr)
     sets = [load_problems(ProblemSource(source=name, num_problems=asked.limit)) for name in asked.benchmarks]
     for problems in sets:
         print(described(problems))

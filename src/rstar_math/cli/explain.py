@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_format
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +20,8 @@ from rstar_math.explain import ExplainedKey, Explanation, Reference, explain
 
 _SHIPPED = Path(rstar_math.__file__).parent / "recipes"
 _PIPED_WIDTH = 160
+_MIN_TABLE_WIDTH = 120
+"""Columns from which on the tables break no name and no value."""
 _DIFFERS = "bold yellow"
 
 
@@ -28,7 +32,8 @@ def explain_command(recipe: str, json: bool) -> None:
         print(json_format.dumps(to_json(explanation), ensure_ascii=False, indent=2))
         return
     console = Console()
-    print_explanation(console if console.is_terminal else Console(width=_PIPED_WIDTH), explanation)
+    has_width = console.is_terminal or "COLUMNS" in os.environ
+    print_explanation(console if has_width else Console(width=_PIPED_WIDTH), explanation)
 
 
 def to_json(explanation: Explanation) -> dict[str, object]:
@@ -68,11 +73,16 @@ def print_explanation(console: Console, explanation: Explanation) -> None:
     files = ", ".join(label(path) for path in explanation.files)
     console.print(f"Recipe {explanation.name}: {files}", highlight=False, soft_wrap=True)
     told = "; ".join(f"{count or 'none'} differ from {name}" for name, count in counts.items())
-    console.print(f"{len(explanation.keys)} keys; {told}\n", highlight=False, soft_wrap=True)
+    console.print(f"{len(explanation.keys)} keys; {told}\n", highlight=False)
+    others = [row for row in rows if not row.first.differs]
+    if console.width < _MIN_TABLE_WIDTH:
+        _print_below_one_another(console, _DIFFERENCES, differing)
+        _print_below_one_another(console, _OTHERS, others)
+        return
     if differing:
         console.print(_differences(differing))
         console.print()
-    console.print(_others([row for row in rows if not row.first.differs]))
+    console.print(_others(others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,9 @@ class Row:
     rounds: str
     first: ExplainedKey
 
+
+_DIFFERENCES = "Differs from the paper or from the released code"
+_OTHERS = "All other keys"
 
 _ROUND = re.compile(r"rounds\[(\d+)\]")
 
@@ -124,7 +137,7 @@ def _alike(a: ExplainedKey, b: ExplainedKey) -> bool:
 
 def _differences(rows: Sequence[Row]) -> Table:
     table = _table(
-        "Differs from the paper or from the released code",
+        _DIFFERENCES,
         (("key", 5), ("here", 2), ("paper", 3), ("released code", 3), ("from", 2)),
     )
     for row, name in _grouped(table, rows):
@@ -134,7 +147,7 @@ def _differences(rows: Sequence[Row]) -> Table:
 
 
 def _others(rows: Sequence[Row]) -> Table:
-    table = _table("All other keys", (("key", 8), ("value", 3), ("as", 2), ("from", 2)))
+    table = _table(_OTHERS, (("key", 8), ("value", 3), ("as", 2), ("from", 2)))
     for row, name in _grouped(table, rows):
         key = row.first
         same = [who for who, r in (("paper", key.paper), ("released", key.released)) if r.agreement == "same"]
@@ -162,6 +175,33 @@ def _grouped(table: Table, rows: Sequence[Row]) -> Iterator[tuple[Row, Text]]:
         meaning = "" if told_before else f"\n{row.first.description}"
         yield row, Text.assemble(f"· {name}" if group else name, (meaning, "dim"))
         before = row
+
+
+def _print_below_one_another(console: Console, title: str, rows: Sequence[Row]) -> None:
+    """What the tables say, for a narrow terminal: each key with its value, what it means and the others' values."""
+    if not rows:
+        return
+    console.print(Text(title, style="bold"))
+    group = ""
+    before: Row | None = None
+    for row in _by_group(rows):
+        if row.group != group:
+            group = row.group
+            console.print(Text(group, style="bold"))
+        key = row.first
+        name = f"{row.name}, {row.rounds}" if row.rounds else row.name
+        line = Text.assemble(f"{name}: ", (shown(key.value), "bold"), (f"  ({source(key)})", "dim"))
+        console.print(Padding(line, (0, 0, 0, 2), expand=False))
+        told = [] if before and (before.group, before.name) == (row.group, row.name) else [Text(key.description)]
+        for who, reference in (("paper", key.paper), ("released code", key.released)):
+            if reference.agreement != "silent":
+                is_same = reference.agreement == "same"
+                value = ("same", "") if is_same else (shown(reference.value), _DIFFERS)
+                told.append(Text.assemble(f"{who}: ", value, f", {reference.where}"))
+        for text in told:
+            console.print(Padding(text, (0, 0, 0, 4), expand=False), style="dim")
+        before = row
+    console.print()
 
 
 def _cell(reference: Reference) -> Text:

@@ -29,7 +29,7 @@ def strategies_command() -> None:
     """Lists the strategies of search."""
     from rstar_math.search.strategies import STRATEGIES
 
-    lines = {name: (inspect.getdoc(function) or "").partition("\n")[0] for name, function in STRATEGIES.items()}
+    lines = {name: (inspect.getdoc(s.grow) or "").partition("\n")[0] for name, s in STRATEGIES.items()}
     lines["FILE.py:FUNCTION"] = "Your own, an async function (docs/extending.md)."
     _print("Strategies, for --strategy of rstar solve and eval:", lines)
 

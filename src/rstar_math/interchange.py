@@ -12,7 +12,6 @@ formats can say that the executor's output is not to be imitated; the commands o
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,17 +19,30 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rstar_math import steps as step_format
-from rstar_math.errors import DataError, FormatError
-from rstar_math.store.files import read_jsonl, replacing
+from rstar_math.errors import DataError
+from rstar_math.store.files import replacing
 from rstar_math.store.records import read_trees
+from rstar_math.store.row_files import read_rows
+from rstar_math.training.foreign_rows import OPENING, USER, is_foreign, pairs_in, solutions_in
 from rstar_math.tree import Node, Terminal, Tree
 from rstar_math.types import Execution, PreferencePair, Problem, Step, Trajectory
+
+__all__ = [
+    "FORMATS",
+    "Format",
+    "is_foreign",
+    "pair_row",
+    "read_any_trees",
+    "read_foreign_pairs",
+    "read_solutions",
+    "released_tree",
+    "sft_row",
+    "write_interchange",
+]
 
 Format = Literal["rstar", "trl", "messages"]
 FORMATS: tuple[Format, ...] = ("rstar", "trl", "messages")
 
-_USER = step_format.USER_TURN.partition("{question}")[0]
-_OPENING = step_format.ASSISTANT_TURN.rpartition(": ")[2]
 _TAG = re.compile(r"0(\.\d+)*")
 _FAILURES: dict[str, Terminal] = {
     "Too many consecutive steps have code errors.": "dead_end",
@@ -57,7 +69,7 @@ def sft_row(kind: Format, question: str, steps: Sequence[Step]) -> dict[str, Any
         return {"query": question, "response": response}
     if kind == "trl":
         return {"prompt": step_format.prompt(question), "completion": response.removeprefix(step_format.CODE)}
-    return {"messages": [_message("user", question), _message("assistant", _OPENING + response)]}
+    return {"messages": [_message("user", question), _message("assistant", OPENING + response)]}
 
 
 def pair_row(kind: Format, pair: PreferencePair) -> dict[str, Any]:
@@ -66,8 +78,8 @@ def pair_row(kind: Format, pair: PreferencePair) -> dict[str, Any]:
         return {"prompt": pair.prefix, "chosen": pair.chosen, "rejected": pair.rejected}
     head, response = step_format.split_prompt(pair.prefix)
     if kind == "messages":
-        question = head[len(_USER) : -len(step_format.ASSISTANT_TURN)]
-        sides = [[_message("assistant", _OPENING + response + text)] for text in (pair.chosen, pair.rejected)]
+        question = head[len(USER) : -len(step_format.ASSISTANT_TURN)]
+        sides = [[_message("assistant", OPENING + response + text)] for text in (pair.chosen, pair.rejected)]
         return {"prompt": [_message("user", question)], "chosen": sides[0], "rejected": sides[1]}
     # as in the released rows: whole solutions stand behind the user's turn, first steps bring their own <code>
     prompt, opening = pair.prefix, ""
@@ -85,77 +97,13 @@ def pair_row(kind: Format, pair: PreferencePair) -> dict[str, Any]:
 
 
 def read_solutions(path: Path) -> list[tuple[str, list[Step]]]:
-    """Reads (question, steps) from rows of any of the three formats: a JSON Lines file, or a JSON list.
-
-    Raises:
-      DataError: a row is of none of them (names the row).
-    """
-    found = []
-    for number, row in _rows(path):
-        try:
-            if "query" in row:
-                question, response = row["query"], row["response"]
-            elif "completion" in row:
-                head, opened = step_format.split_prompt(row["prompt"])
-                question, response = _question(head), opened + row["completion"]
-            else:
-                question, response = (m["content"] for m in row["messages"][-2:])
-                response = response.removeprefix(_OPENING)
-        except (KeyError, TypeError, ValueError, FormatError) as error:
-            known = "{query, response}, {prompt, completion} or {messages}"
-            raise DataError(f"{path}, row {number}: none of {known}: {error!r}") from error
-        found.append((question, step_format.parse(response.removeprefix(step_format.CODE))))
-    return found
+    """Reads (question, steps) from rows of any of the three formats; see `training.foreign_rows.solutions_in`."""
+    return solutions_in(path).rows
 
 
 def read_foreign_pairs(path: Path) -> list[PreferencePair]:
-    """Reads preference pairs of the `rstar` and `trl` formats; a problem is known by its question.
-
-    The weight of a pair is 1 / (pos_count * neg_count) where the row has them, else 1; Q values are not in such rows.
-
-    Raises:
-      DataError: a row is of neither format (names the row).
-    """
-    pairs = []
-    for number, row in _rows(path):
-        try:
-            chosen, rejected = (row["pos"], row["neg"]) if "pos" in row else (row["chosen"], row["rejected"])
-            prompt: str = row["prompt"]
-            # what both sides open with belongs to the prefix: the split is the same whatever the row's own was
-            opening = next((o for o in _openings(prompt) if chosen.startswith(o) and rejected.startswith(o)), "")
-            prefix = prompt + opening
-            head, response = step_format.split_prompt(prefix)
-            num_chosen, num_rejected = int(row.get("pos_count", 1)), int(row.get("neg_count", 1))
-        except (KeyError, TypeError, ValueError, AttributeError, FormatError) as error:
-            raise DataError(
-                f"{path}, row {number}: neither {{prompt, pos, neg}} nor {{prompt, chosen, rejected}}: {error}"
-            ) from error
-        whole = response == step_format.CODE and step_format.END_OF_ANSWER in chosen
-        pairs.append(
-            PreferencePair(
-                problem="question-" + hashlib.sha256(_question(head).encode()).hexdigest()[:16],
-                prefix=prefix,
-                chosen=chosen[len(opening) :],
-                rejected=rejected[len(opening) :],
-                chosen_q=1.0,
-                rejected_q=-1.0,
-                weight=1.0 / (num_chosen * num_rejected),
-                kind="answer" if whole else "step",
-                tree=f"{path.name}:{number}",
-                node=0,
-                num_chosen=num_chosen,
-                num_rejected=num_rejected,
-            )
-        )
-    return pairs
-
-
-def is_foreign(path: Path) -> bool:
-    """Whether a file holds rows of one of these formats, and not this package's own (Parquet, or its JSON Lines)."""
-    if path.suffix not in (".json", ".jsonl"):
-        return False
-    first = next(_rows(path), (0, {}))[1]
-    return any(key in first for key in ("query", "pos", "completion", "messages")) or set(first) >= {"prompt", "chosen"}
+    """Reads preference pairs of any of the three formats; see `training.foreign_rows.pairs_in`."""
+    return pairs_in(path).rows
 
 
 def read_any_trees(path: Path) -> Iterator[Tree]:
@@ -171,10 +119,13 @@ def read_any_trees(path: Path) -> Iterator[Tree]:
     if not files:
         raise DataError(f"no trees in {path}: neither part-*.parquet nor *.jsonl of the released code")
     for file in files:
-        for number, row in _rows(file):
+        for number, row in read_rows(file):
             if "rstar" not in row:
                 raise DataError(f"{file}, row {number}: no tree (a row of the released code has the key `rstar`)")
-            yield released_tree(row, f"{file.stem}-{number}")
+            try:
+                yield released_tree(row, f"{file.stem}-{number}")
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise DataError(f"{file}, row {number}: no tree of the released code: {error!r}") from error
 
 
 def released_tree(row: Mapping[str, Any], default_id: str) -> Tree:
@@ -253,35 +204,8 @@ def _set_values(node: Node, state: Mapping[str, Any]) -> None:
         raise DataError(f"a node of a released tree has no number where one must be: {error}") from error
 
 
-def _openings(prompt: str) -> Iterator[str]:
-    """What may stand between a released row's prompt and the first step of the solution."""
-    if step_format.ASSISTANT_TURN not in prompt:
-        yield step_format.ASSISTANT_TURN + step_format.CODE
-        yield step_format.ASSISTANT_TURN
-    elif prompt.endswith(step_format.ASSISTANT_TURN):
-        yield step_format.CODE
-
-
-def _question(head: str) -> str:
-    return head.removeprefix(_USER).removesuffix(step_format.ASSISTANT_TURN)
-
-
 def _message(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
-
-
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows of a JSON Lines file, or of a JSON list, numbered from 1."""
-    with open(path, encoding="utf-8") as f:
-        is_list = f.read(1) == "["
-    if not is_list:
-        yield from read_jsonl(path)
-        return
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path} is not valid JSON: {error}") from error
-    yield from enumerate(value, start=1)
 
 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

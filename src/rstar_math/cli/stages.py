@@ -15,6 +15,7 @@ from rstar_math.config import PPMSettings, ProblemSource
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.models import find_model
 from rstar_math.scored_texts import ScoredText
+from rstar_math.training.foreign_rows import Readable, RowT
 from rstar_math.training.ppm_file import Kind
 from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
@@ -167,9 +168,9 @@ def sft_command(
     changes: Sequence[str],
 ) -> None:
     """Fine-tunes a policy."""
-    from rstar_math.interchange import is_foreign, read_solutions
     from rstar_math.store.records import read_trajectories
     from rstar_math.training.examples import sft_example
+    from rstar_math.training.foreign_rows import is_foreign, solutions_in
     from rstar_math.training.sft import train_sft
 
     _, round_settings = round_of(recipe_name, round_number)
@@ -177,7 +178,7 @@ def sft_command(
     own = [path for path in files if not is_foreign(path)]
     rows = [row for path in own for row in read_trajectories(path)]
     examples = [sft_example(problem.question, trajectory.steps, settings.form) for problem, trajectory, _ in rows]
-    foreign = [row for path in files if path not in own for row in read_solutions(path)]
+    foreign = [row for path in files if path not in own for row in _said(solutions_in(path), path)]
     examples += [sft_example(question, steps, settings.form) for question, steps in foreign]
     policy = find_model(base).policy_folder
     with progress_display.Steps(progress_display.for_terminal(), "SFT") as progress:
@@ -288,10 +289,17 @@ def _texts(path: Path, kind: Kind) -> list[ScoredText]:
 
 
 def _pairs(path: Path) -> list[PreferencePair]:
-    from rstar_math.interchange import is_foreign, read_foreign_pairs
     from rstar_math.store.records import read_pairs
+    from rstar_math.training.foreign_rows import is_foreign, pairs_in
 
-    return read_foreign_pairs(path) if is_foreign(path) else read_pairs(path)
+    return _said(pairs_in(path), path) if is_foreign(path) else read_pairs(path)
+
+
+def _said(found: Readable[RowT], path: Path) -> list[RowT]:
+    """The rows of a file, after a line about those that were skipped."""
+    if found.said(path):
+        print(found.said(path))
+    return found.rows
 
 
 def pretrain_command(out: Path, changes: Sequence[str]) -> None:

@@ -248,8 +248,19 @@ class Evaluator:
       met_complex: whether a value on the way was not real.
     """
 
-    def __init__(self, bits: int, values: dict[str, _Value] | None = None, *, common_log: bool = False) -> None:
-        """Args: bits: working precision. values: of variables. common_log: read a log without a base as decimal."""
+    def __init__(
+        self,
+        bits: int,
+        values: dict[str, _Value] | None = None,
+        *,
+        common_log: bool = False,
+        real_roots: bool = False,
+    ) -> None:
+        """Args: bits: working precision. values: of variables. common_log: read a log without a base as decimal.
+
+        real_roots: a power of a negative number with an odd denominator is real: (-8)^(1/3) is -2.
+        """
+        self._real_roots = real_roots
         self._bits = bits
         self._step = max(1, int((bits / 256) ** 1.5))
         self._values = values or {}
@@ -302,6 +313,8 @@ class Evaluator:
                 for factor in factors:
                     result = self._checked(result * self._value(factor))
                 return result
+            case Power(base=base, exponent=Number(value=exponent)) if self._real_roots and exponent.denominator % 2:
+                return self._real_power(self._value(base), exponent)
             case Power(base=base, exponent=exponent):
                 return self._power(self._value(base), self._value(exponent))
             case Percent(amount=amount):
@@ -364,6 +377,15 @@ class Evaluator:
             if abs(float(mp.mag(base))) * (abs(float(mp.re(exponent))) + abs(float(mp.im(exponent)))) > guards.MAX_LOG2:
                 raise TooLargeError
         return self._checked(mp.power(base, exponent))
+
+    def _real_power(self, base: _Value, exponent: Fraction) -> _Value:
+        """A power with an odd denominator, of a negative number the real one."""
+        mp = context()
+        value = mp.mpf(exponent.numerator) / exponent.denominator
+        if exponent.denominator == 1 or mp.im(base) != 0 or mp.re(base) >= 0:
+            return self._power(base, value)
+        size = self._power(-base, value)
+        return -size if exponent.numerator % 2 else size
 
     def _series(self, name: str, body: Node, index: str, low: Node, high: Node) -> _Value:
         mp = context()

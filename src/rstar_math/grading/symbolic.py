@@ -1,24 +1,25 @@
 """Equality of expressions with variables, and math-verify for what this package cannot read.
 
-Two expressions are equal where they agree, to 35 digits, at points drawn once and for all: for analytic expressions
-an agreement by accident is out of the question, and nothing needs to be simplified. Complex values decide only
-where there are no real ones, so that a choice of branch does not: at a point where one side leaves the reals on its
-way, as the root of a negative number does, the two may differ.
+Rational expressions are compared exactly (`polynomials`). Others are equal where they agree, to 35 digits, at all
+points that their own constants suggest (`points`); where not every piece of them can be met, they are not equal.
+Complex values decide only where there are no real ones, so that a choice of branch does not.
 """
 
 from __future__ import annotations
 
 import logging
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
-from rstar_math.grading.evaluate import Evaluator, context
+from rstar_math.grading import polynomials
+from rstar_math.grading.evaluate import Evaluator, NotRationalError, context, exact
 from rstar_math.grading.guards import NotNumericError, TooLargeError, UndefinedError
 from rstar_math.grading.kinds import Call, Constant, Node, Number, Power, Sum, Symbol, negated, symbols, walk
+from rstar_math.grading.points import Point, integer_points, real_points
 
 _BITS = 200
-_RANGES = ((1.1, 3.0), (-3.0, -0.2), (0.1, 0.9), (4.0, 9.0), (1.1, 3.0), (-3.0, -0.2), (0.1, 0.9), (10.0, 30.0))
 _ENOUGH_REAL_POINTS = 3
 _INTEGER_NAMES = frozenset(["n", "k", "m", "j", "l", "p", "q", "r", "s", "t", "N", "M", "K", "a", "b"])
 _OF_INTEGERS = frozenset(
@@ -37,68 +38,79 @@ def identical(left: Node, right: Node, tolerance: float = 0.0, *, common_log: bo
     Returns:
       None where too few points could be evaluated to tell.
     """
-    names = sorted(symbols(left) | symbols(right))
+    proved = None if tolerance else polynomials.equal(left, right)
+    if proved is not None:
+        return proved
+    coverage = real_points(left, right)
     num_real = num_other = 0
-    real_agree = other_agree = True
-    for values in _points(names):
-        pair = _values_at(left, right, values, common_log)
+    other_agree = True
+    for point in coverage.points:
+        pair = _values_at(left, right, point, common_log)
         if pair is None:
             continue
-        first, second, epsilon, is_real = pair
-        agree = _close(first, second, epsilon, tolerance)
-        if is_real:
+        agree = _close(pair, tolerance)
+        if pair.is_real:
             num_real += 1
-            real_agree &= agree
             if not agree:
                 return False
+        elif _defined_on_one_side(pair, left, right):
+            return False
         else:
             num_other += 1
             other_agree &= agree
     if num_real >= _ENOUGH_REAL_POINTS:
-        return real_agree
+        return True if coverage.complete else None
     if num_real + num_other >= _ENOUGH_REAL_POINTS:
-        return real_agree and other_agree
+        return other_agree if coverage.complete or not other_agree else None
     return None
 
 
 def identical_at_integers(left: Node, right: Node) -> bool:
-    """Whether two expressions in integer-like variables agree at all the integers tried."""
-    names = sorted(symbols(left) | symbols(right))
+    """Whether two expressions in integer-like variables agree at all the integers tried, and these are enough."""
+    names = symbols(left) | symbols(right)
     if not names or not all(name[:1] in _INTEGER_NAMES for name in names):
         return False
     if not (_speaks_of_integers(left) or _speaks_of_integers(right)):
         return False
-    mp = context()
+    coverage = integer_points(left, right)
     num_points = 0
-    for i in range(1, 11):
-        values = {name: mp.mpf(i + 2 * j if i % 2 else 3 * j + i) for j, name in enumerate(names)}
-        pair = _values_at(left, right, values, common_log=False)
-        if pair is None:
-            continue
-        first, second, epsilon, _ = pair
-        if not _close(first, second, epsilon, 0.0):
+    for point in coverage.points if coverage.complete else ():
+        same = _same_at_integers(left, right, point)
+        if same is False:
             return False
-        num_points += 1
+        num_points += same is True
     return num_points >= 6
+
+
+def _same_at_integers(left: Node, right: Node, point: Point) -> bool | None:
+    """Whether two expressions agree at a point of integers; None where one has no value there."""
+    try:
+        return exact(left, point) == exact(right, point)
+    except (NotRationalError, UndefinedError, TooLargeError):
+        pair = _values_at(left, right, point, common_log=False)
+        return None if pair is None else _close(pair, 0.0)
 
 
 def proportional(left: Node, right: Node, *, positive: bool = False) -> bool:
     """Whether left = c * right with a constant c other than 0, and above 0 where `positive`: equations as f = 0."""
-    names = sorted(symbols(left) | symbols(right))
-    if not names or symbols(left) != symbols(right):
+    if not symbols(left) or symbols(left) != symbols(right):
         return False
     mp = context()
     ratio: Any = None
     num_points = 0
-    for values in _points(names):
-        pair = _values_at(left, right, values, common_log=False)
+    coverage = real_points(left, right)
+    for point in coverage.points if coverage.complete else ():
+        pair = _values_at(left, right, point, common_log=False)
         if pair is None:
             continue
-        first, second, epsilon, _ = pair
-        if abs(second) <= epsilon or abs(first) <= epsilon:
+        if _defined_on_one_side(pair, left, right):
+            return False
+        if abs(pair.second) <= pair.epsilon or abs(pair.first) <= pair.epsilon:
+            if abs(pair.second) <= pair.epsilon and abs(pair.first) <= pair.epsilon and len(coverage.points) > 8:
+                continue
             return False
         with mp.workprec(_BITS):
-            current = first / second
+            current = pair.first / pair.second
             if ratio is None:
                 ratio = current
             elif abs(current - ratio) > abs(ratio) * mp.mpf(2) ** -100:
@@ -112,24 +124,25 @@ def proportional(left: Node, right: Node, *, positive: bool = False) -> bool:
 def differ_by_constant(left: Node, right: Node, constants: Iterable[str]) -> bool:
     """Whether two antiderivatives, their constants of integration set to 0, differ by a number only."""
     ignored = set(constants)
-    names = sorted((symbols(left) | symbols(right)) - ignored)
-    if not names:
+    if not (symbols(left) | symbols(right)) - ignored:
         return False
     mp = context()
     difference: Any = None
     num_points = 0
-    for values in _points(names):
-        pair = _values_at(left, right, {**values, **{name: mp.mpf(0) for name in ignored}}, common_log=False)
+    coverage = real_points(left, right)
+    for point in coverage.points if coverage.complete else ():
+        pair = _values_at(left, right, {**point, **dict.fromkeys(ignored, Fraction(0))}, common_log=False)
         if pair is None:
             continue
-        first, second, epsilon, is_real = pair
-        if not is_real:
+        if not pair.is_real:
+            if _defined_on_one_side(pair, left, right):
+                return False
             continue
         with mp.workprec(_BITS):
-            current = first - second
+            current = pair.first - pair.second
             if difference is None:
                 difference = current
-            elif abs(current - difference) > max(epsilon, abs(first) * mp.mpf(2) ** -100):
+            elif abs(current - difference) > max(pair.epsilon, abs(pair.first) * mp.mpf(2) ** -100):
                 return False
         num_points += 1
     return num_points >= _ENOUGH_REAL_POINTS
@@ -149,21 +162,33 @@ def difference(left: Node, right: Node) -> Node:
     return Sum((left, negated(right)))
 
 
-def _points(names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    mp = context()
-    for i, (low, high) in enumerate(_RANGES):
-        values = {}
-        for name in names:
-            share = zlib.crc32(f"{name}/{i}".encode()) / 2**32
-            values[name] = mp.mpf(low + (high - low) * share)
-        yield values
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """The values of two expressions at a point.
+
+    Attributes:
+      first, second: mpf or mpc.
+      epsilon: absolute error of both.
+      complex_sides: for each, whether a value on the way to it was not real.
+    """
+
+    first: Any
+    second: Any
+    epsilon: Any
+    complex_sides: tuple[bool, bool]
+
+    @property
+    def is_real(self) -> bool:
+        return not any(self.complex_sides)
 
 
-def _values_at(left: Node, right: Node, values: dict[str, Any], common_log: bool) -> tuple[Any, Any, Any, bool] | None:
-    """(left, right, absolute error, whether all is real) at a point; None where one has no finite value there."""
+def _values_at(left: Node, right: Node, point: Point, common_log: bool) -> _Values | None:
+    """The values at a point; None where one has no finite value there."""
     mp = context()
+    with mp.workprec(_BITS):
+        values = {name: mp.mpf(value.numerator) / value.denominator for name, value in point.items()}
     try:
-        evaluators = [Evaluator(_BITS, values, common_log=common_log) for _ in range(2)]
+        evaluators = [Evaluator(_BITS, values, common_log=common_log, real_roots=True) for _ in range(2)]
         first, second = evaluators[0](left), evaluators[1](right)
     except (UndefinedError, TooLargeError, NotNumericError):
         return None
@@ -172,18 +197,42 @@ def _values_at(left: Node, right: Node, values: dict[str, Any], common_log: bool
     lost = max(evaluator.largest for evaluator in evaluators)
     if lost > _BITS - 60:
         return None
-    is_real = not any(evaluator.met_complex for evaluator in evaluators)
-    return first, second, mp.mpf(2) ** (max(lost, 0.0) - _BITS + 40), is_real
+    epsilon = mp.mpf(2) ** (max(lost, 0.0) - _BITS + 40)
+    return _Values(first, second, epsilon, (evaluators[0].met_complex, evaluators[1].met_complex))
 
 
-def _close(first: Any, second: Any, epsilon: Any, tolerance: float) -> bool:
+def _defined_on_one_side(pair: _Values, left: Node, right: Node) -> bool:
+    """Whether only one of two real expressions has a real value at a point: ln|x| and ln x at -1.
+
+    Expressions in several variables may be meant for positive ones (the root of a product as a product of roots);
+    they count as different only where bars or an even power keep one of them real.
+    """
+    if pair.complex_sides[0] == pair.complex_sides[1]:
+        return False
+    real = right if pair.complex_sides[0] else left
+    if any(part == Constant("i") for node in (left, right) for part in walk(node)):
+        return False
+    return len(symbols(left) | symbols(right)) == 1 or any(_keeps_real(part) for part in walk(real))
+
+
+def _keeps_real(part: Node) -> bool:
+    match part:
+        case Call(name="abs", arguments=(argument,)):
+            return bool(symbols(argument))
+        case Power(base=base, exponent=Number(value=value)):
+            return bool(symbols(base)) and value.denominator == 1 and value % 2 == 0
+        case _:
+            return False
+
+
+def _close(pair: _Values, tolerance: float) -> bool:
     mp = context()
     with mp.workprec(_BITS):
-        distance = abs(first - second)
-        scale = max(abs(first), abs(second))
+        distance = abs(pair.first - pair.second)
+        scale = max(abs(pair.first), abs(pair.second))
         if distance <= scale * max(mp.mpf(2) ** -120, tolerance):
             return True
-        return bool(distance <= epsilon)
+        return bool(distance <= pair.epsilon)
 
 
 def _speaks_of_integers(node: Node) -> bool:

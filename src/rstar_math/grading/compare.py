@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rstar_math.grading import guards, realsets, symbolic, units
+from rstar_math.grading.equations import same_solutions, with_same_arguments
 from rstar_math.grading.evaluate import Evaluator, NotRationalError, context, exact
 from rstar_math.grading.guards import NotNumericError, TooLargeError, UndefinedError
 from rstar_math.grading.kinds import (
+    BOUND,
     EXPRESSIONS,
     MINUS_ONE,
     Based,
     Call,
+    Congruence,
     Constant,
     Group,
     Mapping,
@@ -23,6 +26,7 @@ from rstar_math.grading.kinds import (
     Number,
     Opaque,
     Percent,
+    Piecewise,
     Power,
     Product,
     Quantity,
@@ -44,6 +48,7 @@ from rstar_math.grading.precision import (
     equal_to_many_bits,
     written_precision,
 )
+from rstar_math.grading.conditions import conditions_written_out, residues
 from rstar_math.grading.settled import beside, is_equation, name_of, named_values, settled, stated_values
 
 
@@ -83,6 +88,10 @@ class _Comparison:
             return self._equations(gold, prediction)
         if realsets.is_conditional(gold) or realsets.is_conditional(prediction):
             return self._sets(gold, prediction)
+        if isinstance(gold, Piecewise) or isinstance(prediction, Piecewise):
+            return self._piecewise(gold, prediction)
+        if isinstance(gold, Congruence) or isinstance(prediction, Congruence):
+            return self._congruences(gold, prediction)
         if isinstance(gold, Mapping) or isinstance(prediction, Mapping):
             return self._mappings(gold, prediction)
         if isinstance(gold, Matrix) or isinstance(prediction, Matrix):
@@ -99,6 +108,8 @@ class _Comparison:
 
     def _equations(self, gold: Node, prediction: Node) -> Match:
         """Values with their names, values without, and equations that are answers themselves."""
+        if isinstance(gold, Relation) and isinstance(prediction, Relation):
+            prediction = with_same_arguments(gold, prediction)
         gold_values, prediction_values = stated_values(gold), stated_values(prediction)
         refused: Match | None = None
         for gold_value in gold_values:
@@ -109,6 +120,8 @@ class _Comparison:
                 if found.contested:
                     refused = found
         if isinstance(gold, Relation) and isinstance(prediction, Relation):
+            if same_solutions(gold, prediction):
+                return Match(True, "equation")
             if _as_zero(gold) is not None and _as_zero(prediction) is not None:
                 first, second = _as_zero(gold), _as_zero(prediction)
                 assert first is not None
@@ -151,6 +164,8 @@ class _Comparison:
             return self._conditions(gold, prediction)
         if _is_scalar(gold) or _is_scalar(prediction):
             return Match(False, "interval")
+        if _other_variable(gold, prediction):
+            return Match(False, "inequality")
         if len(left) != len(right):
             return Match(False, "interval")
         contested = False
@@ -191,6 +206,34 @@ class _Comparison:
                 if found.equal:
                     return found
         return Match(False, "inequality")
+
+    # values with conditions, residues
+
+    def _piecewise(self, gold: Node, prediction: Node) -> Match:
+        """The same values under the same conditions; what stands for all other cases may be written out."""
+        if not isinstance(gold, Piecewise) or not isinstance(prediction, Piecewise):
+            return Match(False, "piecewise")
+        if len(gold.pieces) != len(prediction.pieces):
+            return Match(False, "piecewise")
+        left = [Group(piece, "(") for piece in gold.pieces]
+        right = [Group(piece, "(") for piece in prediction.pieces]
+        found = self._matching(left, right, "piecewise")
+        if found.equal:
+            return found
+        left = [Group(piece, "(") for piece in conditions_written_out(gold, prediction).pieces]
+        right = [Group(piece, "(") for piece in conditions_written_out(prediction, gold).pieces]
+        return self._matching(left, right, "piecewise")
+
+    def _congruences(self, gold: Node, prediction: Node) -> Match:
+        """Residues of one modulus."""
+        if not isinstance(gold, Congruence) or not isinstance(prediction, Congruence):
+            return Match(False, "congruence")
+        if gold.modulus != prediction.modulus:
+            return Match(False, "congruence")
+        left, right = residues(gold), residues(prediction)
+        if left is None or right is None:
+            return self.compare(gold.residues, prediction.residues)
+        return Match(left == right, "congruence")
 
     # named values, matrices
 
@@ -352,10 +395,18 @@ class _Comparison:
         amounts = [node.amount if isinstance(node, Quantity) else node for node in (gold, prediction)]
         found_units = [node.unit if isinstance(node, Quantity) else "" for node in (gold, prediction)]
         for node, other in ((gold, prediction), (prediction, gold)):
-            if not isinstance(node, Quantity) or node.product is None or isinstance(other, Quantity):
+            if not isinstance(node, Quantity) or isinstance(other, Quantity):
                 continue
-            if symbols(other):
+            if node.product is not None and (symbols(other) or (node.attached and node is gold)):
                 return self.compare(*((node.product, other) if node is gold else (other, node.product)))
+            if node.compound:
+                return Match(False, "unit")
+        if any(isinstance(node, Quantity) and node.compound for node in (gold, prediction)):
+            sizes = [units.size(unit) for unit in found_units]
+            if sizes[0] is None or sizes[1] is None or sizes[0][0] != sizes[1][0]:
+                return Match(False, "unit")
+            amounts = [Product((amount, Number(size[1]))) for amount, size in zip(amounts, sizes, strict=True) if size]
+            found_units = ["", ""]
         if not all(_is_scalar(amount) for amount in amounts):
             return self.compare(*amounts) if amounts != [gold, prediction] else Match(False, "unit")
         found = self._scalars(amounts[0], amounts[1])
@@ -555,6 +606,12 @@ def _as_range(node: Node) -> Node:
 
 def _is_scalar(node: Node) -> bool:
     return isinstance(node, (*EXPRESSIONS, Percent, Quantity, Based, Ratio))
+
+
+def _other_variable(gold: Node, prediction: Node) -> bool:
+    """Whether two conditions are on one variable each, and not the same: x > 3 and y > 3."""
+    names = [symbols(node) - {BOUND} for node in (gold, prediction)]
+    return len(names[0]) == len(names[1]) == 1 and names[0] != names[1]
 
 
 def _has_undefined(node: Node) -> bool:

@@ -10,7 +10,7 @@ from rstar_math.grading import guards, texts
 from rstar_math.grading.compare import Match, compare
 from rstar_math.grading.guards import TooLargeError, UnparsedError
 from rstar_math.grading.kinds import Constant, Group, Named, Node, Number
-from rstar_math.grading.normalise import OPEN_TEXT, normalised, plain, unmarked
+from rstar_math.grading.normalise import OPEN_TEXT, SPACED_COMMA, normalised, plain, unmarked
 from rstar_math.grading.parse import parse
 from rstar_math.grading.policy import DEFAULT, Policy
 from rstar_math.grading.shortcut import shortcut
@@ -19,6 +19,7 @@ from rstar_math.types import Verdict
 _DECIMAL_COMMA = re.compile(r"[^,\d()\[\]]*\d+,\d+[^,\d()\[\]]*")
 _CONDITION = re.compile(r"(?:⟦|(?<!\\)\b)(?:for|where|when|if|with)(?:⟧|\b)|,\s*\w\s*\\in\s*\\mathbb")
 _GROUPED = re.compile(r"[1-9]\d{0,2},\d{3}(?!\d)")
+_ONE_NUMBER = re.compile(r"-?[1-9]\d{0,2}(?:,\d{3})+", re.ASCII)
 _THOUSANDS = re.compile(r"\d,\d{3}(?!\d)")
 
 
@@ -125,13 +126,17 @@ def _parsed(text: str, *, group_thousands: bool = True) -> Node | None:
 
 def _other_readings(left: str, right: str, first: Node, second: Node, policy: Policy) -> Match | None:
     """Commas that may be decimal marks, or separate what looks like thousands."""
-    for text, node, other, is_gold in ((left, first, second, True), (right, second, first, False)):
-        if _THOUSANDS.search(text) and isinstance(other, Group):
+    for text, other, is_gold in ((left, second, True), (right, first, False)):
+        if SPACED_COMMA in text and isinstance(other, Group):
+            apart = _parsed(text.replace(SPACED_COMMA, ", "))
+        elif _THOUSANDS.search(text) and not _ONE_NUMBER.fullmatch(text) and isinstance(other, Group):
             apart = _parsed(text, group_thousands=False)
-            if apart is not None and apart != node:
-                found = compare(apart, other, policy) if is_gold else compare(other, apart, policy)
-                if found.equal:
-                    return found
+        else:
+            apart = None
+        if apart is not None:
+            found = compare(apart, other, policy) if is_gold else compare(other, apart, policy)
+            if found.equal:
+                return found
         if _DECIMAL_COMMA.fullmatch(text) and not _GROUPED.search(text):
             decimal = _parsed(text.replace(",", "."))
             if decimal is not None and not isinstance(other, Group):

@@ -137,11 +137,15 @@ class Quantity:
       amount: the number.
       unit: the words, normalised by `units.canonical`.
       product: the reading in which the unit is a variable instead ("5 m"); None where the words are no variable.
+      attached: the unit is a letter right behind the number ("2h"): a unit only beside a number without one.
+      compound: several units were added up (1 hour 30 minutes); the amount is in the smallest of them.
     """
 
     amount: Node
     unit: str
     product: Node | None = None
+    attached: bool = False
+    compound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +168,26 @@ class Named:
     """A special set or a word of logic: "reals", "integers", "empty", "true", "false"; or "dots"."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piecewise:
+    """Values with the condition under which each holds; `Named("true")` where nothing before it does."""
+
+    pieces: tuple[tuple[Node, Node], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Congruence:
+    """Residues modulo a number.
+
+    Attributes:
+      residues: one value, or a list in any order.
+      modulus: a positive integer.
+    """
+
+    residues: Node
+    modulus: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +216,8 @@ Node = (
     | Ratio
     | Based
     | Named
+    | Piecewise
+    | Congruence
     | Opaque
 )
 
@@ -216,6 +242,10 @@ def children(node: Node) -> tuple[Node, ...]:
             return tuple(cell for row in rows for cell in row)
         case Mapping(pairs=pairs):
             return tuple(part for pair in pairs for part in pair)
+        case Piecewise(pieces=pairs):
+            return tuple(part for pair in pairs for part in pair)
+        case Congruence(residues=residues):
+            return (residues,)
         case Percent(amount=amount) | Quantity(amount=amount):
             return (amount,)
         case _:
@@ -240,6 +270,39 @@ def symbols(node: Node) -> frozenset[str]:
             return (symbols(body) - {index}) | symbols(low) | symbols(high)
         case _:
             return frozenset().union(*(symbols(part) for part in children(node)))
+
+
+def renamed(node: Node, names: dict[str, str]) -> Node:
+    """The node with other names for its variables, those of sums and functions included."""
+    match node:
+        case Symbol(name=name):
+            return Symbol(names.get(name, name))
+        case Sum(terms=parts):
+            return Sum(tuple(renamed(part, names) for part in parts))
+        case Product(factors=parts):
+            return Product(tuple(renamed(part, names) for part in parts))
+        case Power(base=base, exponent=exponent):
+            return Power(renamed(base, names), renamed(exponent, names))
+        case Call(name=name, arguments=parts):
+            return Call(name, tuple(renamed(part, names) for part in parts))
+        case Group(items=parts, bracket=bracket):
+            return Group(tuple(renamed(part, names) for part in parts), bracket)
+        case Range(low=low, high=high, low_closed=low_closed, high_closed=high_closed):
+            return Range(renamed(low, names), renamed(high, names), low_closed, high_closed)
+        case SetOperation(operator=operator, parts=parts):
+            return SetOperation(operator, tuple(renamed(part, names) for part in parts))
+        case Relation(sides=parts, operators=operators):
+            return Relation(tuple(renamed(part, names) for part in parts), operators)
+        case Matrix(rows=rows):
+            return Matrix(tuple(tuple(renamed(cell, names) for cell in row) for row in rows))
+        case Percent(amount=amount):
+            return Percent(renamed(amount, names))
+        case _:
+            return node
+
+
+BOUND = "bound"
+"""The name of a variable that only builds a set: {x : x > 2} is {y : y > 2}."""
 
 
 def negated(node: Node) -> Node:

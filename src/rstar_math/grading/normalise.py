@@ -10,9 +10,14 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from rstar_math.grading.repair import repaired
+
 OPEN_TEXT, CLOSE_TEXT = "⟦", "⟧"
 ROW_END = "\u241e"
 """Stands for LaTeX's double backslash."""
+
+SPACED_COMMA = "{,_}"
+"""Stands between digits that are one number, or two with a comma between them."""
 
 _CHARACTERS = {
     "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "－": "-",
@@ -24,7 +29,7 @@ _CHARACTERS = {
     "∧": " and ", "∨": " or ", "⟨": r"\langle ", "⟩": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ",
     "⌈": r"\lceil ", "⌉": r"\rceil ", "′": "'", "″": "''", "’": "'", "‘": "'", "“": '"', "”": '"', "…": r"\ldots ",
     "∠": r"\angle ", "△": r"\triangle ", "∖": r"\setminus ", "⟦": "[", "⟧": "]",
-    "€": r"\euro ", "£": r"\pounds ", "￥": r"\yen ", "¥": r"\yen ", "¢": " cents ",
+    "€": r"\euro ", "£": r"\pounds ", "￥": r"\yen ", "¥": r"\yen ", "₹": r"\rupee ", "₩": r"\won ", "¢": " cents ",
     "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "", "\u2060": "", "\u00ad": "",
     "\u0305": "\u0305", "\u0304": "\u0305",
 }  # fmt: skip
@@ -47,7 +52,7 @@ _TEXT_COMMANDS = (
 )
 _TEXT_COMMAND = re.compile(rf"\\(?:{_TEXT_COMMANDS})\*?\s*\{{")
 _DECORATION = re.compile(
-    r"\\(?:underline|mathbf|mathit|boldsymbol|bm|bf|mathcal|mathscr|pmb|vec|hat|widehat|tilde|ensuremath|boxed|fbox"
+    r"\\(?:underline|mathbf|mathit|boldsymbol|bm|bf|mathcal|mathscr|pmb|vec|ensuremath|boxed|fbox"
     r"|mathop|mathrel|mathord|overrightarrow|overset\{[^{}]*\}|underset\{[^{}]*\}|phantom\{[^{}]*\}|cancel)"
     r"(?![a-zA-Z])\s*"
 )
@@ -57,7 +62,18 @@ _LAYOUT = re.compile(
     r"|\\(?:hspace|vspace|tag|label)\*?\{[^{}]*\}|\\color\{[^{}]*\}"
 )
 _SIZES = re.compile(r"\\(?:left|right|middle|[bB]igg?[lrm]?)(?![a-zA-Z])\s*\.?")
+_FRENCH_INTERVAL = re.compile(
+    r"(?:(?<=^)|(?<=\\cup )|(?<=\\cup)|(?<=\\cap )|(?<=\\in )|(?<==))([\[\]])([^\[\]()]*[,;][^\[\]()]*)([\[\]])(?=\s*(?:$|\\cup|\\cap))"
+)
+_GAP = re.compile(
+    r"(?<=[\w})\]!])\s*(?:\\(?:quad|qquad)(?![a-zA-Z])\s*)+(?=[-+]?\s*(?:\d|\\(?:frac|sqrt|pi)(?![a-zA-Z])|[a-zA-Z]\s*=))"
+)
+"""Wide space between two answers."""
+
 _SPACES = re.compile(r"\\(?:quad|qquad|thinspace|enspace|enskip|space)(?![a-zA-Z])|\\[,;:> ]|~")
+_THOUSANDS = re.compile(
+    r"(?<![\d.,])[1-9]\d{0,2}(?:(?:,|\{,\})\s*(?:(?:\\[!,;: ]|~|\\thinspace)\s*)+\d{3})+(?![\d])", re.ASCII
+)
 _MATH_DELIMITERS = re.compile(r"(?<!\\)\\[\[\]()]")
 _WRAPPED_IN_STARS = re.compile(r"(?:\*\*|__)(?=\S)(?P<inner>[^*]+)(?<=\S)(?:\*\*|__)[.:]?")
 _EQUAL_MARKS = {
@@ -84,32 +100,71 @@ _FUNCTION_WORDS = frozenset(
 )
 
 
+_VECTOR_COMMANDS = "mathbf|boldsymbol|bm|pmb|textbf|hat|widehat|vec|overrightarrow|mathrm|mathit"
+_UNIT_VECTOR = re.compile(
+    r"\\(?:mathbf|boldsymbol|bm|pmb|textbf|hat|widehat|vec|overrightarrow)"
+    r"\s*(?:\{\s*(?:\\?([ij])(?:math)?|(k))\s*\}|\s(?:\\?([ij])(?:math)?|(k))(?![a-zA-Z]))"
+)
+
+
 def normalised(text: str) -> str:
     """`text` in the notation that `parse` reads. Never fails; linear in the length of `text`, up to nested braces."""
-    text = _unicode(text)
+    text = _unicode(repaired(text))
     text = _unwrapped(text)
     if "\\begin" not in text:
         text = re.sub(r"\\\\(?=[a-zA-Z])", r"\\", text)  # a backslash escaped once too often
     text = text.replace("\\\\", ROW_END)
+    text = _THOUSANDS.sub(_grouped, text)
     text = text.replace(",\\!", "{,}").replace("\\!", "").replace("{,}", "\u241f")
     text = _dollars(_MATH_DELIMITERS.sub(" ", text))
     text = _EQUAL_MARK.sub(lambda match: _EQUAL_MARKS[match.group()], text)
     text = re.sub(r"\\textcolor\s*\{[^{}]*\}", "", text)
     text = _LAYOUT.sub(" ", text)
     text = _SIZES.sub("", text)
+    text = _GAP.sub(ROW_END, text)
     text = _SPACES.sub(" ", text)
+    text = _unit_vectors(text)
     text = _marked_text(text)
     text = _DECORATION.sub("", text)
     if "\\" in text:
         text = text.replace("{}", "")
     text = _braced_arguments(text)
     text = text.replace("\u241f", "{,}")
-    text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", r"^\\circ ", text)
+    text = re.sub(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ(?![a-zA-Z]))", r"^\\circ ", text)
     text = re.sub(
         r"\^\s*\{\s*('[' ]*)\}|\^\s*('+)", lambda match: (match.group(1) or match.group(2)).replace(" ", ""), text
     )
     text = re.sub(r"[ \t\r\f\v]+", " ", text).strip()
+    text = _FRENCH_INTERVAL.sub(_interval, text)
     return re.sub(rf"(?<=[{CLOSE_TEXT}\w)}}])\s*\.$", "", text)
+
+
+def _unit_vectors(text: str) -> str:
+    """Bold or decorated i, j, k marked as unit vectors."""
+    if not _UNIT_VECTOR.search(text):
+        return text
+    for _ in range(3):
+        text = _UNIT_VECTOR.sub(lambda match: rf"\unitvector{{{next(filter(None, match.groups()))}}}", text)
+        text = re.sub(rf"\\(?:{_VECTOR_COMMANDS})\s*\{{\s*(\\unitvector\{{[ijk]\}})\s*\}}", r"\1", text)
+    return text
+
+
+def _interval(match: re.Match[str]) -> str:
+    """]1, 2[ as (1, 2)."""
+    opening, inside, closing = match.groups()
+    if (opening, closing) == ("[", "]"):
+        return match.group()
+    return ("(" if opening == "]" else "[") + inside + (")" if closing == "[" else "]")
+
+
+def _grouped(match: re.Match[str]) -> str:
+    """Groups of three digits with a LaTeX space behind each comma as one number.
+
+    Behind a space that is more than none (`1,\\ 234`) the groups may be a list as well: marked by `SPACED_COMMA`.
+    """
+    written = match.group()
+    mark = SPACED_COMMA if re.search(r"\\[,;: ]|~|\\thinspace", written) else "{,}"
+    return re.sub(r"[^\d]+", mark, written)
 
 
 def plain(text: str) -> str:
@@ -239,7 +294,7 @@ def _marked_words(content: str, following: str) -> str:
     marked = re.sub(
         r"(?<![\\\w])[A-Za-z][A-Za-z'’.-]*(?<![.\-'])", lambda word: OPEN_TEXT + word.group() + CLOSE_TEXT, content
     )
-    return f" {marked} "
+    return " " + re.sub(CLOSE_TEXT + r"[.](?!\w)", CLOSE_TEXT, marked) + " "
 
 
 def _braced_arguments(text: str) -> str:

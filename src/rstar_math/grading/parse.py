@@ -13,9 +13,9 @@ from fractions import Fraction
 from itertools import product as cartesian_product
 from typing import Literal
 
-from rstar_math.grading import units
 from rstar_math.grading.guards import MAX_CHARS, MAX_DEPTH, UnparsedError
 from rstar_math.grading.kinds import (
+    BOUND,
     EXPRESSIONS,
     MINUS_ONE,
     Based,
@@ -29,6 +29,7 @@ from rstar_math.grading.kinds import (
     Number,
     Opaque,
     Percent,
+    Piecewise,
     Power,
     Product,
     Quantity,
@@ -40,8 +41,12 @@ from rstar_math.grading.kinds import (
     Symbol,
     negated,
     quotient,
+    renamed,
+    symbols,
 )
+from rstar_math.grading.quantities import TrailingUnit, compound, quantity, trailing_unit
 from rstar_math.grading.tokens import Token, tokens
+from rstar_math.grading.vectors import determinant, with_vectors
 
 Tokens = Sequence[Token]
 
@@ -51,7 +56,7 @@ _SET_OPERATORS: dict[str, Literal["union", "intersection", "difference"]] = {
     "cap": "intersection",
     "setminus": "difference",
 }
-_MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array", "psmallmatrix", "vector"})
+_MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array", "psmallmatrix", "vector", "vmatrix"})
 _UNARY_FUNCTIONS = frozenset(
     ("sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec arccsc").split()
 )
@@ -81,20 +86,39 @@ def parse(text: str, *, group_thousands: bool = True) -> Node:
     based = _based(text)
     if based is not None:
         return based
+    several_units = compound(text)
+    if several_units is not None:
+        return several_units
     text = _with_commas(text)
+    unit = trailing_unit(text)
+    if unit is not None:
+        return _with_trailing_unit(text, unit, group_thousands)
+    return _parsed(text, group_thousands)
+
+
+def _parsed(text: str, group_thousands: bool) -> Node:
     found = tokens(text, group_thousands=group_thousands)
     _check_brackets(found)
-    node = _answer(found)
-    last = found[-1]
-    if last.kind == "name" and last.spaced and last.value.lower() in units.AMBIGUOUS and _are_numbers(found[:-1]):
-        return Quantity(_answer(found[:-1]), units.canonical(last.value), product=node)
-    return node
+    return with_vectors(_answer(found))
 
 
-def _are_numbers(found: Tokens) -> bool:
-    return any(token.kind == "number" for token in found) and all(
-        token.kind == "number" or token.value in {"-", "/"} for token in found
-    )
+def _with_trailing_unit(text: str, unit: TrailingUnit, group_thousands: bool) -> Node:
+    """A number with the unit behind it, and the reading in which that is a variable; other texts as they are."""
+    try:
+        product = _parsed(text, group_thousands)
+    except UnparsedError:
+        product = None
+    try:
+        amount = _parsed(unit.amount, group_thousands)
+    except UnparsedError:
+        amount = None
+    if amount is None or not isinstance(amount, (*EXPRESSIONS, Percent)) or symbols(amount):
+        if product is None:
+            raise UnparsedError(f"the unit {unit.unit} behind what is no number")
+        return product
+    if product is not None and not symbols(product):
+        return product
+    return Quantity(amount, unit.unit, product=product, attached=unit.attached)
 
 
 def _based(text: str) -> Based | None:
@@ -152,7 +176,7 @@ def _split(found: Tokens, is_separator: Callable[[Token], bool]) -> tuple[list[T
 
 
 def _is_list_separator(token: Token) -> bool:
-    return token.value in {",", ";", "and", "or"}
+    return token.value in {",", ";", "and", "or", "row"}
 
 
 def _answer(found: Tokens) -> Node:
@@ -250,6 +274,8 @@ def _relation(found: Tokens) -> Node:
     """A chain of relations, a ratio, or one side alone."""
     parts, separators = _split(found, lambda token: token.value in _RELATIONS)
     operators = [separator.value for separator in separators]
+    if operators and parts[0]:
+        parts = _with_constant_as_name(parts)
     if operators and not parts[0] and operators[0] in {"=", "~"}:
         parts, operators = parts[1:], operators[1:]
     if operators and not parts[-1] and operators[-1] == "=":
@@ -269,6 +295,32 @@ def _relation(found: Tokens) -> Node:
                 raise
         sides.append(side)
     return Relation(tuple(sides), tuple(operators))
+
+
+def _with_constant_as_name(parts: list[Tokens]) -> list[Tokens]:
+    """The sides of a relation; a constant that is alone on the first (`E = mc^2`, `I(t) = 5t`) is a name in all of them."""
+    first = parts[0]
+    letter = first[0]
+    if letter.kind != "constant" or letter.value not in {"e", "i", "pi"}:
+        return parts
+    is_alone = len(first) == 1
+    is_function = len(first) > 3 and first[1].value == "(" and _closing(first, 1) == len(first) - 1
+    has_index = len(first) > 2 and first[1].value == "_"
+    if not (is_alone or is_function or has_index):
+        return parts
+    if letter.value == "pi" and is_alone:
+        return parts
+    return [_renamed(part, letter) for part in parts]
+
+
+def _renamed(found: Tokens, letter: Token) -> Tokens:
+    """Tokens with one constant as a variable of the same letter."""
+    return [
+        Token("name", letter.written or letter.value, None, token.spaced)
+        if token.kind == "constant" and token.value == letter.value and token.written == letter.written
+        else token
+        for token in found
+    ]
 
 
 def _list_or_side(found: Tokens) -> Node:
@@ -325,18 +377,18 @@ def _quantity(found: Tokens) -> Node:
     if found and found[0].value in {"+", "-"} and len(found) > 1 and found[1].value == "currency":
         sign, found = found[:1], found[1:]
     if found and found[0].kind == "operator" and found[0].value == "currency":
-        found, unit_words = found[1:], "dollar"
+        found, unit_words = found[1:], found[0].written
+    elif len(found) > 1 and found[-1].kind == "operator" and found[-1].value == "currency":
+        found, unit_words = found[:-1], found[-1].written
     found = [*sign, *found]
     found = _without_prose(found)
     end = _unit_start(found)
     if end == 0:
         raise UnparsedError("words without a number")
-    if end < len(found):
-        unit_words = unit_words or _words(found[end:])
-        return Quantity(_Expression(found[:end]).whole(), units.canonical(unit_words) or unit_words)
-    if unit_words:
-        return Quantity(_Expression(found).whole(), unit_words)
-    return _Expression(found).whole()
+    if end == len(found):
+        amount = _Expression(found).whole()
+        return Quantity(amount, unit_words) if unit_words else amount
+    return quantity(_Expression(found[:end]).whole(), _words(found[end:]), unit_words)
 
 
 def _without_prose(found: Tokens) -> Tokens:
@@ -717,7 +769,7 @@ class _Expression:
             case "constant":
                 return Constant(token.value)
             case "named":
-                return Named(token.value)
+                return _named(token.value)
             case "open":
                 self._i -= 1
                 return self._bracket()
@@ -744,7 +796,8 @@ class _Expression:
             depth += (token.kind in {"open", "begin"}) - (token.kind in {"close", "end"})
             if depth == 0 and token.kind == "operator" and token.value == "|" and i > start:
                 self._i = i + 1
-                return Call("abs", (_Expression(self._tokens[start:i]).whole(),))
+                inside = _Expression(self._tokens[start:i]).whole()
+                return determinant(inside) if isinstance(inside, Matrix) else Call("abs", (inside,))
         raise UnparsedError("a bar that is never closed")
 
     def _bracket(self) -> Node:
@@ -762,11 +815,14 @@ class _Expression:
         self._i = end + 1
         if environment not in _MATRICES:
             raise UnparsedError(f"the environment {environment}")
+        if environment in {"cases", "dcases", "rcases"}:
+            return _cases(inner)
         rows = [row for row in _split(inner, lambda token: token.value == "row")[0] if row]
         cells = [_split(row, lambda token: token.value == "&")[0] for row in rows]
         if not cells or len({len(row) for row in cells}) != 1 or not all(cell for row in cells for cell in row):
             raise UnparsedError("rows of different length")
-        return Matrix(tuple(tuple(_logic(cell) for cell in row) for row in cells))
+        matrix = Matrix(tuple(tuple(_logic(cell) for cell in row) for row in cells))
+        return determinant(matrix) if environment == "vmatrix" else matrix
 
     def _command(self, name: str) -> Node:
         if name == "frac":
@@ -828,8 +884,13 @@ class _Expression:
         sides = _split(lower, lambda token: token.value == "=")[0]
         if len(sides) != 2 or len(sides[0]) != 1 or not upper:
             raise UnparsedError("bounds that are no integers")
+        bound = sides[0][0]
+        outside = self._tokens
+        if bound.kind == "constant":
+            self._tokens = [*outside[: self._i], *_renamed(outside[self._i :], bound)]
         body = self._product()
-        index = Symbol(sides[0][0].value)
+        self._tokens = outside
+        index = Symbol(bound.written or bound.value if bound.kind == "constant" else bound.value)
         return Call(name, (body, index, _Expression(sides[1]).whole(), _Expression(upper).whole()))
 
     def _call(self, name: str) -> Node:
@@ -908,6 +969,57 @@ class _Expression:
         return _construct(name, inner)
 
 
+def _cases(inner: Tokens) -> Node:
+    """A system of equations, or values with their conditions."""
+    rows = [row for row in _split(inner, lambda token: token.value == "row")[0] if row]
+    pieces: list[tuple[Node, Node]] = []
+    for row in rows:
+        value, condition = _piece(row)
+        if condition is None:
+            pieces = []
+            break
+        pieces.append((_logic(value), condition))
+    if pieces:
+        return Piecewise(tuple(pieces))
+    return Group(tuple(item for row in rows for item in _items([token for token in row if token.value != "&"])), "")
+
+
+_CONDITION_WORDS = frozenset({"if", "when", "for", "where"})
+
+
+def _piece(row: Tokens) -> tuple[Tokens, Node | None]:
+    """The value of one case, and its condition; None where it has none."""
+    parts, marks = _split(row, lambda token: token.value in {"&", ","})
+    if not marks:
+        words = [i for i, token in enumerate(row) if token.value.lower() in _CONDITION_WORDS | {"otherwise", "else"}]
+        if not words or not words[0]:
+            return row, None
+        parts = [row[: words[0]], row[words[0] :]]
+    condition = [token for part in parts[1:] for token in part]
+    while condition and (condition[0].value.lower() in _CONDITION_WORDS or condition[0].value in {"&", ","}):
+        condition = condition[1:]
+    if not parts[0] or not condition:
+        return row, None
+    if condition[0].value.lower() in {"otherwise", "else"} or condition[0] == Token("named", "true"):
+        return parts[0], Named("true")
+    try:
+        return parts[0], _answer(condition)
+    except UnparsedError:
+        return parts[0], Opaque(" ".join(token.value.lower() for token in condition))
+
+
+def _named(name: str) -> Node:
+    """A set by its name, as an interval where it is one."""
+    zero, infinity = Number(Fraction(0)), Constant("oo")
+    match name:
+        case "positive reals" | "nonnegative reals":
+            return Range(zero, infinity, name == "nonnegative reals", False)
+        case "negative reals" | "nonpositive reals":
+            return Range(negated(infinity), zero, False, name == "nonpositive reals")
+        case _:
+            return Named(name)
+
+
 def _inner_expression(inner: Tokens) -> Node:
     """The content of braces that LaTeX needs: one expression, a unit behind it left out."""
     end = _unit_start(inner)
@@ -917,6 +1029,10 @@ def _inner_expression(inner: Tokens) -> Node:
 def _product_of(factors: Sequence[Node]) -> Node:
     if len(factors) == 1:
         return factors[0]
+    factors = [
+        factor.items[0] if isinstance(factor, Group) and factor.bracket == "{" and len(factor.items) == 1 else factor
+        for factor in factors
+    ]
     matrices = [factor for factor in factors if isinstance(factor, Matrix)]
     if len(matrices) == 1:
         scalars = [factor for factor in factors if not isinstance(factor, Matrix)]
@@ -965,6 +1081,8 @@ def _applied(name: str, arguments: list[Node], base: Node | None) -> Node:
             return Call("root", (first, Number(Fraction(3))))
         case ("root", 2) | ("binomial", 2) | ("mod", 2):
             return Call(name, tuple(arguments))
+        case "conjugate", 1:
+            return conjugated(first)
         case (("gcd" | "lcm" | "max" | "min"), _):
             return Call(name, tuple(arguments))
         case _, 1:
@@ -990,12 +1108,36 @@ def _bracketed(opening: str, closing: str, inner: Tokens) -> Node:
     if opening != closing.translate(_MIRRORED):
         if len(parts) != 2:
             raise UnparsedError("brackets that do not match")
-        return Range(_logic(parts[0]), _logic(parts[1]), opening == "[", closing == "]")
+        low, high = _logic(parts[0]), _logic(parts[1])
+        if (opening == "[" and low == negated(Constant("oo"))) or (closing == "]" and high == Constant("oo")):
+            raise UnparsedError("an interval that contains infinity")
+        return Range(low, high, opening == "[", closing == "]")
     if opening == "(" and not separators:
         return _answer(inner)
     items = [item for part in parts for item in (_items_of(part) if opening == "[" else [_logic(part)])]
     bracket: Literal["(", "[", "<"] = "(" if opening == "(" else "[" if opening == "[" else "<"
     return Group(tuple(items), bracket)
+
+
+def conjugated(node: Node) -> Node:
+    """The complex conjugate, brought down to the variables: a variable's own is another variable."""
+    match node:
+        case Number() | Constant(name="pi" | "e" | "oo"):
+            return node
+        case Constant(name="i"):
+            return negated(node)
+        case Symbol(name=name):
+            return Symbol(name.removesuffix(" bar") if name.endswith(" bar") else f"{name} bar")
+        case Sum(terms=terms):
+            return Sum(tuple(conjugated(term) for term in terms))
+        case Product(factors=factors):
+            return Product(tuple(conjugated(factor) for factor in factors))
+        case Power(base=base, exponent=Number() as exponent) if exponent.value.denominator == 1:
+            return Power(conjugated(base), exponent)
+        case _:
+            if symbols(node):
+                raise UnparsedError("the conjugate of a function")
+            return Call("conjugate", (node,))
 
 
 _MIRRORED = str.maketrans(")]}>", "([{<")
@@ -1037,7 +1179,7 @@ def _set_builder(variable: Tokens, condition: Tokens) -> Node:
         raise UnparsedError("a set of something else than a variable")
     if len(variable) > 1 and not (variable[1].value == "in" and variable[-1].value == "reals"):
         raise UnparsedError("a set over something else than the reals")
-    node = _answer(condition)
+    node = renamed(_answer(condition), {variable[0].value: BOUND})
     if isinstance(node, Group) and all(_is_condition(item) for item in node.items):
         return SetOperation("intersection", node.items)
     return node
@@ -1065,6 +1207,10 @@ def _construct(name: str, inner: Tokens) -> Node:
     nodes = [_logic(part) for part in positional]
     if name in _COMPARISONS and len(nodes) == 2:
         return Relation((nodes[0], nodes[1]), (_COMPARISONS[name],))
+    if name == "Piecewise":
+        pairs = [node.items for node in nodes if isinstance(node, Group) and len(node.items) == 2]
+        if len(pairs) == len(nodes) > 0:
+            return Piecewise(tuple((value, condition) for value, condition in pairs))
     if name in {"And", "Or"}:
         return SetOperation("intersection" if name == "And" else "union", tuple(nodes))
     if name in _RANGE_ENDS and len(nodes) in {2, 3, 4}:

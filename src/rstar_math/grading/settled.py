@@ -24,11 +24,13 @@ from rstar_math.grading.kinds import (
     Ratio,
     Relation,
     SetOperation,
+    Sum,
     Symbol,
 )
 from rstar_math.grading.parse import matrix_rows
+from rstar_math.grading.vectors import as_plain_vector
 
-_FUNCTION_NAMES = frozenset(("f g h F G H P p q s u v w y C A V S T R Q D L N W a b c d r t x z").split())
+_FUNCTION_NAMES = frozenset(("f g h F G H P p q s u v w y C A V S T R Q D L N W E I K M U X Y Z e i a b c d r t x z").split())
 
 
 def settled(node: Node) -> Node:
@@ -54,6 +56,8 @@ def beside(node: Node, other: Node) -> Node:
         item = node.items[0]
         if isinstance(item, Group) and item.bracket == "[" and (rows := matrix_rows(node)) is not None:
             return Matrix(rows)
+    if isinstance(other, (Group, Matrix)) and isinstance(node, Sum):
+        return as_plain_vector(node)
     return settled(node)
 
 
@@ -130,9 +134,9 @@ def stated_values(node: Node) -> list[Node]:
     """What an equation states, its names left out; the node itself where it is no equation, or has no name."""
     if not isinstance(node, Relation) or not is_equation(node):
         return [node]
-    if _is_name(node.sides[0]):
+    if is_name(node.sides[0]):
         return list(node.sides[1:])
-    if len(node.sides) == 2 and _is_name(node.sides[1]):
+    if len(node.sides) == 2 and is_name(node.sides[1]):
         return [node.sides[0]]
     if all(isinstance(side, (Range, Group, Matrix, SetOperation)) for side in node.sides):
         return list(node.sides)
@@ -147,7 +151,7 @@ def name_of(node: Node) -> str | None:
                 return side.name
             if isinstance(side, Opaque):
                 return side.text
-            if isinstance(side, Call) and _is_name(side):
+            if isinstance(side, Call) and is_name(side):
                 return repr(side)
     return None
 
@@ -165,7 +169,7 @@ def named_values(node: Node) -> dict[str, Node] | None:
     return values
 
 
-def _is_name(node: Node) -> bool:
+def is_name(node: Node) -> bool:
     """Whether a side of an equation only names what the other side is: x, f(x), AB/CD, P(A)."""
     match node:
         case Opaque() | Symbol():

@@ -29,12 +29,14 @@ class Token:
       value: its canonical text.
       number: the literal, for kind "number".
       spaced: whether white space stood before it.
+      written: how it was written, where `value` does not tell: the letter of a constant, the sign of a currency.
     """
 
     kind: Kind
     value: str
     number: Number | None = None
     spaced: bool = False
+    written: str = ""
 
 
 _ELEMENTARY = (
@@ -62,7 +64,7 @@ CONSTRUCTORS = frozenset(
         "StrictGreaterThan GreaterThan And Or Decimal Integer Float float int mpf mpc complex Symbol np.float64 "
         "np.float32 np.int64 np.int32 np.complex128 np.array numpy.array np.matrix numpy.float64 numpy.int64 "
         "np.True_ np.False_ N S sympify dict OrderedDict Dict Contains np.str_ str deque Vector2D ConditionSet "
-        "float64 int64 vector"
+        "float64 int64 vector Piecewise"
     ).split()
 )
 """Names that build a value from their arguments, in what Python, sympy and numpy print."""
@@ -76,7 +78,18 @@ _NAMED = {
     "True": "true", "False": "false", "Integers": "integers", "S.Integers": "integers", "np.True_": "true",
     "np.False_": "false",
 }  # fmt: skip
-_SETS = {"R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes"}
+_SETS = {
+    "R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes",
+    "Z+": "naturals", "Z>0": "naturals", "Z>=1": "naturals", "N+": "naturals", "N*": "naturals", "N>0": "naturals",
+    "N>=1": "naturals", "N0": "whole numbers", "Z>=0": "whole numbers", "Z-": "negative integers",
+    "Z<0": "negative integers", "R+": "positive reals", "R>0": "positive reals", "R>=0": "nonnegative reals",
+    "R-": "negative reals", "R<0": "negative reals", "R<=0": "nonpositive reals", "Q+": "positive rationals",
+    "Q>0": "positive rationals",
+}  # fmt: skip
+_BLACKBOARD = re.compile(
+    r"\\(?:mathbb|Bbb)\s*\{?\s*([A-Z])\s*\}?"
+    r"(\s*[_^]\s*(?:\{\s*(?:[-+*0]|(?:>=?|<=?|\\[gl]e)\s*[01])\s*\}|[-+*0]))?"
+)
 _GREEK = frozenset(
     (
         "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi chi psi omega Gamma "
@@ -88,6 +101,13 @@ _COMMAND_OPERATORS = {
     "cap": "cap", "setminus": "setminus", "pm": "pm", "mp": "mp", "ldots": "dots", "choose": "choose", "over": "over",
     "circ": "circ",
 }  # fmt: skip
+_CURRENCIES = {"euro": "euro", "pounds": "sterling", "yen": "yen", "rupee": "rupee", "won": "won"}
+_ACCENTS = {
+    "overline": "bar", "bar": "bar", "widebar": "bar", "hat": "hat", "widehat": "hat", "tilde": "tilde",
+    "widetilde": "tilde",
+}  # fmt: skip
+_ONE_LETTER = re.compile(r"\s*(?:\{\s*(?:([A-Za-z])|\\([a-zA-Z]+))\s*\}|([A-Za-z])(?![A-Za-z])|\\([a-z]+))")
+_POINTS_OR_DIGITS = re.compile(r"\s*\{\s*(?:[A-Z]['\s]*(?:[A-Z]['\s]*)+|\d[\d\s]*)\}|\s*\d")
 _BRACKETS = {
     "langle": ("open", "<"), "rangle": ("close", ">"), "lfloor": ("open", "floor"), "rfloor": ("close", "floor"),
     "lceil": ("open", "ceiling"), "rceil": ("close", "ceiling"),
@@ -102,7 +122,7 @@ _SHORT_WORDS = frozenset(
 _OPERATORS = re.compile(r"\*\*|<=|>=|!=|==|=<|=>|->|[-+*/^_=<>|&!%,;:'~()\[\]{}@?#\"`]")
 _NUMBER = re.compile(
     r"(?P<base>0[bxo][0-9a-fA-F]+(?![\w.]))"
-    r"|(?P<grouped>\d{1,3}(?:\{,\}\d{3})+(?!\d)(?:\.\d*)?)"
+    r"|(?P<grouped>\d{1,3}(?:\{,_?\}\d{3})+(?!\d)(?:\.\d*)?)"
     r"|(?P<commas>(?!0,)\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?)"
     r"|(?P<spaces>(?!0 )\d{1,3}(?: \d{3})+(?![\d/])(?:\.\d+)?)"
     r"|(?P<underscores>\d{1,3}(?:_\d{3})+(?!\d)(?:\.\d+)?)"
@@ -175,8 +195,10 @@ class _Lexer:
             self._spaced = False
         return self._found
 
-    def _emit(self, kind: Kind, value: str, length: int = 0, number: Number | None = None) -> None:
-        self._found.append(Token(kind, value, number, self._spaced))
+    def _emit(
+        self, kind: Kind, value: str, length: int = 0, number: Number | None = None, written: str = ""
+    ) -> None:
+        self._found.append(Token(kind, value, number, self._spaced, written))
         self._position += length
         self._spaced = False
 
@@ -203,11 +225,17 @@ class _Lexer:
             length = len(environment.group()) - (0 if is_array else len(columns))
             self._emit(kind, environment.group(2), length)
             return
-        blackboard = re.compile(r"\\(?:mathbb|Bbb)\s*\{?\s*([A-Z])\s*\}?(?:\s*\^\s*\{?([+*-])\}?)?").match(text, start)
+        blackboard = _BLACKBOARD.match(text, start)
         if blackboard:
-            if blackboard.group(2) or blackboard.group(1) not in _SETS:
+            part = re.sub(r"[\s{}_^]", "", blackboard.group(2) or "").replace("\\ge", ">=").replace("\\le", "<=")
+            name_of_set = _SETS.get(blackboard.group(1) + part)
+            if name_of_set is None:
                 raise UnparsedError(f"the set {blackboard.group()}")
-            self._emit("named", _SETS[blackboard.group(1)], len(blackboard.group()))
+            self._emit("named", name_of_set, len(blackboard.group()))
+            return
+        vector = re.compile(r"\\unitvector\{([ijk])\}").match(text, start)
+        if vector:
+            self._emit("name", f"unit {vector.group(1)}", len(vector.group()))
             return
         name = re.compile(r"\\([A-Za-z]+)").match(text, start)
         if not name:
@@ -218,7 +246,7 @@ class _Lexer:
             elif character == "%":
                 self._emit("operator", "%", 2)
             elif character == "$":
-                self._emit("operator", "currency", 2)
+                self._emit("operator", "currency", 2, written="dollar")
             elif character in {"_", "&", "#"}:
                 self._emit("operator", character, 2)
             else:
@@ -233,19 +261,31 @@ class _Lexer:
         elif word in {"frac", "sqrt", "binom", "sum", "prod"}:
             self._emit("command", word, length)
         elif word in {"infty", "pi"}:
-            self._emit("constant", _CONSTANTS[word], length)
+            self._emit("constant", _CONSTANTS[word], length, written=word)
         elif word == "emptyset":
             self._emit("named", "empty", length)
         elif word in FUNCTIONS and word not in {"gamma", "sqrt", "pow"}:
             self._emit("function", FUNCTIONS[word], length)
         elif word in _GREEK:
             self._emit("name", word, length)
-        elif word in {"euro", "pounds", "yen"}:
-            self._emit("operator", "currency", length)
-        elif word in {"overline", "bar", "widebar"}:
-            self._position += length
+        elif word in _CURRENCIES:
+            self._emit("operator", "currency", length, written=_CURRENCIES[word])
+        elif word in _ACCENTS:
+            self._accented(_ACCENTS[word], length)
         else:
             self._emit("command", word, length)
+
+    def _accented(self, accent: str, length: int) -> None:
+        """A letter below a bar, hat or tilde is another variable; a bar over more is a conjugate, or marks a segment."""
+        letter = _ONE_LETTER.match(self._text, self._position + length)
+        points = _POINTS_OR_DIGITS.match(self._text, self._position + length)
+        if letter:
+            name = next(group for group in letter.groups() if group)
+            self._emit("name", f"{name} {accent}", letter.end() - self._position)
+        elif accent == "bar" and not points:
+            self._emit("function", "conjugate", length)
+        else:
+            self._position += length
 
     def _number(self) -> None:
         text, start = self._text, self._position
@@ -261,7 +301,7 @@ class _Lexer:
         if form == "base":
             self._emit("number", written, len(written), Number(Fraction(int(written, 0))))
             return
-        digits = re.sub(r"\{,\}|[, _]", "", written)
+        digits = re.sub(r"\{,_?\}|[, _]", "", written)
         mantissa, _, exponent = re.sub("[eE]", "e", digits).partition("e") if form == "scientific" else (digits, "", "")
         self._position += len(written)
         if "." in mantissa or form == "scientific":
@@ -328,7 +368,7 @@ class _Lexer:
         elif word in _NAMED:
             self._emit("named", _NAMED[word], len(word))
         elif word in _CONSTANTS:
-            self._emit("constant", _CONSTANTS[word], len(word))
+            self._emit("constant", _CONSTANTS[word], len(word), written=word)
         elif word in _GREEK or word in {"lamda", "lambda_"}:
             self._emit("name", "lambda" if word.startswith("lam") else word, len(word))
         elif len(word) == 1:
@@ -348,7 +388,7 @@ class _Lexer:
 
     def _plain_word_letter(self, letter: str) -> None:
         if letter in _CONSTANTS:
-            self._emit("constant", _CONSTANTS[letter], 1)
+            self._emit("constant", _CONSTANTS[letter], 1, written=letter)
         else:
             self._emit("name", letter, 1)
 

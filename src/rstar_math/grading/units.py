@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 _SAME = {
     "m": "meter meters metre metres m",
@@ -16,7 +17,9 @@ _SAME = {
     "g": "gram grams gramme grammes g gm gms",
     "kg": "kilogram kilograms kg kgs kilo kilos",
     "mg": "milligram milligrams mg",
-    "pound": "pound pounds lb lbs",
+    "pound": "pound pounds",
+    "lb": "lb lbs",
+    "sterling": "gbp sterling quid",
     "ounce": "ounce ounces oz",
     "ton": "ton tons tonne tonnes",
     "s": "second seconds sec secs s",
@@ -33,7 +36,11 @@ _SAME = {
     "cent": "cent cents",
     "euro": "euro euros eur",
     "rupee": "rupee rupees rs",
-    "yen": "yen",
+    "yen": "yen jpy",
+    "won": "won krw",
+    "celsius": "celsius centigrade",
+    "fahrenheit": "fahrenheit",
+    "kelvin": "kelvin kelvins",
     "degree": "degree degrees deg",
     "radian": "radian radians rad",
     "n": "newton newtons n",
@@ -48,9 +55,22 @@ _SAME = {
     "percent": "percent pct percentage",
 }
 _CANONICAL = {word: name for name, words in _SAME.items() for word in words.split()}
+_SIZES = {
+    "time": {"s": 1, "min": 60, "h": 3600, "day": 86400, "week": 604800},
+    "metres": {"mm": 1, "cm": 10, "m": 1000, "km": 10**6},
+    "feet": {"inch": 1, "foot": 12, "yard": 36, "mile": 63360},
+    "grams": {"mg": 1, "g": 1000, "kg": 10**6},
+    "pounds": {"ounce": 1, "pound": 16, "lb": 16},
+    "money": {"cent": 1, "dollar": 100},
+    "months": {"month": 1, "year": 12},
+    "litres": {"ml": 1, "liter": 1000},
+}
 _SPEEDS = {"mph": "mile / h", "kph": "km / h", "kmph": "km / h", "kmh": "km / h"}
 _SQUARE = frozenset({"square", "squared", "sq"})
 _CUBIC = frozenset({"cubic", "cubed", "cu"})
+
+_SAME_WORD = ({"pound", "lb"}, {"pound", "sterling"}, {"s", "second"})
+"""Units that share a word: a pound is money or a weight."""
 
 AMBIGUOUS = frozenset("mgshlnjwv")
 """Units of one letter, which may as well be variables."""
@@ -91,9 +111,17 @@ def canonical(words: str) -> str:
     return " ".join(names)
 
 
+def size(unit: str) -> tuple[str, Fraction] | None:
+    """(what a unit measures, its size in the smallest unit of that); None for units that are never added up."""
+    for family, sizes in _SIZES.items():
+        if unit in sizes:
+            return family, Fraction(sizes[unit])
+    return None
+
+
 def differ(left: str, right: str) -> bool:
     """Whether two canonical units are known and not the same; words that are no unit never differ."""
-    if left == right or not left or not right:
+    if left == right or not left or not right or {left, right} in _SAME_WORD:
         return False
     known = [
         all(re.sub(r"\^-?\d+", "", name) in _SAME or name == "/" for name in unit.split()) for unit in (left, right)

@@ -1,0 +1,66 @@
+"""Conditions of values that are given case by case, and residues."""
+
+from __future__ import annotations
+
+from rstar_math.grading.evaluate import NotRationalError, exact
+from rstar_math.grading.guards import TooLargeError, UndefinedError
+from rstar_math.grading.kinds import (
+    Congruence,
+    Group,
+    Named,
+    Node,
+    Opaque,
+    Piecewise,
+    Relation,
+    SetOperation,
+    symbols,
+)
+
+_OTHERWISE = Named("true")
+_OPPOSITES = {"odd": "even", "even": "odd", "rational": "irrational", "irrational": "rational"}
+_NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "!=", "!=": "="}
+
+
+def conditions_written_out(node: Piecewise, other: Piecewise) -> Piecewise:
+    """Two cases of which one holds "otherwise", that condition written out; others, and where `other` says so too, as they are."""
+    if len(node.pieces) != 2 or all(_OTHERWISE not in piece for piece in node.pieces):
+        return node
+    if any(_OTHERWISE in piece for piece in other.pieces):
+        return node
+    (value, condition), (rest, _) = sorted(node.pieces, key=lambda piece: piece[1] == _OTHERWISE)
+    opposite = _opposite(condition)
+    return node if opposite is None else Piecewise(((value, condition), (rest, opposite)))
+
+
+def _opposite(condition: Node) -> Node | None:
+    match condition:
+        case Relation(sides=(left, right), operators=(operator,)) if operator in _NEGATED:
+            return Relation((left, right), (_NEGATED[operator],))
+        case SetOperation(operator="intersection" | "union" as operator, parts=parts):
+            opposites = [_opposite(part) for part in parts]
+            known = tuple(part for part in opposites if part is not None)
+            name = "union" if operator == "intersection" else "intersection"
+            return SetOperation(name, known) if len(known) == len(parts) else None
+        case Opaque(text=text):
+            words = text.split()
+            changed = [_OPPOSITES.get(word, word) for word in words]
+            return Opaque(" ".join(changed)) if changed != words else None
+        case _:
+            return None
+
+
+def residues(node: Congruence) -> frozenset[int] | None:
+    """The residues as the smallest numbers that are not negative; None where one is no integer."""
+    items = node.residues.items if isinstance(node.residues, Group) else (node.residues,)
+    found = set()
+    for item in items:
+        if symbols(item):
+            return None
+        try:
+            value = exact(item)
+        except (NotRationalError, UndefinedError, TooLargeError):
+            return None
+        if value.denominator != 1:
+            return None
+        found.add(int(value) % node.modulus)
+    return frozenset(found)

@@ -1,0 +1,116 @@
+"""Equations that say the same after a transformation: solved for another quantity, chains, functions of another letter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rstar_math.grading import polynomials
+from rstar_math.grading.guards import UndefinedError
+from rstar_math.grading.kinds import EXPRESSIONS, Call, Node, Relation, Sum, Symbol, negated, renamed, symbols
+from rstar_math.grading.polynomials import Polynomial, Quotient, Ring, UnprovedError
+
+_COORDINATES = frozenset("xyz")
+"""Letters of points in the plane or in space: there, every point of a curve counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Zeros:
+    """An equation as numerator / denominators = 0.
+
+    Attributes:
+      quotient: of the difference of its sides.
+      solved: whether one side is a variable that the other does not contain.
+    """
+
+    quotient: Quotient
+    solved: bool
+
+
+def with_same_arguments(gold: Relation, prediction: Relation) -> Relation:
+    """The prediction with the reference's letters where both define one function of letters: f(y) = y^2 as f(x) = x^2."""
+    match gold.sides[0], prediction.sides[0]:
+        case Call(name="apply", arguments=(f, *theirs)), Call(name="apply", arguments=(g, *own)) if f == g:
+            before = [symbol.name for symbol in own if isinstance(symbol, Symbol)]
+            after = [symbol.name for symbol in theirs if isinstance(symbol, Symbol)]
+            if len(before) != len(own) or len(after) != len(theirs) or len(before) != len(after):
+                return prediction
+            if len(set(before)) != len(before) or len(set(after)) != len(after):
+                return prediction
+            free = symbols(prediction) - set(before)
+            if free & set(after) or isinstance(f, Symbol) and f.name in before:
+                return prediction
+            changed = renamed(prediction, dict(zip(before, after, strict=True)))
+            return changed if isinstance(changed, Relation) else prediction
+        case _:
+            return prediction
+
+
+def same_solutions(gold: Relation, prediction: Relation) -> bool:
+    """Whether two equations, or chains of them, are proved to have the same solutions.
+
+    Differs from equality of sets of points for formulas between quantities: `F = ma` and `a = F/m` are the same,
+    though the second does not speak of m = 0. Equations in x, y and z alone are curves, and must agree everywhere.
+    """
+    if symbols(gold) != symbols(prediction) or not symbols(gold):
+        return False
+    ring = Ring()
+    try:
+        left, right = _zeros(gold, ring), _zeros(prediction, ring)
+    except (UnprovedError, UndefinedError):
+        return False
+    if left is None or right is None:
+        return False
+    if len(left) == len(right) == 1:
+        return _same(left[0], right[0], ring, symbols(gold))
+    if any(zeros.quotient.denominators for zeros in (*left, *right)):
+        return False
+    numerators = [[zeros.quotient.numerator for zeros in side] for side in (left, right)]
+    if any(polynomials.degree(numerator) != 1 for side in numerators for numerator in side):
+        return False
+    if not all(isinstance(key, Symbol) for side in numerators for poly in side for key in ring.variables(poly)):
+        return False
+    return polynomials.same_span(*numerators)
+
+
+def _zeros(relation: Relation, ring: Ring) -> list[_Zeros] | None:
+    """The equations of a chain, each as f = 0; None where a side is no expression."""
+    if any(operator != "=" for operator in relation.operators):
+        return None
+    if not all(isinstance(side, EXPRESSIONS) for side in relation.sides):
+        return None
+    found = []
+    for left, right in zip(relation.sides, relation.sides[1:], strict=False):
+        quotient = ring.quotient(Sum((left, negated(right))))
+        if not quotient.numerator:
+            return None
+        found.append(_Zeros(quotient, _is_solved(left, right) or _is_solved(right, left)))
+    return found
+
+
+def _is_solved(side: Node, other: Node) -> bool:
+    return isinstance(side, Symbol) and side.name not in symbols(other)
+
+
+def _same(left: _Zeros, right: _Zeros, ring: Ring, names: frozenset[str]) -> bool:
+    first, second = left.quotient, right.quotient
+    if polynomials.monic(first.numerator) != polynomials.monic(second.numerator):
+        return False
+    if sorted(map(_text, first.denominators)) == sorted(map(_text, second.denominators)):
+        return True
+    if (left.solved or right.solved) and not names <= _COORDINATES and len(names) > 1:
+        return True
+    return all(_never_zero(first.numerator, factor) for factor in (*first.denominators, *second.denominators))
+
+
+def _text(polynomial: Polynomial) -> str:
+    return repr(sorted(polynomial.items()))
+
+
+def _never_zero(numerator: Polynomial, factor: Polynomial) -> bool:
+    """Whether a numerator is proved to have no zero where a factor of a denominator is 0."""
+    line = polynomials.line(factor)
+    if line is None:
+        return False
+    index, slope, constant = line
+    rest = polynomials.substituted(numerator, index, -constant / slope)
+    return bool(rest) and polynomials.is_constant(rest)

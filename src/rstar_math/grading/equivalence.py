@@ -14,6 +14,7 @@ from rstar_math.grading.normalise import OPEN_TEXT, SPACED_COMMA, normalised, pl
 from rstar_math.grading.parse import parse
 from rstar_math.grading.policy import DEFAULT, Policy
 from rstar_math.grading.shortcut import shortcut
+from rstar_math.grading.worded import answers_in, congruence, said, squeezed, worded_set
 from rstar_math.types import Verdict
 
 _DECIMAL_COMMA = re.compile(r"[^,\d()\[\]]*\d+,\d+[^,\d()\[\]]*")
@@ -58,6 +59,8 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
     if as_whole is not None:
         return as_whole
     first, second = _read(left), _read(right)
+    if first is None and "mathrm" in gold or second is None and "mathrm" in prediction:
+        first, second = first or _read_with_letters(gold), second or _read_with_letters(prediction)
     refused: Match | None = None
     if first is not None and second is not None:
         found = compare(first, second, policy)
@@ -67,6 +70,9 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
         if other is not None and (other.equal or not found.contested):
             return other
         refused = found
+    sentences = _compared_sentences(left, right, first, second, policy)
+    if sentences is not None:
+        return sentences
     heads = _compared_without_conditions(left, right, policy)
     if heads is not None and (heads.equal or heads.contested or refused is None):
         return heads
@@ -113,8 +119,39 @@ def _compared_times(first: texts.Clock, second: texts.Clock, policy: Policy) -> 
 
 def _read(text: str) -> Node | None:
     """The node of a formula, or of words that are as good as one."""
+    if "mod" in text:
+        found = congruence(text, _parsed)
+        if found is not None:
+            return found
     node = _parsed(text)
-    return Named("reals") if node is None and texts.meaning(text) == "all reals" else node
+    if node is not None:
+        return node
+    if texts.meaning(text) == "all reals":
+        return Named("reals")
+    return worded_set(text, _parsed)
+
+
+def _read_with_letters(text: str) -> Node | None:
+    """The node of a formula in which upright letters are variables: `\\frac{\\mathrm{gb}}{f}`."""
+    spaced = re.sub(r"\\mathrm\s*\{\s*([A-Za-z]{1,3})\s*\}", lambda match: " ".join(match.group(1)), text)
+    return _parsed(normalised(spaced)) if spaced != text else None
+
+
+def _compared_sentences(left: str, right: str, first: Node | None, second: Node | None, policy: Policy) -> Match | None:
+    """Where one answer is a sentence: what it states, against the other. Only equality is decided here."""
+    inner = [
+        answers_in(text, _parsed, is_reference=text is left) if _has_words(text) else None for text in (left, right)
+    ]
+    for gold, prediction in ((inner[0], second), (first, inner[1]), (inner[0], inner[1])):
+        if gold is not None and prediction is not None:
+            found = compare(gold, prediction, policy)
+            if found.equal:
+                return Match(True, "sentence" if not found.contested else found.rule, found.contested)
+    return None
+
+
+def _has_words(text: str) -> bool:
+    return OPEN_TEXT in text or bool(re.search(r"(?<![\\a-zA-Z])[A-Za-z]{2,} |\\forall", text))
 
 
 def _parsed(text: str, *, group_thousands: bool = True) -> Node | None:
@@ -168,7 +205,9 @@ def _compared_without_conditions(left: str, right: str, policy: Policy) -> Match
 
 def _compared_as_text(left: str, right: str, first: Node | None, second: Node | None, policy: Policy) -> Match:
     """Words: the same but for case and punctuation, phrases of one meaning, numbers that are spelled out."""
-    if (first is None or second is None) and texts.same_words(left, right):
+    if (first is None or second is None) and (texts.same_words(left, right) or squeezed(left) == squeezed(right)):
+        return Match(True, "text")
+    if first is None and second is None and said(left) == said(right) and re.search("[a-z]{3}", said(left)):
         return Match(True, "text")
     meanings = _meaning(left, first), _meaning(right, second)
     if None not in meanings:

@@ -119,12 +119,15 @@ def size(unit: str) -> tuple[str, Fraction] | None:
     return None
 
 
+def is_known(unit: str) -> bool:
+    """Whether all words of a canonical unit are known."""
+    return all(re.sub(r"\^-?\d+", "", name) in _SAME or name == "/" for name in unit.split())
+
+
 def differ(left: str, right: str) -> bool:
     """Whether two canonical units are known and not the same; words that are no unit never differ."""
     if left == right or not left or not right or {left, right} in _SAME_WORD:
         return False
-    known = [
-        all(re.sub(r"\^-?\d+", "", name) in _SAME or name == "/" for name in unit.split()) for unit in (left, right)
-    ]
+    known = [is_known(unit) for unit in (left, right)]
     generic = re.compile(r"unit(\^\d+)?")
     return all(known) and not generic.fullmatch(left) and not generic.fullmatch(right)

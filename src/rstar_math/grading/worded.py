@@ -1,0 +1,285 @@
+"""Answers that stand in words: sets of numbers by their names, the answer inside a sentence, and what a sentence says.
+
+Only sentences of known forms are read. What they hedge or deny ("at most 5", "not convergent") is no answer of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import permutations
+
+from rstar_math.grading.kinds import (
+    EXPRESSIONS,
+    Congruence,
+    Constant,
+    Group,
+    Named,
+    Node,
+    Number,
+    Quantity,
+    Range,
+    Relation,
+    SetOperation,
+    negated,
+    symbols,
+)
+from rstar_math.grading.normalise import CLOSE_TEXT, OPEN_TEXT, ROW_END, plain, unmarked
+from rstar_math.grading.units import is_known
+
+Parse = Callable[[str], Node | None]
+"""Reads a normalised text; None where it is no formula."""
+
+_SET = re.compile(
+    r"(?:set of )?(?:all |any |every |each )*(?:(?P<sign>positive|negative|non-?negative|non-?positive|non-?zero) )?"
+    r"(?P<kind>real|rational|complex|natural|whole|integer|integers|reals)?(?: ?(?P<noun>numbers?|integers?|values?))?"
+    r"(?: (?:of )?[a-z])?"
+)
+_EXCEPT = re.compile(
+    r"(?P<set>.*?)[,\s]*(?:except|excluding|other than|besides|but not|not equal to|without)\s*(?:for\s*|when\s*)?"
+    r"(?P<points>.+)"
+)
+_KINDS = {
+    "real": "reals", "reals": "reals", "rational": "rationals", "complex": "complexes", "natural": "naturals",
+    "whole": "whole numbers", "integer": "integers", "integers": "integers",
+}  # fmt: skip
+_SIGNED_SETS = {
+    ("integers", "positive"): "naturals", ("integers", "negative"): "negative integers",
+    ("integers", "nonnegative"): "whole numbers", ("naturals", "positive"): "naturals",
+    ("rationals", "positive"): "positive rationals",
+}  # fmt: skip
+
+_PROSE_BRACKET = re.compile(r"[(\[][^()\[\]\d=<>\\]*[a-z]{3,}[^()\[\]\d=<>\\]* [^()\[\]\d=<>\\]*[)\]]")
+_OPENING = re.compile(
+    r"(?:yes|no|therefore|thus|hence|so|answer|final answer|solution|the answer|ans|result|we have|we get|i\.e\.)"
+    r"\s*(?:[,.:;]|(?<=have)\s|(?<=get)\s)\s*",
+    re.IGNORECASE,
+)
+_STATES = re.compile(
+    r"\b(?:is|are|equals|was|were)\b(?:\s+(?:equal to|given by|exactly|precisely|about|approximately|therefore|simply|just"
+    r"|also|then|thus))*\s*[:=]?\s*"
+)
+_HEAD = re.compile(
+    r"(?:the |all |only |both |such |any |following )*(?:functions?|solutions?|answers?|values?|pairs?|triples?|polynomials?"
+    r"|integers?|numbers?|equation|result)(?: are| is| of the form)?\s*:?\s*",
+    re.IGNORECASE,
+)
+_THERE_ARE = re.compile(
+    r"there (?:are|is|were|exist|exists) (?:exactly |precisely |only |a total of |in total )?"
+    r"(?P<number>\d[\d,]*)(?P<rest>(?: [^\d=<>+*/^]*)?)",
+    re.IGNORECASE,
+)
+_SENTENCE_START = re.compile(r"(?:the|there|it|this|that|these|those|so|thus|hence|its|his|her|their|he|she|they|we|each)\b",
+                             re.IGNORECASE)
+_PERMUTED = re.compile(
+    r"(?P<tuple>.*?)[,\s]*(?:and|with|up to|or)?\s*(?:all |any |every )?(?:of )?(?:its|their|the|all|any)?\s*"
+    r"(?P<cyclic>cyclic )?(?:permutations?|rearrangements?|reorderings?)(?: of (?:it|this|them|these))?"
+)
+_QUANTIFIER = re.compile(
+    r"[\s,]*(?:(?:for|where|with)\s+(?:all|any|every|each|some)?|\\forall)\s*(?:real|integers?|positive|numbers?|natural|\s)*"
+    r"[a-zA-Z](?:\s*,\s*[a-zA-Z])*\s*(?:\\in\s*\\mathbb\s*\{?\s*[A-Z]\s*\}?(?:\s*[_^]\s*(?:\{[^{}]*\}|[+*0-9]))?"
+    r"|>=?\s*0|(?<=\w))"
+)
+_HEDGES = re.compile(
+    r"\b(?:not|no|never|nor|at least|at most|less|more|greater|fewer|over|under|between|below|above|except|than|or)\b|n't\b"
+)
+_NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?![\w^])")
+_SUBJECT = re.compile(
+    r"(?:the|this|that|it|such a|our|given)?\s*(?:given |infinite |improper )?(?:(?:series|sequence|integral|function|limit"
+    r"|sum|system|graph|curve|line|lines|matrix|relation|set|statement|equation|triangle|number|polynomial|product|answer"
+    r"|conic|vectors?|game|player|it|f|conclusion|claim|assertion)\s+)(?:(?:is|are)\s+)?(?:(?:a|an|the)\s+)?"
+)
+_STEMS = {
+    "divergent": "diverges", "diverge": "diverges", "convergent": "converges", "converge": "converges",
+    "continuous function": "continuous", "linearly independent": "independent", "linearly dependent": "dependent",
+    "perpendicular lines": "perpendicular", "parallel lines": "parallel", "concurrent lines": "concurrent",
+}  # fmt: skip
+_CONGRUENCE = re.compile(
+    rf"(?:(?P<name>[A-Za-z])\s*=)?(?P<residues>[^=]*?)[\s,{OPEN_TEXT}]*(?P<open>\(?)\s*"
+    rf"(?P<word>\\[pb]?mod|{OPEN_TEXT}?mod(?:ulo)?{CLOSE_TEXT}?)\s*\{{?\s*(?P<modulus>\d{{1,9}})\s*\}}?\s*\)?"
+)
+
+
+def worded_set(text: str, parse: Parse) -> Node | None:
+    """The set of numbers that words name: "all positive integers", "all real numbers except 3"; None for anything else."""
+    words = re.sub(r"^x\s*(?:\\in|can be|is)\s*", "", plain(text))
+    node = _set(words)
+    if node is not None:
+        return node
+    bare = unmarked(text)
+    match = _EXCEPT.fullmatch(bare.strip())
+    if not match:
+        return None
+    whole = _set(plain(match.group("set")))
+    points = parse(re.sub(r"^\s*[a-z]\s*(?:=|is)\s*", "", match.group("points")))
+    if whole is None or points is None or symbols(points):
+        return None
+    if isinstance(points, Relation):
+        return None
+    items = points.items if isinstance(points, Group) and points.bracket in {"", "{"} else (points,)
+    if not all(isinstance(item, EXPRESSIONS) for item in items):
+        return None
+    return SetOperation("difference", (whole, Group(items, "{")))
+
+
+def _set(words: str) -> Node | None:
+    match = _SET.fullmatch(words.strip().removeprefix("the "))
+    if not match:
+        return None
+    kind, noun, sign = match.group("kind"), match.group("noun") or "", (match.group("sign") or "").replace("-", "")
+    if kind is None and not noun.startswith("integer"):
+        return None
+    if kind in {"real", "rational", "complex", "natural", "whole"} and not noun and words.split()[-1] == kind:
+        if kind != "real":
+            return None
+    name = _KINDS[kind or "integer"]
+    if kind == "natural" or not sign:
+        return Named(name) if not sign or sign == "positive" else None
+    if (name, sign) in _SIGNED_SETS:
+        return Named(_SIGNED_SETS[name, sign])
+    return _SIGNED_REALS[sign] if name == "reals" else None
+
+
+_ZERO, _HIGH = Number(Fraction(0)), Constant("oo")
+_LOW = negated(_HIGH)
+_SIGNED_REALS: dict[str, Node] = {
+    "positive": Range(_ZERO, _HIGH, False, False),
+    "nonnegative": Range(_ZERO, _HIGH, True, False),
+    "negative": Range(_LOW, _ZERO, False, False),
+    "nonpositive": Range(_LOW, _ZERO, False, True),
+    "nonzero": SetOperation("union", (Range(_LOW, _ZERO, False, False), Range(_ZERO, _HIGH, False, False))),
+}
+
+
+def congruence(text: str, parse: Parse) -> Node | None:
+    """Residues with their modulus, as of `n \\equiv 0, 2 \\pmod 6`; None for anything else, remainders included."""
+    match = _CONGRUENCE.fullmatch(text)
+    if not match or int(match.group("modulus")) < 2:
+        return None
+    if not match.group("name") and not match.group("open") and match.group("word") != "\\pmod":
+        return None
+    found = parse(match.group("residues"))
+    return None if found is None else Congruence(found, int(match.group("modulus")))
+
+
+def answers_in(text: str, parse: Parse, *, is_reference: bool) -> Node | None:
+    """What a sentence gives as its answer; None where it is of no known form.
+
+    Args:
+      text: normalised.
+      is_reference: a reference's sentence with one number in it means that number; a prediction's may not.
+    """
+    bare = unmarked(_PROSE_BRACKET.sub(" ", text)).strip()
+    if bare != unmarked(text).strip():
+        node = _answer(bare, parse)
+        if node is not None:
+            return node
+    if ROW_END not in bare and len(re.findall(_QUANTIFIER, bare)) > 1:
+        parts = [part for part in _QUANTIFIER.split(bare) if part.strip(" .,;")]
+        node = _answer(f" {ROW_END} ".join(part.strip(" .,;") for part in parts), parse)
+        if node is not None:
+            return node
+    opening = _OPENING.match(bare)
+    if opening:
+        bare = bare[opening.end() :].strip()
+        node = _answer(bare, parse)
+        if node is not None:
+            return node
+    count = _THERE_ARE.fullmatch(bare)
+    if count and not _HEDGES.search(count.group("rest").lower()):
+        return parse(count.group("number"))
+    head = _HEAD.match(bare)
+    if head and head.group().strip():
+        node = _answer(bare[head.end() :], parse)
+        if node is not None:
+            return node
+    if len(bare.split()) >= 3 and _is_prose(bare):
+        for verb in reversed(list(_STATES.finditer(bare))):
+            if not _is_prose(bare[: verb.start()]):
+                continue
+            node = _answer(bare[verb.end() :], parse)
+            if node is not None:
+                return node
+        if is_reference and _SENTENCE_START.match(bare) and len(bare.split()) >= 4:
+            return _only_number(bare, parse)
+    permuted = _permuted(bare, parse)
+    return permuted
+
+
+def _is_prose(text: str) -> bool:
+    """Whether a text is words in the main: at least two of three letters or more."""
+    return len(re.findall(r"(?<![\\a-zA-Z])[A-Za-z]{3,}", text)) >= 2 or bool(re.fullmatch(r"\s*(?:it|the \w+)\s*", text, re.I))
+
+
+def _answer(text: str, parse: Parse) -> Node | None:
+    """The node of what a sentence states, where that is a value, values or an equation, and no further words."""
+    text = text.strip().strip(".").strip()
+    permuted = _permuted(text, parse)
+    if permuted is not None:
+        return permuted
+    if re.search(r"(?<![\\a-zA-Z])(?:not|at|least|most|than|any|all|such|if|of)\b", text):
+        return None
+    node = parse(text)
+    if node is None or isinstance(node, Named) or (isinstance(node, Quantity) and not is_known(node.unit)):
+        return None
+    if isinstance(node, Group) and not node.items:
+        return None
+    return node
+
+
+def _permuted(text: str, parse: Parse) -> Node | None:
+    match = _PERMUTED.fullmatch(text.strip().strip("."))
+    if not match or not match.group("tuple").strip():
+        return None
+    node = parse(match.group("tuple").strip(" ,"))
+    if not isinstance(node, Group) or node.bracket not in {"(", "", "<"} or len(node.items) > 6:
+        return None
+    tuples = (node,) if node.bracket in {"(", "<"} else node.items
+    found: dict[tuple[Node, ...], None] = {}
+    for part in tuples:
+        if not isinstance(part, Group) or len(part.items) > 5:
+            return None
+        size = len(part.items)
+        orders = (
+            [tuple(part.items[(i + shift) % size] for i in range(size)) for shift in range(size)]
+            if match.group("cyclic")
+            else list(permutations(part.items))
+        )
+        found.update(dict.fromkeys(orders))
+    return Group(tuple(Group(items, "(") for items in found), "{")
+
+
+def _only_number(text: str, parse: Parse) -> Node | None:
+    if _HEDGES.search(text.lower()) or re.search(r"[=<>^\\]", text.replace("\\$", "")):
+        return None
+    numbers = _NUMBER.findall(text)
+    if len(numbers) != 1 or len(re.findall(r"\d+", text)) != len(re.findall(r"\d+", numbers[0])):
+        return None
+    return parse(numbers[0])
+
+
+def said(text: str) -> str:
+    """What a short sentence says of its subject, in plain words: of "The series is divergent." "diverges"."""
+    words = plain(text)
+    match = _SUBJECT.match(words)
+    rest = words[match.end() :] if match and words[match.end() :] else words
+    return _STEMS.get(rest, rest)
+
+
+def leading_truth(text: str) -> str | None:
+    """ "yes" or "no" where a text answers so and goes on in words without numbers; None for anything else."""
+    match = re.fullmatch(r"\s*(yes|no)\s*[,.;:!]\s*([^\d=<>]*)", unmarked(text), re.IGNORECASE | re.DOTALL)
+    return match.group(1).lower() if match else None
+
+
+_SQUEEZED = ((r"\times", "x"), (r"\cdot", "*"), ("@", "at"), (";", ","), (" by ", "x"))
+
+
+def squeezed(text: str) -> str:
+    """A normalised text without blanks, markup and case, for texts that only differ in these."""
+    text = unmarked(text)
+    for written, plain_form in _SQUEEZED:
+        text = text.replace(written, plain_form)
+    text = re.sub(r"\band\b", ",", text)
+    return re.sub(r"[\s${}\\]|(?<=,),|\.$", "", text).casefold()

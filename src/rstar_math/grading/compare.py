@@ -45,6 +45,7 @@ from rstar_math.grading.precision import (
     bare_decimal,
     correctly_rounded,
     decimals,
+    equal_limits,
     equal_to_many_bits,
     written_precision,
 )
@@ -472,6 +473,8 @@ class _Comparison:
             if not decimals(gold) and not decimals(prediction):
                 return Match(False, "exact")
         except (NotRationalError, TooLargeError):
+            if _has_limit(gold) or _has_limit(prediction):
+                return Match(equal_limits(gold, prediction), "limit")
             has_log = _has_bare_log(gold) or _has_bare_log(prediction)
             for common_log in (False, True) if has_log else (False,):
                 if equal_to_many_bits(gold, prediction, common_log=common_log):
@@ -580,7 +583,10 @@ class _Comparison:
 
 def _based_value(node: Based) -> Fraction:
     whole, _, places = node.digits.partition(".")
-    return Fraction(int(whole + places, node.base), node.base ** len(places))
+    value = 0
+    for digit in whole + places:
+        value = value * node.base + int(digit, 36)
+    return Fraction(value, node.base ** len(places))
 
 
 def _augmented(
@@ -659,6 +665,15 @@ def _shape(rows: tuple[tuple[Node, ...], ...]) -> tuple[int, int]:
 
 def _cells(rows: tuple[tuple[Node, ...], ...]) -> tuple[Node, ...]:
     return tuple(cell for row in rows for cell in row)
+
+
+def _has_limit(node: Node) -> bool:
+    """Whether a value is an integral or a sum without end."""
+    return any(
+        isinstance(part, Call)
+        and (part.name == "integral" or (part.name == "sum" and part.arguments[-1] == Constant("oo")))
+        for part in walk(node)
+    )
 
 
 def _has_bare_log(node: Node) -> bool:

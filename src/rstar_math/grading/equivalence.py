@@ -14,11 +14,20 @@ from rstar_math.grading.normalise import OPEN_TEXT, SPACED_COMMA, normalised, pl
 from rstar_math.grading.parse import parse
 from rstar_math.grading.policy import DEFAULT, Policy
 from rstar_math.grading.shortcut import shortcut
-from rstar_math.grading.worded import answers_in, congruence, said, squeezed, worded_set
+from rstar_math.grading.worded import (
+    answers_in,
+    congruence,
+    dimensions,
+    labelled,
+    leading_truth,
+    said,
+    squeezed,
+    worded_set,
+)
 from rstar_math.types import Verdict
 
 _DECIMAL_COMMA = re.compile(r"[^,\d()\[\]]*\d+,\d+[^,\d()\[\]]*")
-_CONDITION = re.compile(r"(?:⟦|(?<!\\)\b)(?:for|where|when|if|with)(?:⟧|\b)|,\s*\w\s*\\in\s*\\mathbb")
+_CONDITION = re.compile(r"(?:⟦|(?<!\\)\b)(?:for|where|when|if|with)(?:⟧|\b)|\\forall|,\s*\w\s*\\in\s*\\mathbb")
 _GROUPED = re.compile(r"[1-9]\d{0,2},\d{3}(?!\d)")
 _ONE_NUMBER = re.compile(r"-?[1-9]\d{0,2}(?:,\d{3})+", re.ASCII)
 _THOUSANDS = re.compile(r"\d,\d{3}(?!\d)")
@@ -73,6 +82,10 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
     sentences = _compared_sentences(left, right, first, second, policy)
     if sentences is not None:
         return sentences
+    if first is None or second is None:
+        found_in_words = _compared_labelled(left, right, policy) or _compared_truths(left, right, policy)
+        if found_in_words is not None:
+            return found_in_words
     heads = _compared_without_conditions(left, right, policy)
     if heads is not None and (heads.equal or heads.contested or refused is None):
         return heads
@@ -150,8 +163,34 @@ def _compared_sentences(left: str, right: str, first: Node | None, second: Node 
     return None
 
 
+def _compared_labelled(left: str, right: str, policy: Policy) -> Match | None:
+    """Values by the words before them, and sizes: only equality is decided here."""
+    sizes = dimensions(left), dimensions(right)
+    if sizes[0] is not None and sizes[1] is not None and (sizes[0][1] or sizes[1][1]):
+        if [Fraction(size) for size in sizes[0][0]] == [Fraction(size) for size in sizes[1][0]]:
+            return Match(True, "dimensions")
+    first, second = labelled(left, _read), labelled(right, _read)
+    if first is None or second is None or first.keys() != second.keys():
+        return None
+    found = [compare(first[label], second[label], policy) for label in first]
+    return Match(True, "labelled", any(match.contested for match in found)) if all(m.equal for m in found) else None
+
+
+def _compared_truths(left: str, right: str, policy: Policy) -> Match | None:
+    """Yes or no beside a yes or no with its reason."""
+    for text, other in ((left, right), (right, left)):
+        truth = leading_truth(text)
+        alone = texts.meaning(other)
+        if truth is None or alone not in {"true", "false"}:
+            continue
+        if text is left and re.search(r"\d", text):
+            continue  # a reference that goes on with numbers may mean these
+        return Match(policy.truth_words if texts.meaning(truth) == alone else False, "truth_words", contested=True)
+    return None
+
+
 def _has_words(text: str) -> bool:
-    return OPEN_TEXT in text or bool(re.search(r"(?<![\\a-zA-Z])[A-Za-z]{2,} |\\forall", text))
+    return OPEN_TEXT in text or bool(re.search(r"(?<![\\a-zA-Z])[A-Za-z]{2,}[ .,;:]|\\forall", text))
 
 
 def _parsed(text: str, *, group_thousands: bool = True) -> Node | None:

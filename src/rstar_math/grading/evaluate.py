@@ -66,7 +66,7 @@ def exact(node: Node, values: dict[str, Fraction] | None = None) -> Fraction:
             return _exact_power(exact(base, values), exact(exponent, values))
         case Percent(amount=amount):
             return exact(amount, values) / 100
-        case Quantity(amount=amount) | Group(items=(amount,), bracket="["):
+        case Quantity(amount=amount) | Group(items=(amount,), bracket="[" | "{"):
             return exact(amount, values)
         case Call(name="sum" | "prod" as name, arguments=(body, Symbol(name=index), low, high)):
             return _exact_series(name, body, index, exact(low, values), exact(high, values), values)
@@ -240,6 +240,10 @@ def context() -> Any:
     return _context
 
 
+LIMIT_BITS = 130
+"""Working precision of integrals and infinite sums."""
+
+
 class Evaluator:
     """Evaluates expressions to a number of bits.
 
@@ -316,11 +320,19 @@ class Evaluator:
             case Power(base=base, exponent=Number(value=exponent)) if self._real_roots and exponent.denominator % 2:
                 return self._real_power(self._value(base), exponent)
             case Power(base=base, exponent=exponent):
+                if base == Constant("e"):
+                    return self._exponential(exponent)
                 return self._power(self._value(base), self._value(exponent))
             case Percent(amount=amount):
                 return self._value(amount) / 100
-            case Group(items=(amount,), bracket="["):
+            case Group(items=(amount,), bracket="[" | "{"):
                 return self._value(amount)
+            case Call(name="derivative", arguments=(body, Symbol(name=index))):
+                return self._derivative(body, index)
+            case Call(name="integral", arguments=(body, Symbol(name=index), low, high)):
+                return self._integral(body, index, low, high)
+            case Call(name="sum", arguments=(body, Symbol(name=index), low, Constant(name="oo"))):
+                return self._infinite_series(body, index, low)
             case Call(name="sum" | "prod" as name, arguments=(body, Symbol(name=index), low, high)):
                 return self._series(name, body, index, low, high)
             case Call(name="apply", arguments=(function, argument)) if not is_application(node):
@@ -378,6 +390,14 @@ class Evaluator:
                 raise TooLargeError
         return self._checked(mp.power(base, exponent))
 
+    def _exponential(self, exponent: Node) -> _Value:
+        """A power of e; degrees in its exponent are an angle, as in e^(60 i degrees)."""
+        outside, self._in_trigonometry = self._in_trigonometry, True
+        try:
+            return self._power(self._constant("e"), self._value(exponent))
+        finally:
+            self._in_trigonometry = outside
+
     def _real_power(self, base: _Value, exponent: Fraction) -> _Value:
         """A power with an odd denominator, of a negative number the real one."""
         mp = context()
@@ -404,6 +424,53 @@ class Evaluator:
         finally:
             self._values = hidden
         return result
+
+    def _function_of(self, body: Node, index: str) -> Callable[[_Value], _Value]:
+        """The body of a sum or integral as a function of its variable."""
+        if self._bits > 2 * LIMIT_BITS:
+            raise NotNumericError
+        outside = self._values
+
+        def at(value: _Value) -> _Value:
+            self._values = {**outside, index: value}
+            try:
+                return self._value(body)
+            except TooLargeError:  # far out, where what matters has vanished; a divergent integral shows before that
+                return mp.mpf(0)
+            finally:
+                self._values = outside
+
+        mp = context()
+        return at
+
+    def _derivative(self, body: Node, index: str) -> _Value:
+        mp = context()
+        if index not in self._values:
+            raise NotNumericError
+        return self._checked(mp.diff(self._function_of(body, index), self._values[index]))
+
+    def _integral(self, body: Node, index: str, low: Node, high: Node) -> _Value:
+        """A definite integral by quadrature, to about 35 digits; refused where the quadrature is not sure of it."""
+        mp = context()
+        function = self._function_of(body, index)
+        value, error = mp.quad(function, [self._value(low), self._value(high)], error=True)
+        if not mp.isfinite(value) or error > mp.mpf(10) ** -30 * (1 + abs(value)):
+            raise NotNumericError
+        return value
+
+    def _infinite_series(self, body: Node, index: str, low: Node) -> _Value:
+        """A sum without end, by extrapolation; refused where its terms do not become small."""
+        mp = context()
+        function = self._function_of(body, index)
+        if not all(abs(function(mp.mpf(n))) < mp.mpf(10) ** -3 for n in (20_000, 20_001)):
+            raise NotNumericError
+        first = self._value(low)
+        value = mp.nsum(function, [first, mp.inf])
+        with mp.workprec(self._bits + 30):  # extrapolation that has not settled moves with the precision
+            again = mp.nsum(function, [first, mp.inf])
+        if not mp.isfinite(value) or abs(value - again) > mp.mpf(10) ** -27 * (1 + abs(value)):
+            raise NotNumericError
+        return value
 
     def _call(self, name: str, arguments: tuple[Node, ...]) -> _Value:
         mp = context()
@@ -437,7 +504,7 @@ class Evaluator:
         return mp.log(values[0]) / mp.log(10) if self._common_log else mp.log(values[0])
 
 
-_TRIGONOMETRIC = frozenset({"sin", "cos", "tan", "cot", "sec", "csc"})
+_TRIGONOMETRIC = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "cis"})
 _HARMLESS = frozenset({"abs", "sqrt", "root", "log", "ln", "sign", "re", "im", "conjugate", "max", "min", "degrees"})
 _LARGE = frozenset({"factorial", "factorial2", "binomial", "gamma"})
 
@@ -491,7 +558,7 @@ def _functions() -> dict[str, Callable[..., _Value]]:
     _table.update(
         {
             "sin": mp.sin, "cos": mp.cos, "tan": mp.tan, "cot": mp.cot, "sec": mp.sec, "csc": mp.csc,
-            "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "coth": mp.coth, "sech": mp.sech, "csch": mp.csch,
+            "cis": lambda value: mp.exp(mp.mpc(0, 1) * value), "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "coth": mp.coth, "sech": mp.sech, "csch": mp.csch,
             "arcsin": mp.asin, "arccos": mp.acos, "arctan": mp.atan, "arccot": mp.acot, "arcsec": mp.asec,
             "arccsc": mp.acsc, "arsinh": mp.asinh, "arcosh": mp.acosh, "artanh": mp.atanh,
             "ln": mp.log, "sqrt": mp.sqrt, "root": _root, "abs": abs,
@@ -502,7 +569,7 @@ def _functions() -> dict[str, Callable[..., _Value]]:
             "min": lambda *values: min(_real(value) for value in values),
             "mod": lambda value, modulus: mp.fmod(_real(value), _real(modulus)),
             "gcd": of_integers(math.gcd), "lcm": of_integers(math.lcm),
-            "degrees_of": mp.degrees,
+            "degrees_of": mp.degrees, "arg": mp.arg, "erf": mp.erf, "zeta": mp.zeta,
         }
     )  # fmt: skip
     return _table

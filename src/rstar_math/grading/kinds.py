@@ -66,7 +66,7 @@ class Power:
 class Call:
     """A function applied to its arguments, by its name in `evaluate`; with two names of its own:
 
-    "sum" and "prod" have the arguments body, index, lower and upper bound; "apply" is a variable before brackets,
+    "sum", "prod" and "integral" have the arguments body, index, lower and upper bound; "apply" is a variable before brackets,
     which is a product for the value and an application for the name: f(x).
     """
 
@@ -266,7 +266,7 @@ def symbols(node: Node) -> frozenset[str]:
     match node:
         case Symbol(name=name):
             return frozenset({name})
-        case Call(name="sum" | "prod", arguments=(body, Symbol(name=index), low, high)):
+        case Call(name="sum" | "prod" | "integral", arguments=(body, Symbol(name=index), low, high)):
             return (symbols(body) - {index}) | symbols(low) | symbols(high)
         case _:
             return frozenset().union(*(symbols(part) for part in children(node)))

@@ -44,7 +44,7 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ�
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₙₖₓᵢⱼₘ", "0123456789+-=()aenkxijm")
 _SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱˣ]+")
 _SUBSCRIPT_RUN = re.compile("[₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑₙₖₓᵢⱼₘ]+")
-_UNICODE_ROOT = re.compile(r"(\d*)√\s*(\d+(?:\.\d+)?|[A-Za-z])?")
+_UNICODE_ROOT = re.compile(r"(\d*)([√∛∜])\s*(\d+(?:\.\d+)?|[A-Za-z]|\([^()]*\))?")
 _REPEATED = re.compile(r"((?:\d\u0305)+)")
 
 _TEXT_COMMANDS = (
@@ -95,7 +95,7 @@ _EQUAL_MARK = re.compile(
 _FUNCTION_WORDS = frozenset(
     (
         "arcsin arccos arctan arccot arcsec arccsc sin cos tan cot sec csc sinh cosh tanh coth ln log lg lcm gcd max "
-        "min exp sgn sign mod deg arsinh arcosh artanh sech csch asin acos atan acot asec acsc asinh acosh atanh re im"
+        "min exp sgn sign mod deg arsinh arcosh artanh sech csch cis asin acos atan acot asec acsc asinh acosh atanh re im"
     ).split()
 )
 
@@ -116,6 +116,7 @@ def normalised(text: str) -> str:
     text = text.replace("\\\\", ROW_END)
     text = _THOUSANDS.sub(_grouped, text)
     text = text.replace(",\\!", "{,}").replace("\\!", "").replace("{,}", "\u241f")
+    text = re.sub(r"(?<![A-Za-z])(?:US|AU|CA|HK|NZ|A|C|S)\s*(?=\\?\$\s*\d)", "", text)
     text = _dollars(_MATH_DELIMITERS.sub(" ", text))
     text = _EQUAL_MARK.sub(lambda match: _EQUAL_MARKS[match.group()], text)
     text = re.sub(r"\\textcolor\s*\{[^{}]*\}", "", text)
@@ -135,6 +136,8 @@ def normalised(text: str) -> str:
         r"\^\s*\{\s*('[' ]*)\}|\^\s*('+)", lambda match: (match.group(1) or match.group(2)).replace(" ", ""), text
     )
     text = re.sub(r"[ \t\r\f\v]+", " ", text).strip()
+    text = re.sub(r"(?<!\d)\.(?=\s*\\(?:overline|bar|dot)(?![a-z]))", "0.", text)
+    text = re.sub(r"(\^\\circ )\s*([CF])(?![a-zA-Z])", rf"\1{OPEN_TEXT}\2{CLOSE_TEXT}", text)
     text = _FRENCH_INTERVAL.sub(_interval, text)
     return re.sub(rf"(?<=[{CLOSE_TEXT}\w)}}])\s*\.$", "", text)
 
@@ -200,8 +203,11 @@ def _vulgar_fraction(match: re.Match[str]) -> str:
 
 
 def _root(match: re.Match[str]) -> str:
-    radicand = f"{{{match.group(2)}}}" if match.group(2) else ""
-    return f"{match.group(1)}\\sqrt{radicand}"
+    radicand = f"{{{match.group(3)}}}" if match.group(3) else ""
+    return f"{match.group(1)}\\sqrt{_ROOT_INDEX[match.group(2)]}{radicand}"
+
+
+_ROOT_INDEX = {"√": "", "∛": "[3]", "∜": "[4]"}
 
 
 def _unwrapped(text: str) -> str:
@@ -220,9 +226,17 @@ def _unwrapped(text: str) -> str:
         if starred:
             text = starred.group("inner")
         text = _without_outer_command(text)
+        text = _ANNOUNCED.sub("", text)
         if text == before:
             break
     return text
+
+
+_ANNOUNCED = re.compile(
+    r"^(?:#+\s*|\*\*)?(?:the\s+)?(?:final\s+|correct\s+)?(?:answer|ans|result)\s*(?:\*\*)?\s*(?:is\s*)?[:=]\s*(?:\*\*)?(?=\s*\S)",
+    re.IGNORECASE,
+)
+"""What announces an answer: "Final answer:"."""
 
 
 def _without_outer_command(text: str) -> str:

@@ -64,7 +64,7 @@ _INVERSES = {name: f"arc{name}" for name in ("sin", "cos", "tan", "cot", "sec", 
     name: f"ar{name}" for name in ("sinh", "cosh", "tanh")
 }
 _BASE_WORDS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
-_BASED = re.compile(r"\(?([0-9A-F]+(?:\.[0-9A-F]+)?)\)?\s*_\s*\{?\s*(\d{1,2}|[a-z]+)\s*\}?")
+_BASED = re.compile(r"\(?([0-9A-F]+(?:\.[0-9A-F]+)?)\)?\s*_\s*\{?\s*(-?\d{1,2}|[a-z]+)\s*\}?")
 _BASE_NAMED = re.compile(r"\(?([0-9A-F]+)\)?\s*,?\s*\(?\s*(?:in )?base[ -]?\s*(\d{1,2}|[a-z]+)\)?", re.IGNORECASE)
 _SPACED_ROW = re.compile(
     r"\[((?:\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?j?)(?:\s+[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?j?)+\s*)\]"
@@ -127,9 +127,9 @@ def _based(text: str) -> Based | None:
     match = _BASED.fullmatch(bare) or _BASE_NAMED.fullmatch(" ".join(bare.split()))
     if not match:
         return None
-    base = int(match.group(2)) if match.group(2).isdigit() else _BASE_WORDS.get(match.group(2).lower(), 0)
+    base = int(match.group(2)) if match.group(2).lstrip("-").isdigit() else _BASE_WORDS.get(match.group(2).lower(), 0)
     digits = match.group(1).upper()
-    if not 2 <= base <= 36 or any(int(digit, 36) >= base for digit in digits if digit != "."):
+    if not 2 <= abs(base) <= 36 or any(int(digit, 36) >= abs(base) for digit in digits if digit != "."):
         return None
     return Based(digits.lstrip("0") or "0", base)
 
@@ -583,7 +583,7 @@ class _Expression:
             return True
         if token.kind == "operator" and token.value == "|":
             return True
-        return token.kind == "command" and token.value in {"frac", "sqrt", "binom", "sum", "prod"}
+        return token.kind == "command" and token.value in {"frac", "sqrt", "binom", "sum", "prod", "int"}
 
     def _factor(self) -> Node:
         node = self._mixed_number()
@@ -692,6 +692,8 @@ class _Expression:
             return Matrix(tuple(zip(*base.rows, strict=True)))
         if isinstance(base, Group) and exponent == Symbol("T"):
             return Matrix(tuple((item,) for item in base.items))
+        if isinstance(base, Group) and base.bracket == "{" and len(base.items) == 1:
+            base = base.items[0]
         return Power(base, exponent)
 
     def _signed_exponent(self) -> Node:
@@ -813,10 +815,10 @@ class _Expression:
         end = self._closing(self._i)
         inner = self._tokens[self._i + 1 : end]
         self._i = end + 1
-        if environment not in _MATRICES:
-            raise UnparsedError(f"the environment {environment}")
         if environment in {"cases", "dcases", "rcases"}:
             return _cases(inner)
+        if environment not in _MATRICES:
+            raise UnparsedError(f"the environment {environment}")
         rows = [row for row in _split(inner, lambda token: token.value == "row")[0] if row]
         cells = [_split(row, lambda token: token.value == "&")[0] for row in rows]
         if not cells or len({len(row) for row in cells}) != 1 or not all(cell for row in cells for cell in row):
@@ -826,8 +828,13 @@ class _Expression:
 
     def _command(self, name: str) -> Node:
         if name == "frac":
+            derivative = self._derivative()
+            if derivative is not None:
+                return derivative
             numerator, denominator = self._argument(), self._argument()
             return quotient(numerator, denominator)
+        if name == "int":
+            return self._integral()
         if name == "binom":
             return Call("binomial", (self._argument(), self._argument()))
         if name == "sqrt":
@@ -861,6 +868,32 @@ class _Expression:
 
     def _with_bounds(self, name: str) -> Node:
         """A sum or product over an index with bounds."""
+        lower, upper = self._bounds()
+        sides = _split(lower, lambda token: token.value == "=")[0]
+        if len(sides) != 2 or len(sides[0]) != 1 or not upper:
+            raise UnparsedError("bounds that are no integers")
+        bound = sides[0][0]
+        outside = self._tokens
+        if bound.kind == "constant":
+            self._tokens = [*outside[: self._i], *_renamed(outside[self._i :], bound)]
+        body = self._product()
+        self._tokens = outside
+        index = Symbol(bound.written or bound.value if bound.kind == "constant" else bound.value)
+        return Call(name, (body, index, _Expression(sides[1]).whole(), _Expression(upper).whole()))
+
+    def _derivative(self) -> Node | None:
+        """d/dx of what follows; None where no derivative stands here."""
+        values = [token.value for token in self._tokens[self._i : self._i + 7]]
+        if values[:6] != ["{", "d", "}", "{", "d", *values[5:6]] or values[6:] != ["}"]:
+            return None
+        variable = self._tokens[self._i + 5]
+        if variable.kind != "name" or self._i + 7 >= len(self._tokens):
+            return None
+        self._i += 7
+        return Call("derivative", (self._product(), Symbol(variable.value)))
+
+    def _bounds(self) -> tuple[Tokens, Tokens]:
+        """What stands below and above a sum, product or integral; empty where nothing does."""
         lower: Tokens = []
         upper: Tokens = []
         for _ in range(2):
@@ -881,17 +914,27 @@ class _Expression:
                     lower = bound
                 else:
                     upper = bound
-        sides = _split(lower, lambda token: token.value == "=")[0]
-        if len(sides) != 2 or len(sides[0]) != 1 or not upper:
-            raise UnparsedError("bounds that are no integers")
-        bound = sides[0][0]
-        outside = self._tokens
-        if bound.kind == "constant":
-            self._tokens = [*outside[: self._i], *_renamed(outside[self._i :], bound)]
-        body = self._product()
-        self._tokens = outside
-        index = Symbol(bound.written or bound.value if bound.kind == "constant" else bound.value)
-        return Call(name, (body, index, _Expression(sides[1]).whole(), _Expression(upper).whole()))
+        return lower, upper
+
+    def _integral(self) -> Node:
+        """A definite integral, its variable behind the d at its end."""
+        bounds = self._bounds()
+        end, depth = self._i, 0
+        while end + 1 < len(self._tokens):
+            token, following = self._tokens[end], self._tokens[end + 1]
+            depth += (token.kind in {"open", "begin"}) - (token.kind in {"close", "end"})
+            if depth == 0 and token == Token("name", "d", None, token.spaced) and following.kind == "name":
+                break
+            end += 1
+        else:
+            raise UnparsedError("an integral without its variable")
+        body = _Expression(self._tokens[self._i : end]).whole()
+        variable = Symbol(self._tokens[end + 1].value)
+        self._i = end + 2
+        if not all(bounds):
+            raise UnparsedError("an integral without bounds")
+        low, high = (_Expression(bound).whole() for bound in bounds)
+        return Call("integral", (body, variable, low, high))
 
     def _call(self, name: str) -> Node:
         """A function with its exponent or base, and its argument with or without brackets."""
@@ -984,6 +1027,7 @@ def _cases(inner: Tokens) -> Node:
     return Group(tuple(item for row in rows for item in _items([token for token in row if token.value != "&"])), "")
 
 
+_EMPTY_WORDS = frozenset({"is", "are", "a", "an", "the", "integer", "number"})
 _CONDITION_WORDS = frozenset({"if", "when", "for", "where"})
 
 
@@ -1002,10 +1046,13 @@ def _piece(row: Tokens) -> tuple[Tokens, Node | None]:
         return row, None
     if condition[0].value.lower() in {"otherwise", "else"} or condition[0] == Token("named", "true"):
         return parts[0], Named("true")
-    try:
-        return parts[0], _answer(condition)
-    except UnparsedError:
-        return parts[0], Opaque(" ".join(token.value.lower() for token in condition))
+    if not any(token.kind == "text" for token in condition):
+        try:
+            return parts[0], _answer(condition)
+        except UnparsedError:
+            pass
+    words = [token.value.lower() for token in condition]
+    return parts[0], Opaque(" ".join(word for word in words if word not in _EMPTY_WORDS))
 
 
 def _named(name: str) -> Node:

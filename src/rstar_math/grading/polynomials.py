@@ -99,11 +99,11 @@ class Ring:
             case Percent(amount=amount):
                 inner = self.quotient(amount)
                 return Quotient(scaled(inner.numerator, Fraction(1, 100)), inner.denominators)
-            case Group(items=(amount,), bracket="["):
+            case Group(items=(amount,), bracket="[" | "{"):
                 return self.quotient(amount)
             case Call(name="apply", arguments=(function, argument)) if not is_application(node):
                 return self._product(self.quotient(function), self.quotient(argument))
-            case Call(name="sum" | "prod"):
+            case Call(name="sum" | "prod" | "integral" | "derivative"):
                 return self._indeterminate(("series", node))
             case Call(name=name, arguments=arguments):
                 is_even = name in {"abs", "cos", "cosh"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from rstar_math.grading import guards
-from rstar_math.grading.evaluate import Evaluator, NotRationalError, context, exact
+from rstar_math.grading.evaluate import LIMIT_BITS, Evaluator, NotRationalError, context, exact
 from rstar_math.grading.guards import TooLargeError, UndefinedError
 from rstar_math.grading.kinds import MINUS_ONE, Node, Number, Percent, Power, Product, walk
 
@@ -84,3 +84,14 @@ def equal_to_many_bits(gold: Node, prediction: Node, *, common_log: bool) -> boo
         if bits > guards.MAX_BITS:
             raise TooLargeError
     return True
+
+
+def equal_limits(gold: Node, prediction: Node) -> bool:
+    """Whether two numbers agree to 25 digits, where integrals or infinite sums stand in them."""
+    mp = context()
+    first, second = Evaluator(LIMIT_BITS)(gold), Evaluator(LIMIT_BITS)(prediction)
+    if not (mp.isfinite(first) and mp.isfinite(second)):
+        return False
+    if decimals(gold) or decimals(prediction):
+        return bool(abs(first - second) <= DOUBLE_PRECISION * abs(first))
+    return bool(abs(first - second) <= mp.mpf(10) ** -25 * max(abs(first), abs(second)))

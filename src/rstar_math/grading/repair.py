@@ -21,7 +21,7 @@ _LETTERS = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\
 _EATEN_COMMANDS = {letter: frozenset(words.split()) for letter, words in _EATEN.items()}
 _CONTROL = re.compile(r"([\a\b\t\n\v\f\r])([a-zA-Z]+)")
 _LOST = re.compile(r"(?<![\\a-zA-Z])(?:[dt]?f?rac(?=\s*\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}\s*\{)|(?:t?ext|b?oxed|f?box)(?=\{))")
-_TAG = re.compile(r"</?(?:answer|ans|think|b|i|strong|em|p|span|br|math|boxed|final_answer|eos|s|sub)\s*/?>", re.IGNORECASE)
+_TAG = re.compile(r"</?(?:[a-z][a-z_]{2,}|b|i|em|p|br|s|hr)\s*/?>", re.IGNORECASE)
 _END_TOKEN = re.compile(r"<\|[a-z_]+\|>")
 _BRACKETS = str.maketrans(
     {

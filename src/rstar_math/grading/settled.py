@@ -183,7 +183,7 @@ def is_name(node: Node) -> bool:
         case Product(factors=(Power(base=Symbol(name=function), exponent=exponent), _)) if function in "fghFGH":
             return exponent == MINUS_ONE
         case Product() | Power():
-            return _is_of_points(node) or _is_derivative(node)
+            return _is_of_points(node) or _is_derivative(node) or _is_digits_under_bar(node)
         case Group(items=items, bracket="(" | "<"):
             return bool(items) and all(isinstance(item, Symbol) for item in items)
         case Ratio(parts=parts):
@@ -209,6 +209,11 @@ def _is_of_points(node: Node) -> bool:
             return True
         case _:
             return False
+
+
+def _is_digits_under_bar(node: Node) -> bool:
+    """Whether an expression is a number whose digits are letters, under a bar."""
+    return isinstance(node, Product) and all(isinstance(x, Symbol) and x.name.endswith(" bar") for x in node.factors)
 
 
 def _is_derivative(node: Node) -> bool:

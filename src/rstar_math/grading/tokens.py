@@ -40,7 +40,7 @@ class Token:
 
 
 _ELEMENTARY = (
-    "sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec arccsc ln log exp sqrt"
+    "sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec arccsc ln log exp sqrt cis"
 ).split()
 _OTHER_FUNCTIONS = {
     "abs": "abs", "Abs": "abs", "fabs": "abs", "floor": "floor", "ceil": "ceiling", "ceiling": "ceiling",
@@ -51,7 +51,7 @@ _OTHER_FUNCTIONS = {
     "acsc": "arccsc", "asinh": "arsinh", "acosh": "arcosh", "atanh": "artanh", "arcsinh": "arsinh",
     "arccosh": "arcosh", "arctanh": "artanh", "arsinh": "arsinh", "arcosh": "arcosh", "artanh": "artanh",
     "log10": "log10", "log2": "log2", "factorial2": "factorial2", "lg": "log10", "nCr": "binomial",
-    "deg": "degrees_of", "Rational": "ratio_of", "Fraction": "ratio_of", "Add": "add", "Mul": "multiply",
+    "deg": "degrees_of", "arg": "arg", "erf": "erf", "zeta": "zeta", "Re": "re", "Im": "im", "Gamma": "gamma", "Rational": "ratio_of", "Fraction": "ratio_of", "Add": "add", "Mul": "multiply",
 }  # fmt: skip
 FUNCTIONS = {name: name for name in _ELEMENTARY} | _OTHER_FUNCTIONS
 """Function names as they are written, with the name used in the nodes."""
@@ -206,6 +206,8 @@ class _Lexer:
         lower = word.lower().strip(".")
         if lower in {"and", "or"}:
             self._emit("operator", lower)
+        elif lower == "to" and self._is_between_numbers():
+            self._emit("operator", ":")
         elif lower in {"percent", "pct"}:
             self._emit("operator", "%")
         elif word in _NAMED:
@@ -258,13 +260,15 @@ class _Lexer:
         elif word in _BRACKETS:
             kind_of_bracket, value = _BRACKETS[word]
             self._emit("open" if kind_of_bracket == "open" else "close", value, length)
-        elif word in {"frac", "sqrt", "binom", "sum", "prod"}:
+        elif word in {"frac", "sqrt", "binom", "sum", "prod", "int"}:
             self._emit("command", word, length)
         elif word in {"infty", "pi"}:
             self._emit("constant", _CONSTANTS[word], length, written=word)
         elif word == "emptyset":
             self._emit("named", "empty", length)
-        elif word in FUNCTIONS and word not in {"gamma", "sqrt", "pow"}:
+        elif word == "Gamma" and text[start + length :].lstrip().startswith("("):
+            self._emit("function", "gamma", length)
+        elif word in FUNCTIONS and word not in {"gamma", "Gamma", "zeta", "sqrt", "pow"}:
             self._emit("function", FUNCTIONS[word], length)
         elif word in _GREEK:
             self._emit("name", word, length)
@@ -363,6 +367,8 @@ class _Lexer:
         lower = word.lower()
         if lower in {"and", "or"} and word != lower.upper():
             self._emit("operator", lower, len(word))
+        elif lower == "to" and self._is_between_numbers(len(word)):
+            self._emit("operator", ":", len(word))
         elif lower in {"percent", "pct"}:
             self._emit("operator", "%", len(word))
         elif word in _NAMED:
@@ -385,6 +391,11 @@ class _Lexer:
                 self._emit("name", word[-1], 1)
             else:
                 self._emit("text", word, len(word))
+
+    def _is_between_numbers(self, length: int = 0) -> bool:
+        """Whether a number stands before and behind a word: 3 to 4."""
+        following = self._text[self._position + length :].lstrip()[:1]
+        return bool(self._found) and self._found[-1].kind == "number" and following in _DIGITS
 
     def _plain_word_letter(self, letter: str) -> None:
         if letter in _CONSTANTS:
@@ -435,7 +446,7 @@ class _Lexer:
 
 _FUNCTIONS_OR_UNITS = frozenset({"sec", "min", "deg", "max", "in"})
 _AMBIGUOUS_FUNCTIONS = frozenset(
-    ("re im sign root max min Mod floor ceil abs comb gamma Add Mul Pow pow deg lg N conjugate").split()
+    ("re im Re Im arg erf zeta Gamma sign root max min Mod floor ceil abs comb gamma Add Mul Pow pow deg lg N conjugate").split()
 )
 
 

@@ -26,7 +26,7 @@ from rstar_math.grading.kinds import (
     symbols,
 )
 from rstar_math.grading.normalise import CLOSE_TEXT, OPEN_TEXT, ROW_END, plain, unmarked
-from rstar_math.grading.units import is_known
+from rstar_math.grading.units import canonical, is_known
 
 Parse = Callable[[str], Node | None]
 """Reads a normalised text; None where it is no formula."""
@@ -170,8 +170,11 @@ def answers_in(text: str, parse: Parse, *, is_reference: bool) -> Node | None:
       text: normalised.
       is_reference: a reference's sentence with one number in it means that number; a prediction's may not.
     """
-    bare = unmarked(_PROSE_BRACKET.sub(" ", text)).strip()
-    if bare != unmarked(text).strip():
+    whole = unmarked(text).strip()
+    bare = _PROSE_BRACKET.sub(" ", whole).strip()
+    if bare != whole:
+        if re.search(r"\b(?:both|order|all|two|three|four)\b", whole[len(bare) :]):
+            bare = re.sub(r"(?<=\d),(?=\d)", ", ", bare)
         node = _answer(bare, parse)
         if node is not None:
             return node
@@ -264,12 +267,55 @@ def said(text: str) -> str:
     words = plain(text)
     match = _SUBJECT.match(words)
     rest = words[match.end() :] if match and words[match.end() :] else words
+    stems = [_STEMS.get(word, word) for word in rest.split()]
+    if "converges" in stems or "diverges" in stems:
+        return " ".join(sorted(stems)) if len(stems) <= 3 else rest
     return _STEMS.get(rest, rest)
 
 
+_CLAUSE = re.compile(
+    r"\s*(?P<label>[A-Za-z][A-Za-z -]{3,60}?)\s*(?:\b(?:when|on|for|if|in|at|over|is|are)\b|:|=)\s*(?P<rest>.+)", re.DOTALL
+)
+
+
+def labelled(text: str, parse: Parse) -> dict[str, Node] | None:
+    """Values by the words before each: "concave up on (0, 1), concave down on (1, 2)"; None for anything else."""
+    found: dict[str, Node] = {}
+    pieces = re.split(r"\s*(?:[,;.]|\band\b)\s*(?:and\s+)?(?=[a-z]{4,}[a-z ]* )", unmarked(text).replace("$", " "))
+    for piece in pieces:
+        match = _CLAUSE.fullmatch(piece.strip(" .,;"))
+        if not match:
+            return None
+        label = " ".join(word for word in plain(match.group("label")).split() if word not in {"is", "f", "it", "interval"})
+        node = parse(match.group("rest").strip(" .,;"))
+        if node is None or label in found or isinstance(node, Quantity) or not label:
+            return None
+        found[label] = node
+    return found or None
+
+
+_DIMENSION = r"(?P<n{0}>\d+(?:\.\d+)?)\s*(?P<u{0}>[a-z]+\.?)?"
+_DIMENSIONS = re.compile(
+    _DIMENSION.format(1) + r"\s*(?P<sign>x|\*|by|\\times|\\cdot)\s*" + _DIMENSION.format(2)
+    + r"(?:\s*(?:x|\*|by|\\times)\s*" + _DIMENSION.format(3) + ")?"
+)
+
+
+def dimensions(text: str) -> tuple[tuple[str, ...], bool] | None:
+    """The sizes of "10 ft by 18 ft", and whether they can be no product; None for anything else."""
+    match = _DIMENSIONS.fullmatch(" ".join(unmarked(text).lower().split()))
+    if not match:
+        return None
+    units_written = {unit for unit in match.group("u1", "u2", "u3") if unit}
+    if any(not is_known(canonical(unit)) for unit in units_written) or len({canonical(u) for u in units_written}) > 1:
+        return None
+    sizes = tuple(number for number in match.group("n1", "n2", "n3") if number)
+    return sizes, bool(units_written) or match.group("sign") in {"by", "x"}
+
+
 def leading_truth(text: str) -> str | None:
-    """ "yes" or "no" where a text answers so and goes on in words without numbers; None for anything else."""
-    match = re.fullmatch(r"\s*(yes|no)\s*[,.;:!]\s*([^\d=<>]*)", unmarked(text), re.IGNORECASE | re.DOTALL)
+    """ "yes" or "no" where a text answers so and gives its reason; None for anything else."""
+    match = re.fullmatch(r"\s*(yes|no|true|false)\s*[,.;:!-]\s*(.*)", unmarked(text), re.IGNORECASE | re.DOTALL)
     return match.group(1).lower() if match else None
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rstar_math.grading import guards, realsets, symbolic, units
-from rstar_math.grading.equations import same_solutions, with_same_arguments
+from rstar_math.grading.equations import same_solutions, with_names_of, with_same_arguments
 from rstar_math.grading.evaluate import Evaluator, NotRationalError, context, exact
 from rstar_math.grading.guards import NotNumericError, TooLargeError, UndefinedError
 from rstar_math.grading.kinds import (
@@ -50,6 +50,7 @@ from rstar_math.grading.precision import (
     written_precision,
 )
 from rstar_math.grading.conditions import conditions_written_out, residues
+from rstar_math.grading.progressions import same_progression
 from rstar_math.grading.settled import beside, is_equation, name_of, named_values, settled, stated_values
 
 
@@ -110,7 +111,11 @@ class _Comparison:
     def _equations(self, gold: Node, prediction: Node) -> Match:
         """Values with their names, values without, and equations that are answers themselves."""
         if isinstance(gold, Relation) and isinstance(prediction, Relation):
-            prediction = with_same_arguments(gold, prediction)
+            gold, prediction = with_names_of(gold, prediction), with_names_of(prediction, gold)
+            with_own_letters = with_same_arguments(gold, prediction)
+            if with_own_letters is None:
+                return Match(False, "equation")
+            prediction = with_own_letters
         gold_values, prediction_values = stated_values(gold), stated_values(prediction)
         refused: Match | None = None
         for gold_value in gold_values:
@@ -556,6 +561,8 @@ class _Comparison:
         return None
 
     def _symbolic(self, gold: Node, prediction: Node) -> Match:
+        if same_progression(gold, prediction):
+            return Match(True, "progression")
         tolerance = 10 * max(written_precision(gold), written_precision(prediction))
         found = symbolic.identical(gold, prediction, tolerance)
         if not found and (_has_bare_log(gold) or _has_bare_log(prediction)):

@@ -6,7 +6,21 @@ from dataclasses import dataclass
 
 from rstar_math.grading import polynomials
 from rstar_math.grading.guards import UndefinedError
-from rstar_math.grading.kinds import EXPRESSIONS, Call, Node, Relation, Sum, Symbol, negated, renamed, symbols
+from rstar_math.grading.kinds import (
+    EXPRESSIONS,
+    Call,
+    Constant,
+    Node,
+    Power,
+    Relation,
+    Sum,
+    Symbol,
+    negated,
+    renamed,
+    symbols,
+    walk,
+    with_constant_named,
+)
 from rstar_math.grading.polynomials import Polynomial, Quotient, Ring, UnprovedError
 
 _COORDINATES = frozenset("xyz")
@@ -26,19 +40,34 @@ class _Zeros:
     solved: bool
 
 
-def with_same_arguments(gold: Relation, prediction: Relation) -> Relation:
-    """The prediction with the reference's letters where both define one function of letters: f(y) = y^2 as f(x) = x^2."""
+def with_names_of(node: Relation, other: Relation) -> Relation:
+    """An equation in which e or i stands for a quantity because it does in the other: V = IR beside I = V/R."""
+    for letter, constant in (("I", "i"), ("i", "i"), ("E", "e"), ("e", "e")):
+        if letter in symbols(other) and letter not in symbols(node) and Constant(constant) in set(walk(node)):
+            changed = with_constant_named(node, constant, letter)
+            if isinstance(changed, Relation):
+                node = changed
+    return node
+
+
+def with_same_arguments(gold: Relation, prediction: Relation) -> Relation | None:
+    """The prediction with the reference's letters where both define one function of letters: f(y) = y^2 as f(x) = x^2.
+
+    None where both define one function, of letters that cannot be exchanged: then they say different things.
+    """
     match gold.sides[0], prediction.sides[0]:
         case Call(name="apply", arguments=(f, *theirs)), Call(name="apply", arguments=(g, *own)) if f == g:
             before = [symbol.name for symbol in own if isinstance(symbol, Symbol)]
             after = [symbol.name for symbol in theirs if isinstance(symbol, Symbol)]
-            if len(before) != len(own) or len(after) != len(theirs) or len(before) != len(after):
+            if len(before) != len(own) or len(after) != len(theirs) or before == after:
                 return prediction
+            if len(before) != len(after):
+                return None
             if len(set(before)) != len(before) or len(set(after)) != len(after):
                 return prediction
             free = symbols(prediction) - set(before)
-            if free & set(after) or isinstance(f, Symbol) and f.name in before:
-                return prediction
+            if free & set(after) or symbols(gold) - set(after) & set(before):
+                return None
             changed = renamed(prediction, dict(zip(before, after, strict=True)))
             return changed if isinstance(changed, Relation) else prediction
         case _:
@@ -51,6 +80,7 @@ def same_solutions(gold: Relation, prediction: Relation) -> bool:
     Differs from equality of sets of points for formulas between quantities: `F = ma` and `a = F/m` are the same,
     though the second does not speak of m = 0. Equations in x, y and z alone are curves, and must agree everywhere.
     """
+    gold, prediction = _without_logarithm(gold), _without_logarithm(prediction)
     if symbols(gold) != symbols(prediction) or not symbols(gold):
         return False
     ring = Ring()
@@ -70,6 +100,15 @@ def same_solutions(gold: Relation, prediction: Relation) -> bool:
     if not all(isinstance(key, Symbol) for side in numerators for poly in side for key in ring.variables(poly)):
         return False
     return polynomials.same_span(*numerators)
+
+
+def _without_logarithm(relation: Relation) -> Relation:
+    """ln y = x as y = e^x; anything else as it is."""
+    match relation.sides:
+        case (Call(name="ln", arguments=(inside,)), other) | (other, Call(name="ln", arguments=(inside,))):
+            return Relation((inside, Power(Constant("e"), other)), relation.operators)
+        case _:
+            return relation
 
 
 def _zeros(relation: Relation, ring: Ring) -> list[_Zeros] | None:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from rstar_math.grading import guards, texts
 from rstar_math.grading.compare import Match, compare
 from rstar_math.grading.guards import TooLargeError, UnparsedError
-from rstar_math.grading.kinds import Constant, Group, Named, Node, Number
+from rstar_math.grading.kinds import Constant, Group, Named, Node, Number, renamed, symbols
 from rstar_math.grading.normalise import OPEN_TEXT, SPACED_COMMA, normalised, plain, unmarked
 from rstar_math.grading.parse import parse
 from rstar_math.grading.policy import DEFAULT, Policy
@@ -28,7 +28,12 @@ from rstar_math.types import Verdict
 
 _DECIMAL_COMMA = re.compile(r"[^,\d()\[\]]*\d+,\d+[^,\d()\[\]]*")
 _CONDITION = re.compile(r"(?:⟦|(?<!\\)\b)(?:for|where|when|if|with)(?:⟧|\b)|\\forall|,\s*\w\s*\\in\s*\\mathbb")
+_DECLARED = re.compile(
+    r"\b([a-z])\s*\\?in\s*\\?mathbb|\b(?:integers?|reals?|numbers?|constants?)\s+([a-z])\b"
+    r"|\b([a-z])\s+(?:is|are)\s+(?:an?\s+|any\s+)?(?:arbitrary\s+)?(?:integer|real|constant)"
+)
 _GROUPED = re.compile(r"[1-9]\d{0,2},\d{3}(?!\d)")
+_MIXED = re.compile(r"(\d+)\s*⟦?and⟧?\s*(\\frac\s*\{\d+\}\s*\{\d+\}|\d+/\d+)")
 _ONE_NUMBER = re.compile(r"-?[1-9]\d{0,2}(?:,\d{3})+", re.ASCII)
 _THOUSANDS = re.compile(r"\d,\d{3}(?!\d)")
 
@@ -219,21 +224,35 @@ def _other_readings(left: str, right: str, first: Node, second: Node, policy: Po
                 found = compare(decimal, other, policy) if is_gold else compare(other, decimal, policy)
                 if found.equal:
                     return Match(policy.decimal_comma, "decimal_comma", contested=True)
+    if isinstance(first, Number) and isinstance(second, Group):
+        mixed = _parsed(_MIXED.sub(r"\1 + \2", right)) if _MIXED.fullmatch(right) else None
+        if mixed is not None:
+            found = compare(first, mixed, policy)
+            if found.equal:
+                return found
     return None
 
 
 def _compared_without_conditions(left: str, right: str, policy: Policy) -> Match | None:
     """Formulas with words behind them that say for which values they hold; one side may leave these out."""
-    heads, conditions = [], []
+    heads, conditions, letters = [], [], []
     for text in (left, right):
         match = _CONDITION.search(text)
         heads.append(text[: match.start()].rstrip(" ,") if match else text)
         conditions.append(plain(text[match.start() :]) if match else "")
+        letters.append(_DECLARED.search(conditions[-1]))
+    if letters[0] and letters[1]:
+        old, new = (next(filter(None, match.groups())) for match in (letters[1], letters[0]))
+        conditions[1] = re.sub(rf"\b{old}\b", new, conditions[1])
+    else:
+        old = new = ""
     if not any(conditions) or (all(conditions) and conditions[0] != conditions[1]):
         return None
     first, second = _read(heads[0]), _read(heads[1])
     if first is None or second is None:
         return None
+    if old != new and new not in symbols(second):
+        second = renamed(second, {old: new})
     found = compare(first, second, policy)
     if not found.equal:
         return found

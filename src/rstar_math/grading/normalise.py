@@ -115,6 +115,7 @@ def normalised(text: str) -> str:
         text = re.sub(r"\\\\(?=[a-zA-Z])", r"\\", text)  # a backslash escaped once too often
     text = text.replace("\\\\", ROW_END)
     text = _THOUSANDS.sub(_grouped, text)
+    text = re.sub(r"(?<![\w.,'])\d{1,3}(?:'\d{3})+(?![\w'])", lambda match: match.group().replace("'", "{,}"), text)
     text = text.replace(",\\!", "{,}").replace("\\!", "").replace("{,}", "\u241f")
     text = re.sub(r"(?<![A-Za-z])(?:US|AU|CA|HK|NZ|A|C|S)\s*(?=\\?\$\s*\d)", "", text)
     text = _dollars(_MATH_DELIMITERS.sub(" ", text))
@@ -138,6 +139,7 @@ def normalised(text: str) -> str:
     text = re.sub(r"[ \t\r\f\v]+", " ", text).strip()
     text = re.sub(r"(?<!\d)\.(?=\s*\\(?:overline|bar|dot)(?![a-z]))", "0.", text)
     text = re.sub(r"(\^\\circ )\s*([CF])(?![a-zA-Z])", rf"\1{OPEN_TEXT}\2{CLOSE_TEXT}", text)
+    text = re.sub(r"(?<=[,\s])\.{2,}(?=\s*[,;]|\s*$)", r"\\ldots ", text)
     text = _FRENCH_INTERVAL.sub(_interval, text)
     return re.sub(rf"(?<=[{CLOSE_TEXT}\w)}}])\s*\.$", "", text)
 

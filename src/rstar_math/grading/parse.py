@@ -43,6 +43,7 @@ from rstar_math.grading.kinds import (
     quotient,
     renamed,
     symbols,
+    walk,
 )
 from rstar_math.grading.quantities import TrailingUnit, compound, quantity, trailing_unit
 from rstar_math.grading.tokens import Token, tokens
@@ -879,7 +880,10 @@ class _Expression:
         body = self._product()
         self._tokens = outside
         index = Symbol(bound.written or bound.value if bound.kind == "constant" else bound.value)
-        return Call(name, (body, index, _Expression(sides[1]).whole(), _Expression(upper).whole()))
+        number = 1 + sum(isinstance(part, Symbol) and part.name.startswith("index ") for part in walk(body))
+        names = {name: re.sub(rf"(?:^|(?<=_)){re.escape(index.name)}$", f"index {number}", name) for name in symbols(body)}
+        counter = Symbol(f"index {number}")
+        return Call(name, (renamed(body, names), counter, _Expression(sides[1]).whole(), _Expression(upper).whole()))
 
     def _derivative(self) -> Node | None:
         """d/dx of what follows; None where no derivative stands here."""
@@ -1222,6 +1226,8 @@ def _has_relation(found: Tokens) -> bool:
 
 def _set_builder(variable: Tokens, condition: Tokens) -> Node:
     """The set of the numbers that meet a condition: the condition itself."""
+    if len(variable) > 1 and variable[1].value != "in":
+        return _set_of_values(_logic(variable), _answer(condition))
     if variable[0].kind != "name":
         raise UnparsedError("a set of something else than a variable")
     if len(variable) > 1 and not (variable[1].value == "in" and variable[-1].value == "reals"):
@@ -1230,6 +1236,19 @@ def _set_builder(variable: Tokens, condition: Tokens) -> Node:
     if isinstance(node, Group) and all(_is_condition(item) for item in node.items):
         return SetOperation("intersection", node.items)
     return node
+
+
+def _set_of_values(value: Node, condition: Node) -> Node:
+    """{2k + 1 : k in the integers}, as the value being in the set that its variable is taken from.
+
+    Raises:
+      UnparsedError: the condition says something else.
+    """
+    match condition:
+        case Relation(sides=(Symbol(name=name), Named() as values), operators=("in",)) if name in symbols(value):
+            return Relation((renamed(value, {name: BOUND}), values), ("in",))
+        case _:
+            raise UnparsedError("a set of values with another condition")
 
 
 _COMPARISONS = {

@@ -28,6 +28,7 @@ from rstar_math.grading.kinds import (
     Symbol,
 )
 from rstar_math.grading.parse import matrix_rows
+from rstar_math.grading.progressions import with_dots_filled
 from rstar_math.grading.vectors import as_plain_vector
 
 _FUNCTION_NAMES = frozenset(("f g h F G H P p q s u v w y C A V S T R Q D L N W E I K M U X Y Z e i a b c d r t x z").split())
@@ -64,6 +65,8 @@ def beside(node: Node, other: Node) -> Node:
 def _settled_group(node: Group) -> Node:
     if len(node.items) == 1 and node.bracket != "<":
         return node.items[0]
+    if Named("dots") in node.items:
+        return with_dots_filled(node)
     if node.bracket == "" and len(node.items) > 1 and all(_is_interval(item) for item in node.items):
         return SetOperation("union", node.items)
     if node.bracket == "" and any(_says_real(item) for item in node.items):

@@ -371,6 +371,9 @@ class _Lexer:
             self._emit("operator", ":", len(word))
         elif lower in {"percent", "pct"}:
             self._emit("operator", "%", len(word))
+        elif lower in {"rs", "usd", "eur", "gbp", "inr"} and not self._found:
+            self._emit("operator", "currency", len(word) + rest_of_abbreviation(self._text, self._position + len(word)),
+                       written=units.canonical(lower))
         elif word in _NAMED:
             self._emit("named", _NAMED[word], len(word))
         elif word in _CONSTANTS:
@@ -442,6 +445,11 @@ class _Lexer:
         """Whether the quote here closes a Python string: a bracket or a comma follows, and one was opened before."""
         before = self._text[: self._position]
         return before.count("'") % 2 == 1 and bool(re.search(r"[(\[,{=:\s]'[^']*$", before))
+
+
+def rest_of_abbreviation(text: str, position: int) -> int:
+    """1 where a full stop belongs to the word before it, as in "Rs. 500"; otherwise 0."""
+    return int(text[position : position + 1] == ".")
 
 
 _FUNCTIONS_OR_UNITS = frozenset({"sec", "min", "deg", "max", "in"})

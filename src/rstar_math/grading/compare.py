@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rstar_math.grading import guards, realsets, symbolic, units
+from rstar_math.grading.conditions import conditions_written_out, residues
 from rstar_math.grading.equations import same_solutions, with_names_of, with_same_arguments
 from rstar_math.grading.evaluate import Evaluator, NotRationalError, context, exact
 from rstar_math.grading.guards import NotNumericError, TooLargeError, UndefinedError
@@ -49,7 +50,6 @@ from rstar_math.grading.precision import (
     equal_to_many_bits,
     written_precision,
 )
-from rstar_math.grading.conditions import conditions_written_out, residues
 from rstar_math.grading.progressions import same_progression
 from rstar_math.grading.settled import beside, is_equation, name_of, named_values, settled, stated_values
 
@@ -413,6 +413,9 @@ class _Comparison:
                 return Match(False, "unit")
             amounts = [Product((amount, Number(size[1]))) for amount, size in zip(amounts, sizes, strict=True) if size]
             found_units = ["", ""]
+        kinds = [isinstance(node, Percent) for node in amounts]
+        if kinds[0] != kinds[1] and any(unit and units.is_known(unit) for unit in found_units):
+            return Match(False, "unit")
         if not all(_is_scalar(amount) for amount in amounts):
             return self.compare(*amounts) if amounts != [gold, prediction] else Match(False, "unit")
         found = self._scalars(amounts[0], amounts[1])

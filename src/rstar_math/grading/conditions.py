@@ -22,7 +22,10 @@ _NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "!=", "!=": "="}
 
 
 def conditions_written_out(node: Piecewise, other: Piecewise) -> Piecewise:
-    """Two cases of which one holds "otherwise", that condition written out; others, and where `other` says so too, as they are."""
+    """Two cases of which one holds "otherwise", that condition written out.
+
+    Other cases are left as they are, and so are these where `other` says "otherwise" too.
+    """
     if len(node.pieces) != 2 or all(_OTHERWISE not in piece for piece in node.pieces):
         return node
     if any(_OTHERWISE in piece for piece in other.pieces):
@@ -39,8 +42,9 @@ def _opposite(condition: Node) -> Node | None:
         case SetOperation(operator="intersection" | "union" as operator, parts=parts):
             opposites = [_opposite(part) for part in parts]
             known = tuple(part for part in opposites if part is not None)
-            name = "union" if operator == "intersection" else "intersection"
-            return SetOperation(name, known) if len(known) == len(parts) else None
+            if len(known) != len(parts):
+                return None
+            return SetOperation("union" if operator == "intersection" else "intersection", known)
         case Opaque(text=text):
             words = text.split()
             changed = [_OPPOSITES.get(word, word) for word in words]

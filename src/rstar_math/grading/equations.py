@@ -1,4 +1,7 @@
-"""Equations that say the same after a transformation: solved for another quantity, chains, functions of another letter."""
+"""Equations that say the same after a transformation.
+
+Solved for another quantity, as a chain of equal sides, as a function of another letter.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ def with_names_of(node: Relation, other: Relation) -> Relation:
 
 
 def with_same_arguments(gold: Relation, prediction: Relation) -> Relation | None:
-    """The prediction with the reference's letters where both define one function of letters: f(y) = y^2 as f(x) = x^2.
+    """The prediction with the reference's letters where both define one function: f(y) = y^2 as f(x) = x^2.
 
     None where both define one function, of letters that cannot be exchanged: then they say different things.
     """

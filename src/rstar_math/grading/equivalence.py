@@ -28,6 +28,7 @@ from rstar_math.types import Verdict
 
 _DECIMAL_COMMA = re.compile(r"[^,\d()\[\]]*\d+,\d+[^,\d()\[\]]*")
 _CONDITION = re.compile(r"(?:⟦|(?<!\\)\b)(?:for|where|when|if|with)(?:⟧|\b)|\\forall|,\s*\w\s*\\in\s*\\mathbb")
+_EXCEPTED = re.compile(r"\b(?:except|excluding|other than|but not|besides)\b")
 _DECLARED = re.compile(
     r"\b([a-z])\s*\\?in\s*\\?mathbb|\b(?:integers?|reals?|numbers?|constants?)\s+([a-z])\b"
     r"|\b([a-z])\s+(?:is|are)\s+(?:an?\s+|any\s+)?(?:arbitrary\s+)?(?:integer|real|constant)"
@@ -73,7 +74,7 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
     if as_whole is not None:
         return as_whole
     first, second = _read(left), _read(right)
-    if first is None and "mathrm" in gold or second is None and "mathrm" in prediction:
+    if (first is None and "mathrm" in gold) or (second is None and "mathrm" in prediction):
         first, second = first or _read_with_letters(gold), second or _read_with_letters(prediction)
     refused: Match | None = None
     if first is not None and second is not None:
@@ -141,6 +142,8 @@ def _read(text: str) -> Node | None:
         found = congruence(text, _parsed)
         if found is not None:
             return found
+    if _EXCEPTED.search(text):
+        return worded_set(text, _parsed)
     node = _parsed(text)
     if node is not None:
         return node
@@ -171,8 +174,9 @@ def _compared_sentences(left: str, right: str, first: Node | None, second: Node 
 def _compared_labelled(left: str, right: str, policy: Policy) -> Match | None:
     """Values by the words before them, and sizes: only equality is decided here."""
     sizes = dimensions(left), dimensions(right)
-    if sizes[0] is not None and sizes[1] is not None and (sizes[0][1] or sizes[1][1]):
-        if [Fraction(size) for size in sizes[0][0]] == [Fraction(size) for size in sizes[1][0]]:
+    if sizes[0] is not None and sizes[1] is not None:
+        same = [Fraction(size) for size in sizes[0][0]] == [Fraction(size) for size in sizes[1][0]]
+        if same and (sizes[0][1] or sizes[1][1]):
             return Match(True, "dimensions")
     first, second = labelled(left, _read), labelled(right, _read)
     if first is None or second is None or first.keys() != second.keys():
@@ -188,7 +192,7 @@ def _compared_truths(left: str, right: str, policy: Policy) -> Match | None:
         alone = texts.meaning(other)
         if truth is None or alone not in {"true", "false"}:
             continue
-        if text is left and re.search(r"\d", text):
+        if text is left and re.search(r"\d", text) and not re.search(r"\b(?:because|since|as)\b", text):
             continue  # a reference that goes on with numbers may mean these
         return Match(policy.truth_words if texts.meaning(truth) == alone else False, "truth_words", contested=True)
     return None

@@ -558,7 +558,8 @@ def _functions() -> dict[str, Callable[..., _Value]]:
     _table.update(
         {
             "sin": mp.sin, "cos": mp.cos, "tan": mp.tan, "cot": mp.cot, "sec": mp.sec, "csc": mp.csc,
-            "cis": lambda value: mp.exp(mp.mpc(0, 1) * value), "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "coth": mp.coth, "sech": mp.sech, "csch": mp.csch,
+            "cis": lambda value: mp.exp(mp.mpc(0, 1) * value),
+            "sinh": mp.sinh, "cosh": mp.cosh, "tanh": mp.tanh, "coth": mp.coth, "sech": mp.sech, "csch": mp.csch,
             "arcsin": mp.asin, "arccos": mp.acos, "arctan": mp.atan, "arccot": mp.acot, "arcsec": mp.asec,
             "arccsc": mp.acsc, "arsinh": mp.asinh, "arcosh": mp.acosh, "artanh": mp.atanh,
             "ln": mp.log, "sqrt": mp.sqrt, "root": _root, "abs": abs,

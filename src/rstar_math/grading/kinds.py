@@ -64,10 +64,10 @@ class Power:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function applied to its arguments, by its name in `evaluate`; with two names of its own:
+    """A function applied to its arguments, by its name in `evaluate`; with names of its own:
 
-    "sum", "prod" and "integral" have the arguments body, index, lower and upper bound; "apply" is a variable before brackets,
-    which is a product for the value and an application for the name: f(x).
+    "sum", "prod" and "integral" have the arguments body, index, lower and upper bound, "derivative" body and variable;
+    "apply" is a variable before brackets, which is a product for the value and an application for the name: f(x).
     """
 
     name: str
@@ -274,39 +274,39 @@ def symbols(node: Node) -> frozenset[str]:
 
 def renamed(node: Node, names: dict[str, str]) -> Node:
     """The node with other names for its variables, those of sums and functions included."""
-    return _replaced(node, {Symbol(old): Symbol(new) for old, new in names.items()})
+    return with_leaves(node, {Symbol(old): Symbol(new) for old, new in names.items()})
 
 
 def with_constant_named(node: Node, constant: str, name: str) -> Node:
     """The node with a variable in place of one of its constants."""
-    return _replaced(node, {Constant(constant): Symbol(name)})
+    return with_leaves(node, {Constant(constant): Symbol(name)})
 
 
-def _replaced(node: Node, leaves: dict[Node, Node]) -> Node:
+def with_leaves(node: Node, leaves: dict[Node, Node]) -> Node:
     """The node with others in place of some variables and constants."""
     match node:
         case Symbol() | Constant():
             return leaves.get(node, node)
         case Sum(terms=parts):
-            return Sum(tuple(_replaced(part, leaves) for part in parts))
+            return Sum(tuple(with_leaves(part, leaves) for part in parts))
         case Product(factors=parts):
-            return Product(tuple(_replaced(part, leaves) for part in parts))
+            return Product(tuple(with_leaves(part, leaves) for part in parts))
         case Power(base=base, exponent=exponent):
-            return Power(_replaced(base, leaves), _replaced(exponent, leaves))
+            return Power(with_leaves(base, leaves), with_leaves(exponent, leaves))
         case Call(name=name, arguments=parts):
-            return Call(name, tuple(_replaced(part, leaves) for part in parts))
+            return Call(name, tuple(with_leaves(part, leaves) for part in parts))
         case Group(items=parts, bracket=bracket):
-            return Group(tuple(_replaced(part, leaves) for part in parts), bracket)
+            return Group(tuple(with_leaves(part, leaves) for part in parts), bracket)
         case Range(low=low, high=high, low_closed=low_closed, high_closed=high_closed):
-            return Range(_replaced(low, leaves), _replaced(high, leaves), low_closed, high_closed)
+            return Range(with_leaves(low, leaves), with_leaves(high, leaves), low_closed, high_closed)
         case SetOperation(operator=operator, parts=parts):
-            return SetOperation(operator, tuple(_replaced(part, leaves) for part in parts))
+            return SetOperation(operator, tuple(with_leaves(part, leaves) for part in parts))
         case Relation(sides=parts, operators=operators):
-            return Relation(tuple(_replaced(part, leaves) for part in parts), operators)
+            return Relation(tuple(with_leaves(part, leaves) for part in parts), operators)
         case Matrix(rows=rows):
-            return Matrix(tuple(tuple(_replaced(cell, leaves) for cell in row) for row in rows))
+            return Matrix(tuple(tuple(with_leaves(cell, leaves) for cell in row) for row in rows))
         case Percent(amount=amount):
-            return Percent(_replaced(amount, leaves))
+            return Percent(with_leaves(amount, leaves))
         case _:
             return node
 

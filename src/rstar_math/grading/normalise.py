@@ -63,7 +63,8 @@ _LAYOUT = re.compile(
 )
 _SIZES = re.compile(r"\\(?:left|right|middle|[bB]igg?[lrm]?)(?![a-zA-Z])\s*\.?")
 _FRENCH_INTERVAL = re.compile(
-    r"(?:(?<=^)|(?<=\\cup )|(?<=\\cup)|(?<=\\cap )|(?<=\\in )|(?<==))([\[\]])([^\[\]()]*[,;][^\[\]()]*)([\[\]])(?=\s*(?:$|\\cup|\\cap))"
+    r"(?:(?<=^)|(?<=\\cup )|(?<=\\cup)|(?<=\\cap )|(?<=\\in )|(?<==))"
+    r"([\[\]])([^\[\]()]*[,;][^\[\]()]*)([\[\]])(?=\s*(?:$|\\cup|\\cap))"
 )
 _GAP = re.compile(
     r"(?<=[\w})\]!])\s*(?:\\(?:quad|qquad)(?![a-zA-Z])\s*)+(?=[-+]?\s*(?:\d|\\(?:frac|sqrt|pi)(?![a-zA-Z])|[a-zA-Z]\s*=))"
@@ -95,7 +96,8 @@ _EQUAL_MARK = re.compile(
 _FUNCTION_WORDS = frozenset(
     (
         "arcsin arccos arctan arccot arcsec arccsc sin cos tan cot sec csc sinh cosh tanh coth ln log lg lcm gcd max "
-        "min exp sgn sign mod deg arsinh arcosh artanh sech csch cis asin acos atan acot asec acsc asinh acosh atanh re im"
+        "min exp sgn sign mod deg arsinh arcosh artanh sech csch cis asin acos atan acot asec acsc asinh acosh atanh "
+        "re im"
     ).split()
 )
 

@@ -57,7 +57,9 @@ _SET_OPERATORS: dict[str, Literal["union", "intersection", "difference"]] = {
     "cap": "intersection",
     "setminus": "difference",
 }
-_MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array", "psmallmatrix", "vector", "vmatrix"})
+_MATRICES = frozenset(
+    {"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array", "psmallmatrix", "vector", "vmatrix"}
+)
 _UNARY_FUNCTIONS = frozenset(
     ("sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec arccsc").split()
 )
@@ -290,7 +292,7 @@ def _relation(found: Tokens) -> Node:
         try:
             side = _list_or_side(part)
         except UnparsedError:
-            if i == 0 and operators[0] in {"=", "~", "in"}:
+            if i == 0 and operators[0] in {"=", "~", "in"} and not any(token.value in _DENIALS for token in part):
                 side = Opaque("".join(token.value for token in part))
             else:
                 raise
@@ -299,7 +301,7 @@ def _relation(found: Tokens) -> Node:
 
 
 def _with_constant_as_name(parts: list[Tokens]) -> list[Tokens]:
-    """The sides of a relation; a constant that is alone on the first (`E = mc^2`, `I(t) = 5t`) is a name in all of them."""
+    """The sides of a relation; a constant alone on the first (`E = mc^2`, `I(t) = 5t`) is a name in all of them."""
     first = parts[0]
     letter = first[0]
     if letter.kind != "constant" or letter.value not in {"e", "i", "pi"}:
@@ -312,6 +314,9 @@ def _with_constant_as_name(parts: list[Tokens]) -> list[Tokens]:
     if letter.value == "pi" and is_alone:
         return parts
     return [_renamed(part, letter) for part in parts]
+
+
+_DENIALS = frozenset({"not", "except", "than", "if", "unless", "least", "most", "never", "no", "but"})
 
 
 def _renamed(found: Tokens, letter: Token) -> Tokens:
@@ -537,6 +542,9 @@ class _Expression:
                 divisor = self._signed_factor()
                 last = factors.pop()
                 factors.append(quotient(last, divisor))
+            elif self._at("mod"):
+                self._i += 1
+                factors = [Call("mod", (_product_of(factors), self._signed_factor()))]
             elif self._starts_factor():
                 before, after = self._tokens[self._i - 1], self._peek()
                 assert after is not None
@@ -881,7 +889,9 @@ class _Expression:
         self._tokens = outside
         index = Symbol(bound.written or bound.value if bound.kind == "constant" else bound.value)
         number = 1 + sum(isinstance(part, Symbol) and part.name.startswith("index ") for part in walk(body))
-        names = {name: re.sub(rf"(?:^|(?<=_)){re.escape(index.name)}$", f"index {number}", name) for name in symbols(body)}
+        names = {
+            name: re.sub(rf"(?:^|(?<=_)){re.escape(index.name)}$", f"index {number}", name) for name in symbols(body)
+        }
         counter = Symbol(f"index {number}")
         return Call(name, (renamed(body, names), counter, _Expression(sides[1]).whole(), _Expression(upper).whole()))
 
@@ -1055,8 +1065,8 @@ def _piece(row: Tokens) -> tuple[Tokens, Node | None]:
             return parts[0], _answer(condition)
         except UnparsedError:
             pass
-    words = [token.value.lower() for token in condition]
-    return parts[0], Opaque(" ".join(word for word in words if word not in _EMPTY_WORDS))
+    written = [token.value.lower() for token in condition]
+    return parts[0], Opaque(" ".join(word for word in written if word not in _EMPTY_WORDS))
 
 
 def _named(name: str) -> Node:
@@ -1132,6 +1142,8 @@ def _applied(name: str, arguments: list[Node], base: Node | None) -> Node:
             return Call("root", (first, Number(Fraction(3))))
         case ("root", 2) | ("binomial", 2) | ("mod", 2):
             return Call(name, tuple(arguments))
+        case "det", 1 if isinstance(first, Matrix):
+            return determinant(first)
         case "conjugate", 1:
             return conjugated(first)
         case (("gcd" | "lcm" | "max" | "min"), _):

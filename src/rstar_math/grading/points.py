@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
 from rstar_math.grading.evaluate import NotRationalError, exact
-from rstar_math.grading.guards import NotNumericError, TooLargeError, UndefinedError
+from rstar_math.grading.guards import TooLargeError, UndefinedError
 from rstar_math.grading.kinds import Call, Node, Number, Power, Sum, children, negated, symbols, walk
 from rstar_math.grading.polynomials import Ring, UnprovedError, coefficients, real_roots
 
@@ -79,8 +80,7 @@ def integer_points(left: Node, right: Node) -> Coverage:
     names = sorted(symbols(left) | symbols(right))
     parts = [part for node in (left, right) for part in walk(node)]
     only_natural = any(
-        isinstance(part, Call)
-        and part.name in {"sum", "prod", "factorial", "factorial2", "binomial", "gcd", "lcm"}
+        isinstance(part, Call) and part.name in {"sum", "prod", "factorial", "factorial2", "binomial", "gcd", "lcm"}
         for part in parts
     )
     special = sorted({value for size in _sizes((left, right)) for value in _neighbours(size)})
@@ -167,10 +167,8 @@ def _sizes(nodes: Sequence[Node]) -> list[Fraction]:
 def _collect(node: Node, found: set[Fraction]) -> None:
     """The values of the largest parts without variables, and of the numbers in them."""
     if not symbols(node):
-        try:
+        with suppress(NotRationalError, UndefinedError, TooLargeError):
             found.add(exact(node))
-        except (NotRationalError, UndefinedError, TooLargeError):
-            pass
         found.update(part.value for part in walk(node) if isinstance(part, Number))
         return
     for part in children(node):
@@ -303,4 +301,3 @@ def _steps_of(part: Call) -> list[tuple[Fraction, Fraction]] | None:
             return None
         return None if found is None or not modulus else [(found[0] / modulus, found[1] / modulus)]
     return None
-

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from rstar_math.grading import guards
 from rstar_math.grading.evaluate import NotRationalError, exact, is_application
@@ -342,7 +343,7 @@ def _split_monomial(polynomial: Polynomial) -> list[Polynomial]:
         tuple((index, power - shared.get(index, 0)) for index, power in monomial if power > shared.get(index, 0)): c
         for monomial, c in polynomial.items()
     }
-    singles = [{((index, 1),): Fraction(1)} for index, power in shared.items() for _ in range(power)]
+    singles: list[Polynomial] = [{((index, 1),): Fraction(1)} for index, power in shared.items() for _ in range(power)]
     return [rest, *singles]
 
 
@@ -406,7 +407,7 @@ def real_roots(numbers: Sequence[Fraction]) -> list[float]:
             value = value * exact + number
         return (value > 0) - (value < 0)
 
-    for low, high in zip(stops, stops[1:], strict=False):
+    for low, high in pairwise(stops):
         if sign(low) * sign(high) > 0:
             continue
         start = sign(low)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 from rstar_math.grading.evaluate import NotRationalError, exact
 from rstar_math.grading.guards import MAX_ITEMS, TooLargeError, UndefinedError
@@ -14,14 +15,17 @@ _DOTS = Named("dots")
 
 
 def with_dots_filled(node: Group) -> Group:
-    """A list of numbers in equal steps with all its members: 1, 2, ..., 10. Others lose the members that say nothing new."""
+    """A list of numbers in equal steps with all its members: 1, 2, ..., 10.
+
+    Where it has no end, or the end is no number, the members that say nothing new are left out.
+    """
     place = node.items.index(_DOTS)
     before, after = node.items[:place], node.items[place + 1 :]
     try:
         values = [exact(item) for item in before]
     except (NotRationalError, UndefinedError, TooLargeError):
         return node
-    steps = {b - a for a, b in zip(values, values[1:], strict=False)}
+    steps = {b - a for a, b in pairwise(values)}
     if len(values) < 2 or len(steps) != 1 or _DOTS in after:
         return node
     (step,) = steps
@@ -56,7 +60,9 @@ def same_progression(gold: Node, prediction: Node) -> bool:
         return False
     if first.denominators or second.denominators:
         return False
-    left, right = (_line(part.numerator, ring.index(Symbol(one)), ring.index(Constant("pi"))) for part in (first, second))
+    left, right = (
+        _line(part.numerator, ring.index(Symbol(one)), ring.index(Constant("pi"))) for part in (first, second)
+    )
     if left is None or right is None:
         return False
     if abs(left[0]) != abs(right[0]):

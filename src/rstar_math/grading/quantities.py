@@ -1,6 +1,5 @@
-"""Amounts with words behind them: scales (million, dozen), temperatures, and units that stand without a text command."""
+"""Amounts with words behind them: scales (million, dozen), temperatures, units without a text command."""
 
-# ruff: noqa: SIM905  (word lists read better as text)
 from __future__ import annotations
 
 import re
@@ -50,9 +49,11 @@ def _scaled(amount: Node, scale: int) -> Node:
 _LETTERS = "m g s h N J W V A K C L l"
 _PREFIXED = "m g s N J W V A Hz Pa L l mol eV rad F T"
 _OTHER = (
-    r"min|hrs?|sec|kn|mph|kph|rpm|ohms?|bar|atm|psi|cal|kcal|lbs?|oz|ft|in|yd|mi|rad|dB|amu|Hz|Pa|mol|eV|gal|deg|kg|km|cm|mm"
+    r"min|hrs?|sec|kn|mph|kph|rpm|ohms?|bar|atm|psi|cal|kcal|lbs?|oz|ft|in|yd|mi|rad|dB|amu|Hz|Pa|mol|eV|gal|deg"
+    r"|kg|km|cm|mm"
 )
-_UNIT = rf"(?:\\mu\s*[msgA]|\\Omega|(?:k|M|c|m|n|G|d)(?:{'|'.join(_PREFIXED.split())})|{_OTHER}|[{''.join(_LETTERS.split())}])"
+_WITH_PREFIX = rf"(?:k|M|c|m|n|G|d)(?:{'|'.join(_PREFIXED.split())})"
+_UNIT = rf"(?:\\mu\s*[msgA]|\\Omega|{_WITH_PREFIX}|{_OTHER}|[{''.join(_LETTERS.split())}])"
 _POWER = r"(?:\s*(?:\^|\*\*)\s*\{?\s*-?\d\s*\}?)?"
 _TRAILING = re.compile(
     rf"(?P<amount>.*[\d}})!])(?P<gap>\s*)(?P<unit>{_UNIT}(?![A-Za-z_]){_POWER}"

@@ -1,8 +1,8 @@
-"""Damage that answers suffer on their way, mended before anything is read: escapes that JSON ate, digits and brackets of
-other scripts, tags, and the environments around whole answers.
+"""Damage that answers suffer on their way, mended before anything is read.
+
+Escapes that JSON ate, digits and brackets of other scripts, tags, and the environments around whole answers.
 """
 
-# ruff: noqa: SIM905  (word lists read better as text)
 from __future__ import annotations
 
 import re
@@ -20,7 +20,9 @@ _EATEN = {
 _LETTERS = {"\a": "a", "\b": "b", "\t": "t", "\n": "n", "\v": "v", "\f": "f", "\r": "r"}
 _EATEN_COMMANDS = {letter: frozenset(words.split()) for letter, words in _EATEN.items()}
 _CONTROL = re.compile(r"([\a\b\t\n\v\f\r])([a-zA-Z]+)")
-_LOST = re.compile(r"(?<![\\a-zA-Z])(?:[dt]?f?rac(?=\s*\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}\s*\{)|(?:t?ext|b?oxed|f?box)(?=\{))")
+_LOST = re.compile(
+    r"(?<![\\a-zA-Z])(?:[dt]?f?rac(?=\s*\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\}\s*\{)|(?:t?ext|b?oxed|f?box)(?=\{))"
+)
 _TAG = re.compile(r"</?(?:[a-z][a-z_]{2,}|b|i|em|p|br|s|hr)\s*/?>", re.IGNORECASE)
 _END_TOKEN = re.compile(r"<\|[a-z_]+\|>")
 _BRACKETS = str.maketrans(

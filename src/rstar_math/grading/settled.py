@@ -31,7 +31,9 @@ from rstar_math.grading.parse import matrix_rows
 from rstar_math.grading.progressions import with_dots_filled
 from rstar_math.grading.vectors import as_plain_vector
 
-_FUNCTION_NAMES = frozenset(("f g h F G H P p q s u v w y C A V S T R Q D L N W E I K M U X Y Z e i a b c d r t x z").split())
+_FUNCTION_NAMES = frozenset(
+    ("f g h F G H P p q s u v w y C A V S T R Q D L N W E I K M U X Y Z e i a b c d r t x z").split()
+)
 
 
 def settled(node: Node) -> Node:

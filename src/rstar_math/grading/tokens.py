@@ -40,7 +40,8 @@ class Token:
 
 
 _ELEMENTARY = (
-    "sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec arccsc ln log exp sqrt cis"
+    "sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec arccsc ln log exp sqrt "
+    "cis"
 ).split()
 _OTHER_FUNCTIONS = {
     "abs": "abs", "Abs": "abs", "fabs": "abs", "floor": "floor", "ceil": "ceiling", "ceiling": "ceiling",
@@ -51,7 +52,9 @@ _OTHER_FUNCTIONS = {
     "acsc": "arccsc", "asinh": "arsinh", "acosh": "arcosh", "atanh": "artanh", "arcsinh": "arsinh",
     "arccosh": "arcosh", "arctanh": "artanh", "arsinh": "arsinh", "arcosh": "arcosh", "artanh": "artanh",
     "log10": "log10", "log2": "log2", "factorial2": "factorial2", "lg": "log10", "nCr": "binomial",
-    "deg": "degrees_of", "arg": "arg", "erf": "erf", "zeta": "zeta", "Re": "re", "Im": "im", "Gamma": "gamma", "Rational": "ratio_of", "Fraction": "ratio_of", "Add": "add", "Mul": "multiply",
+    "deg": "degrees_of", "arg": "arg", "erf": "erf", "det": "det", "zeta": "zeta",
+    "Re": "re", "Im": "im", "Gamma": "gamma", "Rational": "ratio_of", "Fraction": "ratio_of",
+    "Add": "add", "Mul": "multiply",
 }  # fmt: skip
 FUNCTIONS = {name: name for name in _ELEMENTARY} | _OTHER_FUNCTIONS
 """Function names as they are written, with the name used in the nodes."""
@@ -195,9 +198,7 @@ class _Lexer:
             self._spaced = False
         return self._found
 
-    def _emit(
-        self, kind: Kind, value: str, length: int = 0, number: Number | None = None, written: str = ""
-    ) -> None:
+    def _emit(self, kind: Kind, value: str, length: int = 0, number: Number | None = None, written: str = "") -> None:
         self._found.append(Token(kind, value, number, self._spaced, written))
         self._position += length
         self._spaced = False
@@ -260,6 +261,8 @@ class _Lexer:
         elif word in _BRACKETS:
             kind_of_bracket, value = _BRACKETS[word]
             self._emit("open" if kind_of_bracket == "open" else "close", value, length)
+        elif word in {"bmod", "mod"}:
+            self._emit("operator", "mod", length)
         elif word in {"frac", "sqrt", "binom", "sum", "prod", "int"}:
             self._emit("command", word, length)
         elif word in {"infty", "pi"}:
@@ -280,7 +283,7 @@ class _Lexer:
             self._emit("command", word, length)
 
     def _accented(self, accent: str, length: int) -> None:
-        """A letter below a bar, hat or tilde is another variable; a bar over more is a conjugate, or marks a segment."""
+        """A letter with a bar, hat or tilde is another variable; a bar over more is a conjugate, or marks a segment."""
         letter = _ONE_LETTER.match(self._text, self._position + length)
         points = _POINTS_OR_DIGITS.match(self._text, self._position + length)
         if letter:
@@ -314,7 +317,7 @@ class _Lexer:
             number = Number(Fraction(integer(mantissa)))
         self._emit("number", written, 0, number)
         following = re.compile(r"j(?![A-Za-z0-9_])").match(text, self._position)
-        if following:
+        if following and not re.search(r"(?<![A-Za-z\\])[ik](?![A-Za-z])", text):
             self._emit("constant", "i", 1)
 
     def _decimal(self, mantissa: str, exponent: int) -> Number:
@@ -372,8 +375,12 @@ class _Lexer:
         elif lower in {"percent", "pct"}:
             self._emit("operator", "%", len(word))
         elif lower in {"rs", "usd", "eur", "gbp", "inr"} and not self._found:
-            self._emit("operator", "currency", len(word) + rest_of_abbreviation(self._text, self._position + len(word)),
-                       written=units.canonical(lower))
+            self._emit(
+                "operator",
+                "currency",
+                len(word) + rest_of_abbreviation(self._text, self._position + len(word)),
+                written=units.canonical(lower),
+            )
         elif word in _NAMED:
             self._emit("named", _NAMED[word], len(word))
         elif word in _CONSTANTS:
@@ -454,7 +461,10 @@ def rest_of_abbreviation(text: str, position: int) -> int:
 
 _FUNCTIONS_OR_UNITS = frozenset({"sec", "min", "deg", "max", "in"})
 _AMBIGUOUS_FUNCTIONS = frozenset(
-    ("re im Re Im arg erf zeta Gamma sign root max min Mod floor ceil abs comb gamma Add Mul Pow pow deg lg N conjugate").split()
+    (
+        "re im Re Im arg erf zeta Gamma sign root max min Mod floor ceil abs comb gamma Add Mul Pow pow deg lg N "
+        "conjugate"
+    ).split()
 )
 
 

@@ -16,6 +16,7 @@ from rstar_math.grading.kinds import (
     Symbol,
     negated,
     walk,
+    with_leaves,
 )
 
 _AXES = {"unit i": 0, "unit j": 1, "unit k": 2}
@@ -50,7 +51,11 @@ def with_vectors(node: Node) -> Node:
         return node
     marked: dict[Node, int] = {Symbol(name): axis for name, axis in _AXES.items()}
     vector = _vector(node, marked)
-    return node if vector is None else vector
+    if vector is not None:
+        return vector
+    return with_leaves(
+        node, {Symbol("unit i"): Constant("i"), Symbol("unit j"): Symbol("j"), Symbol("unit k"): Symbol("k")}
+    )
 
 
 def as_plain_vector(node: Node) -> Node:

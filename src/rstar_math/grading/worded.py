@@ -57,12 +57,12 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _STATES = re.compile(
-    r"\b(?:is|are|equals|was|were)\b(?:\s+(?:equal to|given by|exactly|precisely|about|approximately|therefore|simply|just"
-    r"|also|then|thus))*\s*[:=]?\s*"
+    r"\b(?:is|are|equals|was|were)\b(?:\s+(?:equal to|given by|exactly|precisely|about|approximately|therefore|simply"
+    r"|just|also|then|thus))*\s*[:=]?\s*"
 )
 _HEAD = re.compile(
-    r"(?:the |all |only |both |such |any |following )*(?:functions?|solutions?|answers?|values?|pairs?|triples?|polynomials?"
-    r"|integers?|numbers?|equation|result)(?: are| is| of the form)?\s*:?\s*",
+    r"(?:the |all |only |both |such |any |following )*(?:functions?|solutions?|answers?|values?|pairs?|triples?"
+    r"|polynomials?|integers?|numbers?|equation|result)(?: are| is| of the form)?\s*:?\s*",
     re.IGNORECASE,
 )
 _THERE_ARE = re.compile(
@@ -70,11 +70,15 @@ _THERE_ARE = re.compile(
     r"(?P<number>\d[\d,]*)(?P<rest>(?: [^\d=<>+*/^]*)?)",
     re.IGNORECASE,
 )
-_SENTENCE_START = re.compile(r"(?:the|there|it|this|that|these|those|so|thus|hence|its|his|her|their|he|she|they|we|each)\b",
-                             re.IGNORECASE)
+_SENTENCE_START = re.compile(
+    r"(?:the|there|it|this|that|these|those|so|thus|hence|its|his|her|their|he|she|they|we|each)\b", re.IGNORECASE
+)
 _PERMUTED = re.compile(
     r"(?P<tuple>.*?)[,\s]*(?:and|with|up to|or)?\s*(?:all |any |every )?(?:of )?(?:its|their|the|all|any)?\s*"
     r"(?P<cyclic>cyclic )?(?:permutations?|rearrangements?|reorderings?)(?: of (?:it|this|them|these))?"
+)
+_PERMUTED_FIRST = re.compile(
+    r"(?:all |any |every |the )*(?P<cyclic>cyclic )?(?:permutations?|rearrangements?) of (?P<tuple>.*)", re.IGNORECASE
 )
 _QUANTIFIER = re.compile(
     r"[\s,]*(?:(?:for|where|with)\s+(?:all|any|every|each|some)?|\\forall)\s*(?:real|integers?|positive|numbers?|natural|\s)*"
@@ -82,12 +86,13 @@ _QUANTIFIER = re.compile(
     r"|>=?\s*0|(?<=\w))"
 )
 _HEDGES = re.compile(
-    r"\b(?:not|no|never|nor|at least|at most|less|more|greater|fewer|over|under|between|below|above|except|than|or)\b|n't\b"
+    r"\b(?:not|no|never|nor|at least|at most|less|more|greater|fewer|over|under|between|below|above|except|than|or)\b"
+    r"|n't\b"
 )
 _NUMBER = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?(?![\w^])")
 _SUBJECT = re.compile(
-    r"(?:the|this|that|it|such a|our|given)?\s*(?:given |infinite |improper )?(?:(?:series|sequence|integral|function|limit"
-    r"|sum|system|graph|curve|line|lines|matrix|relation|set|statement|equation|triangle|number|polynomial|product|answer"
+    r"(?:the|this|that|it|such a|our|given)?\s*(?:given |infinite |improper )?(?:(?:series|sequence|integral|function"
+    r"|limit|sum|system|graph|curve|line|lines|matrix|relation|set|statement|equation|triangle|number|polynomial|product|answer"
     r"|conic|vectors?|game|player|it|f|conclusion|claim|assertion)\s+)(?:(?:is|are)\s+)?(?:(?:a|an|the)\s+)?"
 )
 _STEMS = {
@@ -102,7 +107,7 @@ _CONGRUENCE = re.compile(
 
 
 def worded_set(text: str, parse: Parse) -> Node | None:
-    """The set of numbers that words name: "all positive integers", "all real numbers except 3"; None for anything else."""
+    """The set of numbers that words name ("all positive integers", "all reals except 3"); None for anything else."""
     words = re.sub(r"^x\s*(?:\\in|can be|is)\s*", "", plain(text))
     node = _set(words)
     if node is not None:
@@ -130,9 +135,8 @@ def _set(words: str) -> Node | None:
     kind, noun, sign = match.group("kind"), match.group("noun") or "", (match.group("sign") or "").replace("-", "")
     if kind is None and not noun.startswith("integer"):
         return None
-    if kind in {"real", "rational", "complex", "natural", "whole"} and not noun and words.split()[-1] == kind:
-        if kind != "real":
-            return None
+    if kind in {"rational", "complex", "natural", "whole"} and not noun and words.split()[-1] == kind:
+        return None
     name = _KINDS[kind or "integer"]
     if kind == "natural" or not sign:
         return Named(name) if not sign or sign == "positive" else None
@@ -212,7 +216,9 @@ def answers_in(text: str, parse: Parse, *, is_reference: bool) -> Node | None:
 
 def _is_prose(text: str) -> bool:
     """Whether a text is words in the main: at least two of three letters or more."""
-    return len(re.findall(r"(?<![\\a-zA-Z])[A-Za-z]{3,}", text)) >= 2 or bool(re.fullmatch(r"\s*(?:it|the \w+)\s*", text, re.I))
+    return len(re.findall(r"(?<![\\a-zA-Z])[A-Za-z]{3,}", text)) >= 2 or bool(
+        re.fullmatch(r"\s*(?:it|the \w+)\s*", text, re.I)
+    )
 
 
 def _answer(text: str, parse: Parse) -> Node | None:
@@ -232,7 +238,7 @@ def _answer(text: str, parse: Parse) -> Node | None:
 
 
 def _permuted(text: str, parse: Parse) -> Node | None:
-    match = _PERMUTED.fullmatch(text.strip().strip("."))
+    match = _PERMUTED.fullmatch(text.strip().strip(".")) or _PERMUTED_FIRST.fullmatch(text.strip().strip("."))
     if not match or not match.group("tuple").strip():
         return None
     node = parse(match.group("tuple").strip(" ,"))
@@ -274,7 +280,8 @@ def said(text: str) -> str:
 
 
 _CLAUSE = re.compile(
-    r"\s*(?P<label>[A-Za-z][A-Za-z -]{3,60}?)\s*(?:\b(?:when|on|for|if|in|at|over|is|are)\b|:|=)\s*(?P<rest>.+)", re.DOTALL
+    r"\s*(?P<label>[A-Za-z][A-Za-z -]{3,60}?)\s*(?:\b(?:when|on|for|if|in|at|over|is|are)\b|:|=)\s*(?P<rest>.+)",
+    re.DOTALL,
 )
 
 
@@ -286,7 +293,7 @@ def labelled(text: str, parse: Parse) -> dict[str, Node] | None:
         match = _CLAUSE.fullmatch(piece.strip(" .,;"))
         if not match:
             return None
-        label = " ".join(word for word in plain(match.group("label")).split() if word not in {"is", "f", "it", "interval"})
+        label = said(match.group("label"))
         node = parse(match.group("rest").strip(" .,;"))
         if node is None or label in found or isinstance(node, Quantity) or not label:
             return None
@@ -296,8 +303,12 @@ def labelled(text: str, parse: Parse) -> dict[str, Node] | None:
 
 _DIMENSION = r"(?P<n{0}>\d+(?:\.\d+)?)\s*(?P<u{0}>[a-z]+\.?)?"
 _DIMENSIONS = re.compile(
-    _DIMENSION.format(1) + r"\s*(?P<sign>x|\*|by|\\times|\\cdot)\s*" + _DIMENSION.format(2)
-    + r"(?:\s*(?:x|\*|by|\\times)\s*" + _DIMENSION.format(3) + ")?"
+    _DIMENSION.format(1)
+    + r"\s*(?P<sign>x|\*|by|\\times|\\cdot)\s*"
+    + _DIMENSION.format(2)
+    + r"(?:\s*(?:x|\*|by|\\times)\s*"
+    + _DIMENSION.format(3)
+    + ")?"
 )
 
 

@@ -53,7 +53,7 @@ NUMPY = _words(
     "isin isinf isnan isreal kron lcm less less_equal lexsort linalg linspace log log10 log1p log2 logaddexp "
     "logical_and logical_not logical_or logspace lstsq mat matmul matrix_power matrix_rank max maximum mean median "
     "meshgrid min minimum mod multiply nan nan_to_num nanmax nanmean nanmin ndim negative nonzero norm normal "
-    "not_equal ones ones_like outer pad percentile permutation pi pinv polyfit polyval positive power prod ptp "
+    "not_equal ones ones_like outer percentile permutation pi pinv polyfit polyval positive power prod ptp "
     "quantile rad2deg radians rand randint randn random ravel real reciprocal remainder repeat reshape roll roots "
     "rot90 round sample searchsorted seed select setdiff1d shape shuffle sign sin sinc sinh size solve sort split "
     "sqrt square squeeze stack std subtract sum svd swapaxes take tan tanh tensordot tile trace transpose trapezoid "
@@ -74,15 +74,15 @@ MPMATH = _words(
     "nint frac re im arg conj polar rect factorial fac fac2 binomial gamma beta zeta rf ff erf erfc lambertw agm "
     "fibonacci bernoulli bell stirling1 stirling2 cyclotomic psi digamma harmonic quad nsum nprod diff limit findroot "
     "polyroots polyval taylor isnan isinf isfinite isint almosteq nstr chop mpmathify fsum fprod fdot linspace arange "
-    "primepi primezeta pslq identify sinc altzeta"
+    "primepi primezeta pslq sinc altzeta"
 )
 
 SYMPY = _words(
     # symbols, numbers, expressions, relations
-    "Symbol symbols Dummy Function Lambda Integer Rational Float Number NumberSymbol S I E pi oo zoo nan GoldenRatio "
+    "Symbol symbols Function Lambda Integer Rational Float Number NumberSymbol S I E pi oo zoo nan GoldenRatio "
     "EulerGamma Catalan Expr Basic Add Mul Pow Mod Abs Max Min Tuple Derivative Integral Sum Product Limit Subs "
     "UnevaluatedExpr Eq Ne Lt Le Gt Ge Rel Equality Unequality StrictLessThan LessThan StrictGreaterThan GreaterThan "
-    "true false And Or Not Xor Implies Equivalent Piecewise piecewise_fold sympify N parse_expr "
+    "true false And Or Not Xor Implies Equivalent Piecewise piecewise_fold sympify N "
     # solving
     "solve solveset linsolve nonlinsolve solve_linear solve_linear_system solve_poly_system solve_undetermined_coeffs "
     "solve_univariate_inequality solve_poly_inequality solve_rational_inequalities reduce_inequalities "
@@ -120,7 +120,7 @@ SYMPY = _words(
     # matrices
     "Matrix ImmutableMatrix eye zeros ones diag det trace transpose hessian wronskian "
     # iteration and text
-    "multiset_permutations partitions subsets variations prod latex pretty srepr sstr"
+    "multiset_permutations partitions subsets variations prod latex pretty sstr"
 )
 
 SYMPY_MODULES = (

@@ -178,7 +178,7 @@ def seed_random() -> None:
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed(SEED)
     if "sympy.core.random" in sys.modules:
-        sys.modules["sympy.core.random"].rng.seed(SEED)
+        sys.modules["sympy.core.random"].seed(SEED)  # also the one by which it orders what is known of symbols
 
 
 Records = list[tuple[str, str | None, bool, str | None]]

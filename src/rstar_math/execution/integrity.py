@@ -130,14 +130,6 @@ class Guard:
             self.reason = reason
         return DeferredError(reason)
 
-    def permit(self) -> None:
-        """What follows is done by a library for the program, and checked otherwise."""
-        self._armed = False
-
-    def resume(self) -> None:
-        """Ends what `permit` began."""
-        self._armed = True
-
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._armed or self._inside:
             return
@@ -162,8 +154,16 @@ class Guard:
 class Seal:
     """The dictionaries of modules and classes as they were when the seal was put on."""
 
-    def __init__(self, roots: Iterable[str], more: Iterable[dict[str, Any]] = ()) -> None:
-        """Seals what programs that start from the modules `roots` can be affected by, and the dictionaries `more`."""
+    def __init__(
+        self, roots: Iterable[str], more: Iterable[dict[Any, Any]] = (), own: Iterable[types.ModuleType] = ()
+    ) -> None:
+        """Seals what programs can be affected by.
+
+        Args:
+          roots: modules that they start from, by name; what these lead to is sealed with them.
+          more: further dictionaries.
+          own: the worker's own modules, sealed with their classes and builtins.
+        """
         gc.collect()
         names = _reachable(roots)
         modules = [sys.modules[name] for name in sorted(names)]
@@ -178,7 +178,7 @@ class Seal:
             # vars() of a class is a proxy; the dictionary behind it is its one referent
             referents = gc.get_referents(vars(kind))
             self._dicts.append(referents[0] if referents else {})
-        for extra in (*_extra_dicts(), *more):
+        for extra in (*_extra_dicts(), *more, *_own_dicts(own)):
             self._owners.append(extra)
             self._dicts.append(extra)
         for name, extra in _dicts_within(self._owners, self._dicts):
@@ -240,6 +240,19 @@ class Seal:
             return False
         # a library has imported another of its parts
         return isinstance(value, types.ModuleType) and sys.modules.get(f"{owner.__name__}.{name}") is value
+
+
+def _own_dicts(modules: Iterable[types.ModuleType]) -> list[dict[Any, Any]]:
+    """The dictionaries of modules that `sys.modules` does not have, of their builtins and of their classes."""
+    found: list[dict[Any, Any]] = []
+    for module in modules:
+        contents = vars(module)
+        found.append(contents)
+        if isinstance(contents.get("__builtins__"), dict):
+            found.append(contents["__builtins__"])
+        classes = [v for v in contents.values() if isinstance(v, type) and v.__module__ == module.__name__]
+        found += [d for kind in classes for d in gc.get_referents(vars(kind))[:1] if isinstance(d, dict)]
+    return found
 
 
 def _extra_dicts() -> list[dict[Any, Any]]:

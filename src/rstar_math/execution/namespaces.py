@@ -79,7 +79,9 @@ class Copier:
         self._ndarray: Any = numpy.ndarray if numpy is not None else None
         if numpy is not None:
             self._copiers[numpy.ndarray] = self._array
-            self._shared |= {t for t in vars(numpy).values() if isinstance(t, type) and issubclass(t, numpy.generic)}
+            scalars = {t for t in vars(numpy).values() if isinstance(t, type) and issubclass(t, numpy.generic)}
+            # records can be written to
+            self._shared |= {kind for kind in scalars if not issubclass(kind, numpy.void)}
         mpmath = sys.modules.get("mpmath")
         if mpmath is not None:
             self._shared |= {mpmath.mpf, mpmath.mpc}
@@ -149,7 +151,7 @@ class Copier:
         if kind in _FLAT_DICTS:
             return all(map(operator.is_, value.values(), copied.values()))
         if kind is self._ndarray:
-            return bool(value.flags.c_contiguous)
+            return value.base is None and bool(value.flags.c_contiguous)
         return kind in (set, collections.deque, bytearray)
 
     def _copy(self, value: Any, memo: dict[int, Any], old: dict[str, Any], new: dict[str, Any]) -> Any:
@@ -259,15 +261,21 @@ class Copier:
         return value.copy()
 
     def _array(self, value: Any, memo: dict[int, Any], new: dict[str, Any]) -> Any:
-        base = value.base
-        # a view of another array that can be reached must go on viewing it; numpy's functions also return views of
-        # arrays that nothing else holds (here: the view, the variable, the argument), which then do as well as owners
-        if base is not None and (type(base) is not self._ndarray or sys.getrefcount(base) > 3):
-            raise NotCopyableError
         if value.dtype.hasobject or not value.flags.writeable:
             raise NotCopyableError
-        self._count(value.size)
-        return value.copy(order="K")
+        base = value.base
+        if base is None:
+            self._count(value.size)
+            return value.copy(order="K")
+        # a view of another array that can be reached must go on viewing it; numpy's functions also return views of
+        # arrays that nothing else holds (here: the view, the variable, the argument): these are copied with the view
+        if type(base) is not self._ndarray or sys.getrefcount(base) > 3 or base.base is not None:
+            raise NotCopyableError
+        if base.dtype.hasobject or not base.flags.c_contiguous or not base.flags.writeable:
+            raise NotCopyableError
+        self._count(base.size)
+        start = value.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+        return self._ndarray(value.shape, value.dtype, base.copy(), start, value.strides)
 
     def _builtin(self, value: Any, memo: dict[int, Any], new: dict[str, Any]) -> Any:
         # `append = numbers.append` must go on appending to what `numbers` is in the copy

@@ -142,8 +142,6 @@ class Lists:
             attributes |= names
         attributes.update(part for name in self.modules for part in name.split(".")[1:])
         self.attributes: Names = frozenset(n for n in attributes if not n.startswith("_")) - allowlist.NOT_METHODS
-        self.names = frozenset().union(*(self.modules.get(m, frozenset()) for m in ("sympy", "sympy.core.numbers")))
-        """What text given to sympy may name."""
         self.facades: dict[str, types.ModuleType] = {}
         """What programs get for a module: one that holds what they may use, and nothing else."""
         self.stray: dict[str, Names] = {}
@@ -165,7 +163,7 @@ class Lists:
     def _add_facade(self, name: str, names: Names) -> None:
         module = sys.modules[name]
         exported = frozenset(getattr(module, "__all__", None) or [n for n in vars(module) if n[:1] != "_"])
-        self.stray[name] = exported - names - SAFE_BUILTINS
+        self.stray[name] = exported - names
         facade = types.ModuleType(name)
         for n in sorted(names):
             facade.__dict__[n] = getattr(module, n)
@@ -196,13 +194,12 @@ def _sympy_kinds(sympy: Any) -> list[type]:
 # ---------------------------------------------------------------- the check
 
 
-def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | None = None) -> str | None:
+def refusal(code: types.CodeType, lists: Lists) -> str | None:
     """Why `code` is not admitted, or None if it is.
 
     Args:
       code: compiled, not run.
       lists: what it may use.
-      expression: for text that a library evaluates: the names it may use; all others are then refused.
     """
     for constant in code.co_consts:
         kind = type(constant)
@@ -213,7 +210,7 @@ def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | Non
             if constant in _UNSAFE_KEYWORDS:  # a call with many keywords loads them one by one
                 return f"keyword {constant}"
         elif kind is types.CodeType:
-            reason = refusal(constant, lists, expression)
+            reason = refusal(constant, lists)
             if reason is not None:
                 return reason
     bytecode = code.co_code
@@ -227,9 +224,9 @@ def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | Non
     if code.co_flags & _GENERATOR_FLAGS and operations & _HANDLERS:
         # what it does when it is closed would be done in the time of the program that runs then
         return "a generator that handles exceptions"
-    if not (operations & _LOOKED_AT or expression is not None or not _UNSAFE_BUILTINS.isdisjoint(names)):
+    if not (operations & _LOOKED_AT or not _UNSAFE_BUILTINS.isdisjoint(names)):
         return None
-    looked_at = _LOOKED_AT if expression is None and _UNSAFE_BUILTINS.isdisjoint(names) else _LOOKED_AT | _LOAD_GLOBALS
+    looked_at = _LOOKED_AT if _UNSAFE_BUILTINS.isdisjoint(names) else _LOOKED_AT | _LOAD_GLOBALS
     if "format" in names and not only_plain_formats(code):
         return "attribute format of anything but a plain text"
     if not operations.isdisjoint(_KEYWORDS_BEFORE):
@@ -265,8 +262,6 @@ def refusal(code: types.CodeType, lists: Lists, expression: frozenset[str] | Non
             name = names[argument >> _GLOBAL_SHIFT if operation == _LOAD_GLOBAL else argument]
             if name in _UNSAFE_BUILTINS and name not in _DUNDERS:
                 return f"builtin {name}"
-            if expression is not None and name not in expression:
-                return f"name {name} in text"
         elif operation == _IMPORT_NAME:
             module = names[argument]
             if module not in lists.modules:

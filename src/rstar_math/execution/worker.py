@@ -18,6 +18,8 @@ Messages over a stream, each a length of 4 bytes and JSON:
 from __future__ import annotations
 
 import builtins
+import dis
+import gc
 import json
 import mmap
 import os
@@ -33,10 +35,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 if TYPE_CHECKING:
-    from rstar_math.execution import harness, integrity, namespaces, staticcheck
+    from rstar_math.execution import harness, integrity, libraries, namespaces, staticcheck
 else:
     import harness
     import integrity
+    import libraries
     import namespaces
     import staticcheck
 
@@ -57,6 +60,11 @@ CLOCK_S = 0.001
 _DEPTH_OF_RUN = 3
 """Frames between `Worker.serve` and the program's: `_run_group`, `_run` and `_execute`."""
 
+_OWN_MODULES = (harness, integrity, libraries, namespaces, staticcheck, staticcheck.allowlist)
+_HANDLER = dis.opmap["PUSH_EXC_INFO"]
+_NUMBERED = "Dummy_"
+"""Names that sympy gives symbols by counting those before them, in this process."""
+
 _quoted = json.encoder.encode_basestring_ascii
 _STAR = re.compile(r"import[\s\\]*\*")
 
@@ -68,8 +76,11 @@ class _Prepared:
         self.lists = staticcheck.Lists()
         facades = self.lists.facades.values()
         self.builtins = {name: value for name, value in vars(builtins).items() if name in staticcheck.SAFE_BUILTINS}
+        libraries.make_caches_exact()
+        self.restorer = libraries.Restorer()
         roots = [*self.lists.modules, "copyreg", "warnings", "io", "codecs"]
-        self.seal = integrity.Seal(roots, more=[self.builtins, *map(vars, facades)])
+        more = [self.builtins, self.lists.modules, self.lists.facades, *map(vars, facades)]
+        self.seal = integrity.Seal(roots, more=[*more, globals()], own=_OWN_MODULES)
         mutable = (list, dict, set, bytearray)
         self.library = [
             value
@@ -92,7 +103,7 @@ def prepare() -> None:
 class _Compiled:
     """A step's code: compiled and admitted, or why not."""
 
-    __slots__ = ("code", "error", "has_star", "refusal", "uses_random")
+    __slots__ = ("code", "error", "has_handler", "has_star", "refusal", "uses_random")
 
     def __init__(self, step: str, code: types.CodeType | None, refusal: str | None, error: str | None) -> None:
         self.code = code
@@ -101,6 +112,14 @@ class _Compiled:
         # the compiler reads letters of other alphabets as plain ones
         self.uses_random = "rand" in step or "shuffle" in step or "sample" in step or not step.isascii()
         self.has_star = _STAR.search(step) is not None
+        self.has_handler = code is not None and _has_handler(code)
+
+
+def _has_handler(code: types.CodeType) -> bool:
+    """Whether `code` handles exceptions, among them perhaps that there is no memory left."""
+    return _HANDLER in code.co_code[::2] or any(
+        _has_handler(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)
+    )
 
 
 class _State:
@@ -128,6 +147,9 @@ class Worker:
         self._seal = _prepared.seal
         self._guard = integrity.Guard()
         self._memory_limit = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 + memory_bytes // 3
+        self._room_bytes = memory_bytes
+        """Address space that a program of a process of its own would find."""
+        self._is_full = False
         self._output = harness.OutputBuffer(shared, step_bytes, self._too_much)
         self._printed_too_much = False
         self._builtins = self._safe_builtins(_prepared.builtins)
@@ -143,7 +165,7 @@ class Worker:
         self._cpu = 0.0
         """The process's CPU clock when it was last read."""
         self._received = bytearray()
-        self._generators = _random_generators()
+        self._restorer = _prepared.restorer
 
     # ---------------------------------------------------------------- serving
 
@@ -153,8 +175,7 @@ class Worker:
         sys.stdout = cast(Any, self._output)
         sys.stderr = cast(Any, harness.Discarded())
         harness.reset_recursion(extra=_DEPTH_OF_RUN)
-        self._guard_sympy()
-        self._guard_functions()
+        libraries.refuse(self._guard.defer)
         self._guard.install()
         self._seal.start()
         self._verify()
@@ -200,7 +221,7 @@ class Worker:
         if self._results:
             self._send(self._results)
             self._results.clear()
-        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > self._memory_limit:
+        if self._is_full or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > self._memory_limit:
             os._exit(0)  # another one takes over, with memory as it was
 
     def _send(self, results: list[str]) -> None:
@@ -245,12 +266,16 @@ class Worker:
         if last.code is None:
             self._results.append(f'[{number},"error",{_quoted(last.error or "")},0.0,"",0.0,false]')
             return
+        if (last.has_handler or any(earlier.has_handler for earlier in before)) and not self._has_room():
+            self._results.append(f'[{number},"deferred","what others left here takes its memory"]')
+            return
         self._unverified.append(number)
+        self._restorer.before_program()
         started = time.perf_counter()
         if state is not None:
             self._states.move_to_end(prefix)
             namespace: dict[str, Any] | None = self._copier.copy(state.namespace, cast(namespaces.Plan, state.plan))
-            self._restore_random(state.random, uses_random)
+            self._restorer.restore_random(state.random, uses_random)
         else:
             namespace = self._replayed(number, prefix, before, uses_random)
         if namespace is None:
@@ -263,6 +288,10 @@ class Worker:
         if reason is not None:
             self._results.append(f'[{number},"deferred",{_quoted(reason)}]')
             return
+        printed = self._output.printed()
+        if _NUMBERED in printed or _NUMBERED in (error or ""):
+            self._results.append(f'[{number},"deferred","it shows how many symbols there have been"]')
+            return
         seconds, replayed_s = ended - began, began - started
         if ended - started > CLOCK_S:
             seconds, replayed_s = self._cpu_share(seconds, replayed_s)
@@ -271,9 +300,26 @@ class Worker:
             kept = self._keep((*prefix, step), namespace, uses_random, has_star, replayed_s + seconds > NOTE_STATE_S)
         error_text = "null" if error is None else _quoted(error)
         self._results.append(
-            f'[{number},"{status}",{error_text},{seconds!r},{_quoted(self._output.printed())},{replayed_s!r},'
+            f'[{number},"{status}",{error_text},{seconds!r},{_quoted(printed)},{replayed_s!r},'
             f"{'true' if kept else 'false'}]"
         )
+
+    def _has_room(self) -> bool:
+        """Whether a program finds the memory that it would find in a process of its own.
+
+        One that handles the error itself would otherwise print something else for want of what others have kept.
+        """
+        for attempt in range(2):
+            try:
+                mmap.mmap(-1, self._room_bytes).close()  # address space alone: nothing is touched
+            except OSError:
+                if not attempt:
+                    self._states.clear()
+                    gc.collect()
+            else:
+                return True
+        self._is_full = True
+        return False
 
     def _begin(self, number: int) -> None:
         """Tells the supervisor which program runs from now on."""
@@ -359,11 +405,11 @@ class Worker:
             if state.plan is not None:
                 self._states.move_to_end(prefix[:length])
                 namespace = self._copier.copy(state.namespace, state.plan)
-                self._restore_random(state.random, uses_random)
+                self._restorer.restore_random(state.random, uses_random)
                 done = length
                 break
         else:
-            self._restore_random({}, uses_random)
+            self._restorer.restore_random({}, uses_random)
         for i in range(done, len(prefix)):
             code = compiled[i].code
             if code is None:
@@ -378,7 +424,7 @@ class Worker:
         self, steps: tuple[str, ...], namespace: dict[str, Any], uses_random: bool, has_star: bool, dear: bool
     ) -> bool:
         """Keeps what `steps` left, for the steps that come after; returns whether that is certain to be of use."""
-        state = _State(namespace, self._random_states(uses_random), uses_random, has_star)
+        state = _State(namespace, self._restorer.random_states(uses_random), uses_random, has_star)
         if dear:
             state.plan, state.planned = self._copier.plan(namespace), True
             if state.plan is None:
@@ -387,26 +433,6 @@ class Worker:
         if len(self._states) > MAX_STATES:
             self._states.popitem(last=False)
         return dear
-
-    def _random_states(self, uses_random: bool) -> dict[str, Any]:
-        """The state of every random generator that the program may have used."""
-        states = {}
-        for name, generator in self._generators.items():
-            # sympy draws numbers of its own accord, the others only for programs that say so
-            if uses_random or name == "sympy.core.random":
-                states[name] = generator.get_state() if name == "numpy.random" else generator.getstate()
-        return states
-
-    def _restore_random(self, states: dict[str, Any], uses_random: bool) -> None:
-        """Puts the generators into `states`, and others into what every program starts with."""
-        for name, generator in self._generators.items():
-            if name not in states:
-                if uses_random or name == "sympy.core.random":
-                    generator.seed(harness.SEED)
-            elif name == "numpy.random":
-                generator.set_state(states[name])
-            else:
-                generator.setstate(states[name])
 
     # ---------------------------------------------------------------- the second line of defence
 
@@ -439,77 +465,10 @@ class Worker:
         lists = self._lists
         if level or name not in lists.modules:
             raise self._guard.defer(f"module {name}")
+        if name == "typing":
+            self._restorer.typing_is_used()
         return lists.facades[name if fromlist else name.partition(".")[0]]
 
     def _missing(self, name: str) -> Any:
         """What programs get for a name that a facade does not have."""
         raise self._guard.defer(f"{name} of a module")
-
-    def _guard_sympy(self) -> None:
-        """Has the static check also look at text that sympy evaluates."""
-        parser: Any = sys.modules.get("sympy.parsing.sympy_parser")
-        if parser is None:
-            return
-        guard, lists = self._guard, self._lists
-        parts = frozenset({"Symbol", "Integer", "Float", "Rational", "Function", "factorial", "factorial2"})
-        original, usual = parser.parse_expr, parser.standard_transformations
-        names: dict[str, Any] = {}
-        exec("from sympy import *", names)
-        names |= {n: v for n, v in vars(builtins).items() if isinstance(v, types.BuiltinFunctionType)}
-        names |= {"max": names["Max"], "min": names["Min"]}
-
-        def parse_expr(
-            s: str, local_dict: Any = None, transformations: Any = usual, global_dict: Any = None, evaluate: Any = True
-        ) -> Any:
-            # what the original does where no names are given, without running text for it
-            return original(
-                s, local_dict, transformations, dict(names) if global_dict is None else global_dict, evaluate
-            )
-
-        def eval_expr(code: str, local_dict: dict[str, Any], global_dict: dict[str, Any]) -> Any:
-            guard.permit()
-            try:
-                compiled = compile(code, "<text>", "eval", dont_inherit=True)
-                allowed = lists.names | parts | frozenset(local_dict)
-                reason = staticcheck.refusal(compiled, lists, expression=allowed)
-                if reason is not None:
-                    raise guard.defer(reason)
-                return eval(compiled, global_dict, local_dict)
-            finally:
-                guard.resume()
-
-        parser.eval_expr = eval_expr
-        parser.parse_expr = parse_expr
-        for facade in lists.facades.values():
-            if vars(facade).get("parse_expr") is original:
-                facade.__dict__["parse_expr"] = parse_expr
-        cast(Any, sys.modules["sympy"]).parse_expr = parse_expr
-
-    def _guard_functions(self) -> None:
-        """Has sympy make no functions with methods of a program's own, which would run whenever sympy compares them.
-
-        Its caches keep them, so that it would compare them with what other programs ask for.
-        """
-        function: Any = sys.modules.get("sympy.core.function")
-        if function is None:
-            return
-        guard = self._guard
-        kind, filtered = function.UndefinedFunction, sys.modules["sympy.core.symbol"]._filter_assumptions
-        original = kind.__new__
-
-        def new(mcl: Any, name: Any, *bases_and_dict: Any, **assumptions: Any) -> Any:
-            if bases_and_dict or filtered(assumptions)[1]:
-                raise guard.defer("a function with methods of its own")
-            return original(mcl, name, **assumptions)
-
-        kind.__new__ = new
-
-
-def _random_generators() -> dict[str, Any]:
-    """The random generators that a program can reach without naming a seed, by their modules."""
-    found: dict[str, Any] = {"random": sys.modules["random"]}
-    if "sympy.core.random" in sys.modules:
-        found["sympy.core.random"] = sys.modules["sympy.core.random"].rng
-    if "numpy.random" in sys.modules:
-        found["numpy.random"] = sys.modules["numpy.random"]
-    return found

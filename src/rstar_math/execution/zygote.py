@@ -30,15 +30,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from rstar_math.execution import confinement, harness, worker
+    from rstar_math.execution import confinement, harness, libraries, worker
 else:  # by their paths: the package itself is never imported here
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import confinement
     import harness
+    import libraries
     import worker
 
     sys.path.pop(0)
-    for _name in ("confinement", "harness", "worker", "integrity", "namespaces", "staticcheck", "allowlist"):
+    for _name in (
+        *("confinement", "harness", "worker", "integrity", "libraries", "namespaces", "staticcheck", "allowlist"),
+    ):
         sys.modules.pop(_name)
 
 # Extension modules cannot be loaded once the filter is in place, so what programs may want of the standard library is
@@ -290,6 +293,7 @@ def main() -> NoReturn:
     enter_namespaces(layers, config["disabled"])
     sys.path[:] = [*config["path"], *(p for p in sys.path if p)]
     missing = preload(PRELOAD[config["profile"]] + config["packages"], config["packages"])
+    libraries.keep_less()
     worker.prepare()
     for name in ("ctypes", "_ctypes"):
         sys.modules.pop(name, None)

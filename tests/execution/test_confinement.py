@@ -16,7 +16,7 @@ import pytest
 from rstar_math.config import RuntimeSettings
 from rstar_math.doctor import Patient, sandbox
 from rstar_math.errors import SandboxError
-from rstar_math.execution import confinement, forked
+from rstar_math.execution import confinement, forked, processes
 from rstar_math.execution.layers import LayerReport
 from rstar_math.execution.opening import open_executor
 from rstar_math.execution.sandbox import SandboxExecutor
@@ -265,7 +265,7 @@ LIES = {
 
 def forked_for_this_test_run() -> list[int]:
     """Processes that started from a zygote of this process, also those whose parents are gone."""
-    mark = f'"parent": {os.getpid()},'.encode()
+    mark = processes.MARK.encode()
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

@@ -202,40 +202,74 @@ def _mount(source: str, target: str, kind: str | None, flags: int, data: str | N
     _checked(_LIBC.mount(text(source), text(target), text(kind), ctypes.c_ulong(flags), text(data)))
 
 
-def new_root(visible: Sequence[str]) -> None:
-    """Replaces the file system by an empty one that shows only the directories `visible`, read-only, at their paths.
+def new_root(visible: Sequence[str], hidden: Sequence[str] = ()) -> None:
+    """Replaces the file system by an empty one that shows only what is `visible`, read-only, at its paths.
 
-    Needs a mount namespace and the capabilities in it.
+    Needs a mount namespace and the capabilities in it. Where it fails, the file system is as it was.
+
+    Args:
+      visible: directories and files, those that hold others first.
+      hidden: directories inside the former that are shown empty, but for what is visible inside them.
+
+    Raises:
+      OSError: a step of it is not permitted.
     """
-    sources = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) for path in visible]
+    _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
+    base = "/tmp" if os.path.isdir("/tmp") else "/dev"
+    sources = [(path, os.open(path, os.O_PATH | os.O_CLOEXEC)) for path in visible]
+    _mount("none", base, "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, "size=1m,mode=755")
     try:
-        _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
-        base = "/tmp" if os.path.isdir("/tmp") else "/dev"
-        _mount("none", base, "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, "size=1m,mode=755")
+        empty = [path for path in hidden if os.path.isdir(path)]
+        covered = [path for path in visible if any(_is_within(path, folder) for folder in empty)]
         for path, fd in sources:
-            target = base + path
-            os.makedirs(target, mode=0o755, exist_ok=True)
-            # the descriptor still leads to the source where the new file system covers its path
-            _mount(f"/proc/self/fd/{fd}", target, None, _MS_BIND)
-            # struct mount_attr: attr_set, attr_clr, propagation, userns_fd
-            attributes = struct.pack("QQQQ", _MS_RDONLY | _MS_NOSUID | _MS_NODEV, 0, 0, 0)
-            _syscall(
-                "mount_setattr",
-                ctypes.c_int(-100),  # AT_FDCWD
-                ctypes.c_char_p(os.fsencode(target)),
-                ctypes.c_uint(0),
-                ctypes.c_char_p(attributes),
-                ctypes.c_size_t(len(attributes)),
-            )
+            if path not in covered:
+                _show(fd, base + path, os.path.isdir(path))
+        for path in empty:
+            if any(_is_within(path, folder) for folder in visible):
+                _mount("none", base + path, "tmpfs", _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, "size=1m,mode=755")
+        for path, fd in sources:
+            if path in covered:
+                _show(fd, base + path, os.path.isdir(path))
+        for path in (base, *(base + path for path in empty)):
+            if os.path.ismount(path):
+                flags = _MS_REMOUNT | _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+                _mount("none", path, None, flags, "size=1m,mode=755")
+        os.chdir(base)
+        here = ctypes.c_char_p(b".")
+        _syscall("pivot_root", here, here)
+    except OSError:
+        os.chdir("/")
+        _LIBC.umount2(os.fsencode(base), _MNT_DETACH)  # what it covers is needed, whatever comes next
+        raise
     finally:
         for _, fd in sources:
             os.close(fd)
-    _mount("none", base, None, _MS_REMOUNT | _MS_RDONLY | _MS_NOSUID | _MS_NODEV | _MS_NOEXEC, "size=1m,mode=755")
-    os.chdir(base)
-    here = ctypes.c_char_p(b".")
-    _syscall("pivot_root", here, here)
     _checked(_LIBC.umount2(b".", _MNT_DETACH))  # the old root lies on top of the new one
     os.chdir("/")
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return path != folder and path.startswith(folder.rstrip("/") + "/")
+
+
+def _show(source_fd: int, target: str, is_folder: bool) -> None:
+    """Shows what the descriptor leads to at `target`, read-only, whatever has covered its own path."""
+    if is_folder:
+        os.makedirs(target, mode=0o755, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), mode=0o755, exist_ok=True)
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o444))
+    _mount(f"/proc/self/fd/{source_fd}", target, None, _MS_BIND)
+    # struct mount_attr: attr_set, attr_clr, propagation, userns_fd
+    attributes = struct.pack("QQQQ", _MS_RDONLY | _MS_NOSUID | _MS_NODEV, 0, 0, 0)
+    _syscall(
+        "mount_setattr",
+        ctypes.c_int(-100),  # AT_FDCWD
+        ctypes.c_char_p(os.fsencode(target)),
+        ctypes.c_uint(0),
+        ctypes.c_char_p(attributes),
+        ctypes.c_size_t(len(attributes)),
+    )
 
 
 def set_host_name(name: str) -> None:
@@ -290,8 +324,14 @@ _LANDLOCK_FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5
 """All file-system rights that a version of Landlock knows, by the version that brought the last of them."""
 
 
-def landlock(readable: Sequence[str]) -> int:
-    """Allows reading the directories `readable` and no other use of the file system; returns Landlock's version."""
+def landlock(readable: Sequence[str], hidden: Sequence[str] = ()) -> int:
+    """Allows reading what is `readable` and no other use of the file system; returns Landlock's version.
+
+    Args:
+      readable: directories, with all that they hold, and files.
+      hidden: directories inside the former whose files cannot be read, but for what is readable inside them. Their
+        names can be listed, because a rule cannot take back what another has given.
+    """
     version = _syscall("landlock_create_ruleset", None, ctypes.c_size_t(0), ctypes.c_uint(1))
     rights = _LANDLOCK_FILE_RIGHTS[max(known for known in _LANDLOCK_FILE_RIGHTS if known <= version)]
     network = 3 if version >= 4 else 0  # bind and connect of TCP
@@ -302,22 +342,42 @@ def landlock(readable: Sequence[str]) -> int:
     )
     try:
         for path in readable:
-            fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
-            try:
-                rule = struct.pack("=Qi", _READ_FILE | _READ_DIR, fd)
-                _syscall(
-                    "landlock_add_rule",
-                    ctypes.c_int(ruleset),
-                    ctypes.c_int(1),  # LANDLOCK_RULE_PATH_BENEATH
-                    ctypes.c_char_p(rule),
-                    ctypes.c_uint(0),
-                )
-            finally:
-                os.close(fd)
+            inside = [folder for folder in hidden if _is_within(folder, path)]
+            for part, granted in _rules_around(path, inside):
+                _allow(ruleset, part, granted)
         _syscall("landlock_restrict_self", ctypes.c_int(ruleset), ctypes.c_uint(0))
     finally:
         os.close(ruleset)
     return version
+
+
+def _rules_around(path: str, hidden: Sequence[str]) -> list[tuple[str, int]]:
+    """(path, rights) of the rules that make `path` readable without what is `hidden` inside it."""
+    if not os.path.isdir(path):
+        return [(path, _READ_FILE)]
+    if not hidden:
+        return [(path, _READ_FILE | _READ_DIR)]
+    rules = [(path, _READ_DIR)]
+    for name in os.listdir(path):
+        part = os.path.join(path, name)
+        if part not in hidden and not os.path.islink(part):
+            rules += _rules_around(part, [folder for folder in hidden if _is_within(folder, part)])
+    return rules
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        rule = struct.pack("=Qi", rights, fd)
+        _syscall(
+            "landlock_add_rule",
+            ctypes.c_int(ruleset),
+            ctypes.c_int(1),  # LANDLOCK_RULE_PATH_BENEATH
+            ctypes.c_char_p(rule),
+            ctypes.c_uint(0),
+        )
+    finally:
+        os.close(fd)
 
 
 # -------------------------------------------------------------------- seccomp

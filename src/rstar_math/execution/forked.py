@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from typing import TYPE_CHECKING
 
+from rstar_math.errors import SandboxError
 from rstar_math.execution.processes import Child, Forker
-from rstar_math.execution.requests import Request, readable
-from rstar_math.observation import RecordedExecution, Statement
+from rstar_math.execution.reports import ReportError, statements, step_report
+from rstar_math.execution.requests import Request
+from rstar_math.observation import RecordedExecution
 from rstar_math.types import Execution, ExecutionStatus
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ ZYGOTE_SHOWS_S = 0.04
 RECORDS_BYTES = 4 << 20
 """Room for what statements recorded."""
 
-_STATUSES = frozenset({"ok", "error", "memory_limit", "output_limit"})
-
 
 class Run:
     """A program that runs in a fork of its own, of a zygote or of the snapshot `source`."""
@@ -44,6 +42,8 @@ class Run:
         self._known = len(source.steps) if source is not None else 0
         self._asked_at = self._step_began = time.monotonic()
         self._output_read = 0
+        self._charged = 0.0
+        """CPU seconds of the process that steps have been said to cost."""
 
     # ---------------------------------------------------------------- what the process says
 
@@ -61,34 +61,27 @@ class Run:
             self._on_end()
             return
         try:
-            index, status, error, seconds, end, records_at, records_bytes, stays = json.loads(message[1:])
-            integers = (index, end, records_at, records_bytes)
-            if not (
-                message[:1] == b"R"
-                and status in _STATUSES
-                and (isinstance(error, str) if status != "ok" else error is None)
-                and isinstance(seconds, float)
-                and math.isfinite(seconds)
-                and all(isinstance(number, int) and 0 <= number < 1 << 40 for number in integers)
-                and isinstance(stays, bool)
-            ):
-                raise ValueError(message)
-            error = None if error is None else readable(error)
-        except (ValueError, TypeError, RecursionError):
+            report = step_report(message)
+            index = report.index + self._known
+            if not self._is_next(index, report.status):
+                raise ReportError("another step is to end next")
+        except ReportError:
             self.finish("killed", "ProtocolError: the program interfered with the report of its own result")
             return
+        status, error = report.status, report.error
+        is_last = status != "ok" or index == len(self.request.steps) - 1
+        seconds = self._charge(report.seconds, is_last)
         self._step_began = time.monotonic()
-        self.seconds += max(0.0, seconds)
-        index += self._known
         if index < self.request.first:
             self.finish(status, f"step {index + 1} of the prefix failed: {error}", seconds)
             return
-        output = self._read_output(end)
+        output = self._read_output(report.end)
         if self.request.record or self.executor.settings.output == "statements":
-            statements = _statements(child.read_buffer(records_at, min(records_bytes, RECORDS_BYTES)))
-            execution: Execution = RecordedExecution(status, output, error, max(0.0, seconds), statements)
+            recorded = statements(child.read_buffer(report.records_at, min(report.records_bytes, RECORDS_BYTES)))
+            execution: Execution = RecordedExecution(status, output, error, seconds, recorded)
         else:
-            execution = Execution(status, output, error, max(0.0, seconds))
+            execution = Execution(status, output, error, seconds)
+        stays = report.stays
         executions = self.request.executions
         executions.append(execution)
         if status != "ok" or len(executions) >= len(self.request.steps) - self.request.first:
@@ -96,6 +89,30 @@ class Run:
                 self.executor.note_cost(self.request, self.seconds)
             self._end(stays and status == "ok" and not self.request.fresh)
             self.executor.complete(self.request)
+
+    def broken(self, child: Child, error: SandboxError) -> None:
+        """Nothing can be run on this machine."""
+        self._end()
+        self.executor.broken(error)
+
+    def _is_next(self, index: int, status: str) -> bool:
+        """Whether step `index` can be the next to be heard of: of the prefix only steps that fail are."""
+        if index < self.request.first:
+            return status != "ok" and not self.request.executions
+        return index == self.request.first + len(self.request.executions)
+
+    def _charge(self, claimed: float, is_last: bool) -> float:
+        """What a step that has ended cost, in CPU seconds by the kernel's clock, of which `claimed` is a share at most.
+
+        A process waits for its end after its last report, so that its clock can still be read. The last step costs what
+        is left on it; only where steps ran before that nobody asked for, the process says what of it was theirs.
+        """
+        cpu = self.child.cpu_seconds()
+        left = max(0.0, cpu - self._charged) if cpu else time.monotonic() - self._step_began
+        seconds = left if is_last and self.request.first <= self._known else min(claimed, left)
+        self._charged += seconds
+        self.seconds += left if is_last else seconds
+        return seconds
 
     def _on_end(self) -> None:
         """The process has ended without a word."""
@@ -182,8 +199,8 @@ class Run:
         _, began, index, _, _ = child.header()
         # `began` is the child's own word: it may only lie to its own disadvantage, or within the sum of its limits
         spent = cpu - began if 0.0 <= began <= cpu else cpu
-        index += self._known
-        where = "" if index >= self.request.first else f" in step {index + 1} of the prefix"
+        index += self._known  # its own word too
+        where = "" if not 0 <= index < self.request.first else f" in step {index + 1} of the prefix"
         if spent >= limits.cpu_s or cpu >= limits.cpu_s * (len(self.request.steps) + 1):
             self.finish("cpu_limit", f"CpuLimit: more than {limits.cpu_s:g} CPU seconds{where}", spent)
         elif age >= limits.wall_s:
@@ -210,6 +227,9 @@ class Snapshot(Forker):
     def hello(self, child: Child) -> None:
         """Not heard from a process that has said it before."""
 
+    def broken(self, child: Child, error: SandboxError) -> None:
+        """Not heard of a process that was held before."""
+
     def message(self, child: Child, message: bytes) -> None:
         """It has ended, or speaks without being asked: either way it is of no use any more."""
         self.executor.drop(self)
@@ -219,19 +239,3 @@ class Snapshot(Forker):
         allowed = 0.25 + 0.1 * self.forks
         if self.child.cpu_seconds() - self._cpu_then > allowed:
             self.executor.drop(self)
-
-
-def _statements(data: bytes) -> tuple[Statement, ...]:
-    """What a child recorded, statement by statement; () where it is not what it should be."""
-    try:
-        rows = json.loads(data or b"[]")
-        return tuple(
-            Statement(readable(str(printed)), _text(value), bool(value_is_text), _text(label))
-            for printed, value, value_is_text, label in rows
-        )
-    except (ValueError, TypeError, RecursionError):
-        return ()
-
-
-def _text(value: object) -> str | None:
-    return None if value is None else readable(str(value))

@@ -19,7 +19,7 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 # Programs may patch the builtins of their process. The functions of this file keep the originals: a function takes its
 # builtins from its module's globals when it is defined.
@@ -326,7 +326,7 @@ class Program:
         def too_much() -> None:
             # the process ends here and now: a program could catch any exception
             ended("output_limit", "OutputLimit: the step printed more than its limit", [])
-            _exit(0)
+            await_end(channel)
 
         if self._output is None:
             output = self._output = OutputBuffer(shared, step_bytes, too_much, len(steps) - first)
@@ -338,7 +338,7 @@ class Program:
         end = 0
         for index, code in enumerate(steps):
             output.begin(index, at=end if index > first else 0)
-            reset_recursion(extra=1)
+            reset_recursion(extra=2)
             started = time.process_time()
             records: Records = []
             status, error = "ok", None
@@ -354,6 +354,14 @@ class Program:
             if status != "ok":
                 break
         return stays
+
+
+def await_end(channel: socket.socket) -> NoReturn:
+    """Waits to be killed: the supervisor first reads what this process has cost, which the kernel knows until then."""
+    try:
+        channel.recv(1)
+    finally:
+        _exit(0)
 
 
 def compile_step(code: str, mode: str) -> types.CodeType:

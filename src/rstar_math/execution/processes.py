@@ -12,6 +12,8 @@ import errno
 import importlib.util
 import json
 import os
+import resource
+import secrets
 import select
 import signal
 import socket
@@ -33,6 +35,9 @@ from rstar_math.execution.settings import ExecutionSettings
 ZYGOTE = Path(__file__).with_name("zygote.py")
 MAX_INLINE_BYTES = 60_000
 """Requests longer than this go through the child's buffer: a socket takes about 200 kB in one message."""
+
+MARK = secrets.token_hex(8)
+"""The last argument of every zygote of this process, by which all that it has started can be found."""
 
 START_S = 300.0
 """How long a zygote may take to start, on a machine that is busy otherwise."""
@@ -67,6 +72,9 @@ class ChildHandler(Protocol):
 
     def message(self, child: Child, message: bytes) -> None:
         """The child says something; b"" where it will say nothing more."""
+
+    def broken(self, child: Child, error: SandboxError) -> None:
+        """This machine does not let the supervisor take hold of the child, which has been ended."""
 
 
 class Forker:
@@ -134,8 +142,12 @@ class Child:
         self.zygote.grants.pop(self.pid, None)
         self.zygote.refused.pop(self.pid, None)
         if self.pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):  # it ended by itself
+            try:
                 signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it ended by itself
+            except OSError:  # the machine has changed its mind: no process may be left that cannot be ended
+                self.zygote.end()
             self.zygote.await_end(self.pidfd)
             self.pidfd = -1
         # without a first word it has not begun: it will find the channel closed, and end
@@ -179,11 +191,12 @@ class Child:
         except ProcessLookupError:
             pass  # it has ended already; its channel says the rest
         except OSError as error:
-            if error.errno not in TABLE_FULL:
-                raise
             # without hold of it nobody could stop it, so everything that this zygote has forked must end
             self.zygote.end()
-            self.handler.message(self, b"")
+            if error.errno in TABLE_FULL:
+                self.handler.message(self, b"")
+            else:
+                self.handler.broken(self, SandboxError(_refused("pidfd_open", error)))
             return False
         self.pid = pid
         poll = select.poll()
@@ -305,6 +318,7 @@ def fork(
     Raises:
       LostError: the forker is gone.
       BusyError: descriptors are short; try again later.
+      SandboxError: this machine does not let the supervisor make a buffer for the child.
     """
     child = Child(loop, forker, handler)
     message = json.dumps(request).encode()
@@ -315,17 +329,18 @@ def fork(
         channel, child_end = socket.socketpair(socket.AF_UNIX, kind)
         channel.setblocking(False)
         channel.setsockopt(socket.SOL_SOCKET, _PASSCRED, 1)
-        child.buffer_fd = os.memfd_create("step", os.MFD_CLOEXEC)
-        os.truncate(child.buffer_fd, max(HEADER_BYTES + buffer_bytes, HEADER_BYTES + len(message)))
+        child.buffer_fd = make_buffer(HEADER_BYTES + max(buffer_bytes, len(message)))
         if len(message) > MAX_INLINE_BYTES:
             os.pwrite(child.buffer_fd, message, HEADER_BYTES)
             message = json.dumps({"file": len(message)}).encode()
         socket.send_fds(forker.control, [b"F" + message], [child_end.fileno(), child.buffer_fd])
-    except OSError as error:
+    except (OSError, SandboxError) as error:
         if channel is not None:
             channel.close()
         if child.buffer_fd >= 0:
             os.close(child.buffer_fd)
+        if isinstance(error, SandboxError):
+            raise
         if isinstance(error, BlockingIOError) or error.errno in TABLE_FULL:
             raise BusyError from error
         raise LostError from error
@@ -337,6 +352,62 @@ def fork(
     grants[forker.pid] = grants.get(forker.pid, 0) + 1
     loop.add_reader(channel, child._on_readable)
     return child
+
+
+def make_buffer(num_bytes: int) -> int:
+    """The descriptor of a new buffer in memory, to be shared with a child.
+
+    Raises:
+      OSError: descriptors or memory are short for the moment.
+      SandboxError: this machine does not permit it, or not of that size.
+    """
+    try:
+        fd = os.memfd_create("step", os.MFD_CLOEXEC)
+    except OSError as error:
+        if error.errno in TABLE_FULL:
+            raise
+        raise SandboxError(_refused("memfd_create", error)) from error
+    try:
+        os.truncate(fd, num_bytes)
+    except OSError as error:
+        os.close(fd)
+        if error.errno != errno.EFBIG:
+            raise SandboxError(_refused("ftruncate", error)) from error
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        raise SandboxError(
+            f"steps are not executed, because files may take {limit} bytes here and what a program prints needs "
+            f"{num_bytes}: raise the limit (ulimit -f unlimited) or lower execution.output_bytes"
+        ) from error
+    return fd
+
+
+def check_supervisor(num_bytes: int) -> None:
+    """Checks that this process may do what it needs to hold and to end programs, whose largest buffer is given.
+
+    Raises:
+      OSError: descriptors are short for the moment.
+      SandboxError: a system call is refused; the message names it.
+    """
+    os.close(make_buffer(num_bytes))
+    try:
+        pidfd = os.pidfd_open(os.getpid())
+    except OSError as error:
+        if error.errno in TABLE_FULL:
+            raise
+        raise SandboxError(_refused("pidfd_open", error)) from error
+    try:
+        signal.pidfd_send_signal(pidfd, 0)  # asks whether it could
+    except OSError as error:
+        raise SandboxError(_refused("pidfd_send_signal", error)) from error
+    finally:
+        os.close(pidfd)
+
+
+def _refused(call: str, error: OSError) -> str:
+    return (
+        f"steps are not executed, because the system call {call} is refused: {error.strerror} (errno {error.errno}). "
+        "The sandbox needs it to hold and to end programs; allow it in the seccomp profile of the container or service"
+    )
 
 
 async def start_zygote(
@@ -351,6 +422,7 @@ async def start_zygote(
     starts = 0
     while True:
         try:
+            check_supervisor(HEADER_BYTES + MAX_FULL_OUTPUTS * settings.output_bytes)
             return await _start_zygote(loop, profile, settings, disabled)
         except LostError as error:
             starts += 1
@@ -369,9 +441,9 @@ async def _start_zygote(
     try:
         ours.setblocking(False)
         ours.setsockopt(socket.SOL_SOCKET, _PASSCRED, 1)
-        config = json.dumps(_config(profile, settings, disabled))
+        ours.send(json.dumps(_config(profile, settings, disabled)).encode())
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", "-X", "utf8", str(ZYGOTE), config, str(theirs.fileno())],
+            [sys.executable, "-I", "-S", "-B", "-X", "utf8", str(ZYGOTE), str(theirs.fileno()), MARK],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -425,20 +497,28 @@ async def _ready(loop: asyncio.AbstractEventLoop, zygote: Zygote, settings: Exec
 
 
 def _config(profile: str, settings: ExecutionSettings, disabled: Sequence[str]) -> dict[str, Any]:
-    folders = [_package_folder(name) for name in settings.packages]
-    standard = sysconfig.get_path("stdlib")
+    packages = [path for name in settings.packages for path in _package_paths(name)]
     extra = extra_packages(settings)
     return {
         "profile": profile,
         "parent": os.getpid(),
         "stderr": True,
         "disabled": list(disabled),
-        "path": sorted({os.path.dirname(folder) for folder in folders}),
-        "visible": [standard, *folders],
+        "path": sorted({os.path.dirname(path) for path in packages}),
+        "visible": [sysconfig.get_path("stdlib"), *packages],
+        "hidden": _package_folders(),
         "packages": extra if profile == "all" else [],
         # what the buffers take comes on top of what programs may use
         "memory_bytes": (settings.memory_mb << 20) + MAX_FULL_OUTPUTS * settings.output_bytes + (64 << 20),
     }
+
+
+def _package_folders() -> list[str]:
+    """Folders inside the standard library's that hold packages which nobody has listed."""
+    standard = sysconfig.get_path("stdlib")
+    named = [os.path.join(standard, name) for name in ("site-packages", "dist-packages")]
+    others = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    return sorted({path for path in (*named, *others) if path.startswith(standard + os.sep)})
 
 
 def extra_packages(settings: ExecutionSettings) -> list[str]:
@@ -446,11 +526,13 @@ def extra_packages(settings: ExecutionSettings) -> list[str]:
     return [name for name in settings.packages if name not in ("numpy", "mpmath", "sympy", "scipy")]
 
 
-def _package_folder(name: str) -> str:
+def _package_paths(name: str) -> list[str]:
+    """What must be visible of a package: its folders, or the one file that it is."""
     spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
+    if spec is None or (spec.origin is None and not spec.submodule_search_locations):
         raise SandboxError(f"execution.packages names {name!r}, which is not installed: install it or take it out")
-    return os.path.dirname(os.path.realpath(spec.origin))
+    paths = spec.submodule_search_locations or [spec.origin or ""]
+    return [os.path.realpath(path) for path in paths]
 
 
 def clean_environment() -> dict[str, str]:

@@ -272,6 +272,21 @@ class SandboxExecutor:
 
     def _pump(self) -> None:
         self._pumping = False
+        try:
+            self._start_what_can_be()
+        except SandboxError as error:  # of the machine, not of a program
+            self.broken(error)
+
+    def broken(self, error: SandboxError) -> None:
+        """Nothing can be run on this machine any more: whoever waits hears why."""
+        waiting, self._waiting = list(self._open), deque()
+        for request in waiting:
+            self._close_request(request)
+            request.fail(error)
+            request.waiters.clear()
+        self._builds.clear()
+
+    def _start_what_can_be(self) -> None:
         while self._waiting:
             request = self._waiting[0]
             if not request.wanted():

@@ -53,7 +53,7 @@ def run(steps: list[str], mode: str, config: dict[str, Any], output: harness.Out
     harness.seed_random()
     for number, step in enumerate(steps):
         output.begin(number, at=0)
-        harness.reset_recursion(extra=1)
+        harness.reset_recursion(extra=2)
         limit_cpu(config["cpu_s"])
         began = time.process_time()
         records: harness.Records = []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
+from rstar_math.errors import SandboxError
 from rstar_math.execution.processes import Child, Zygote
-from rstar_math.execution.requests import Request, readable
+from rstar_math.execution.reports import NotDone, ReportError, WarmResult, warm_report
+from rstar_math.execution.requests import Request
 from rstar_math.types import Execution, ExecutionStatus
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ FIRST_WORD_S = 60.0
 SILENCE_S = 10.0
 """How long a worker may be silent, beyond the wall limit, while programs wait in it."""
 
-_STATUSES = frozenset({"ok", "error", "output_limit"})
-_NOT_DONE = frozenset({"refused", "deferred", "tainted"})
+CERTAIN = 0.9
+"""Share of the CPU limit that a worker must have used since it was last heard of, for its word on which program did
+so to count."""
 
 
 class WarmWorker:
@@ -50,6 +52,9 @@ class WarmWorker:
         self._sending = bytearray()
         self._received = bytearray()
         self._heard_at = time.monotonic()
+        self._cpu_then = 0.0
+        self._heard_then = self._heard_at
+        """The process's CPU clock, and the monotonic one, when results came last."""
         self._barren = True
 
     @property
@@ -104,6 +109,12 @@ class WarmWorker:
         """It lives."""
         self._heard_at = time.monotonic()
 
+    def broken(self, child: Child, error: SandboxError) -> None:
+        """Nothing can be run on this machine."""
+        self.close()
+        self.queue.clear()
+        self.executor.broken(error)
+
     def message(self, child: Child, message: bytes) -> None:
         """Results, or its end."""
         if self.over:
@@ -123,10 +134,8 @@ class WarmWorker:
             frame = bytes(self._received[4 : 4 + length])
             del self._received[: 4 + length]
             try:
-                results = json.loads(frame)
-                for number, kind, *rest in results:
-                    self._take(number, kind, rest)
-            except (ValueError, TypeError, KeyError, RecursionError):
+                self._take(warm_report(frame, self.executor.settings.output_bytes))
+            except ReportError:
                 self.lost()
                 return
             if self.over:
@@ -134,31 +143,29 @@ class WarmWorker:
         if self.executor.has_waiting:
             self.executor.pump_soon()
 
-    def _take(self, number: int, kind: str, rest: list[Any]) -> None:
+    def _take(self, results: list[WarmResult | NotDone]) -> None:
         executor = self.executor
-        if kind in _NOT_DONE:
-            culprit = rest[1] if kind == "refused" else -1
-            if type(culprit) is not int:
-                raise ValueError(rest)
-            executor.run_forked(self.queue.pop(number), kind, str(rest[0]), culprit)
-            return
-        error, seconds, output, replayed_s, kept = rest
-        if not (
-            kind in _STATUSES
-            and (type(error) is str if kind != "ok" else error is None)
-            and type(seconds) is float
-            and 0.0 <= seconds < math.inf
-            and type(replayed_s) is float
-            and type(output) is str
-            and type(kept) is bool
-        ):
-            raise ValueError(rest)
-        self._barren = False
-        if error is not None:
-            error = readable(error)
-        self._mean_s += _NEWEST * (max(USUAL_S, replayed_s + seconds) - self._mean_s)
-        execution = Execution(cast(ExecutionStatus, kind), output, error, seconds)
-        executor.warm_done(self, self.queue.pop(number), execution, replayed_s, kept)
+        scale = self._scale(results)
+        for result in results:
+            request = self.queue.pop(result.number, None)
+            if request is None:
+                raise ReportError("nobody has asked for that program")
+            if isinstance(result, NotDone):
+                executor.run_forked(request, result.kind, result.reason, result.culprit)
+                continue
+            self._barren = False
+            seconds, replayed_s = result.seconds * scale, result.replayed_s * scale
+            self._mean_s += _NEWEST * (max(USUAL_S, replayed_s + seconds) - self._mean_s)
+            execution = Execution(result.status, result.output, result.error, seconds)
+            executor.warm_done(self, request, execution, replayed_s, result.kept)
+
+    def _scale(self, results: list[WarmResult | NotDone]) -> float:
+        """What claimed times are multiplied by, at most 1: together they may not exceed the kernel's clock."""
+        cpu = self.child.cpu_seconds()
+        passed = cpu - self._cpu_then if cpu else time.monotonic() - self._heard_then
+        self._cpu_then, self._heard_then = max(cpu, self._cpu_then), self._heard_at
+        claimed = sum(result.seconds + result.replayed_s for result in results if isinstance(result, WarmResult))
+        return 1.0 if claimed <= passed else max(0.0, passed) / claimed
 
     # ---------------------------------------------------------------- its end
 
@@ -181,7 +188,11 @@ class WarmWorker:
         age = now - began
         if age < min(limits.cpu_s, limits.wall_s):
             return
-        spent = child.cpu_seconds() - began_cpu
+        cpu = child.cpu_seconds()
+        if not 0.0 <= began_cpu <= cpu:
+            self.lost()
+            return
+        spent = cpu - began_cpu
         if spent >= limits.cpu_s:
             self._end_at_limit(number, "cpu_limit", f"CpuLimit: more than {limits.cpu_s:g} CPU seconds", spent)
         elif age >= limits.wall_s:
@@ -191,11 +202,12 @@ class WarmWorker:
         child = self.child
         request = self.queue.pop(number)
         printed, _, _, _, unverified = child.header()
+        certain = child.cpu_seconds() - self._cpu_then >= CERTAIN * self.executor.settings.cpu_s
         length = min(printed, self.executor.settings.output_bytes)
         output = child.read_buffer(0, length).decode("utf-8", "ignore")
         self.close()
         executor = self.executor
-        if unverified or status == "wall_limit":
+        if unverified or status == "wall_limit" or not certain:
             # a program before it might have brought this about: alone, in a process of its own, it cannot
             request.warm = False
             executor.again([request, *self.queue.values()])

@@ -60,7 +60,7 @@ CLOCK_S = 0.001
 _DEPTH_OF_RUN = 3
 """Frames between `Worker.serve` and the program's: `_run_group`, `_run` and `_execute`."""
 
-_OWN_MODULES = (harness, integrity, libraries, namespaces, staticcheck, staticcheck.allowlist)
+OWN_MODULES = (harness, integrity, libraries, namespaces, staticcheck, staticcheck.allowlist)
 _HANDLER = dis.opmap["PUSH_EXC_INFO"]
 _NUMBERED = "Dummy_"
 """Names that sympy gives symbols by counting those before them, in this process."""
@@ -80,7 +80,7 @@ class _Prepared:
         self.restorer = libraries.Restorer()
         roots = [*self.lists.modules, "copyreg", "warnings", "io", "codecs"]
         more = [self.builtins, self.lists.modules, self.lists.facades, *map(vars, facades)]
-        self.seal = integrity.Seal(roots, more=[*more, globals()], own=_OWN_MODULES)
+        self.seal = integrity.Seal(roots, more=[*more, globals()], own=OWN_MODULES)
         mutable = (list, dict, set, bytearray)
         self.library = [
             value

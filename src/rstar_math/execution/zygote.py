@@ -1,8 +1,9 @@
 """The zygote: a confined process that has loaded what programs import, and forks one child for each program.
 
-Started by `rstar_math.execution.processes` as `python -I -S zygote.py CONFIG FD` in a clean environment. It never runs
-a program itself. Its messages, over a SOCK_SEQPACKET pair (descriptor FD):
+Started by `rstar_math.execution.processes` as `python -I -S zygote.py FD MARK` in a clean environment. It never runs a
+program itself. Its messages, over a SOCK_SEQPACKET pair (descriptor FD):
 
+    to the zygote        {json}                        once: what to load, and how it is confined
     to the supervisor    Z{json} [+ listener]          ready; the descriptor at which the kernel asks about forks
     to the zygote        F{json} + [channel, buffer]   fork a child that does what the request says
     child, on channel    H                             alive (the kernel adds the child's pid)
@@ -14,6 +15,7 @@ worker instead (`worker.py`).
 
 from __future__ import annotations
 
+import _imp
 import gc
 import importlib
 import json
@@ -25,6 +27,7 @@ import signal
 import socket
 import sys
 import sysconfig
+import types
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -173,17 +176,18 @@ def enter_namespaces(layers: Layers, disabled: list[str]) -> None:
 def confine(layers: Layers, config: dict[str, Any]) -> int:
     """Applies every layer but the namespaces; returns the descriptor at which forks are asked about, or -1."""
     disabled = config["disabled"]
-    visible = [path for path in config["visible"] if os.path.isdir(path)]
+    visible = sorted(path for path in config["visible"] if os.path.exists(path))
+    hidden = config["hidden"]
     attempt(layers, "limits", disabled, lambda: confinement.set_limits(config["memory_bytes"]))
     if not layers["mount_namespace"]:
-        attempt(layers, "new_root", disabled, lambda: confinement.new_root(visible))
+        attempt(layers, "new_root", disabled, lambda: confinement.new_root(visible, hidden))
     else:
         layers["new_root"] = "needs mount_namespace"
     if not layers["uts_namespace"]:
         attempt(layers, "host_name", disabled, lambda: confinement.set_host_name("sandbox"))
     attempt(layers, "no_capabilities", disabled, confinement.drop_capabilities)
     attempt(layers, "no_new_privileges", disabled, confinement.no_new_privileges)
-    attempt(layers, "landlock", disabled, lambda: confinement.landlock(visible))
+    attempt(layers, "landlock", disabled, lambda: confinement.landlock(visible, hidden))
     listener = -1
 
     def filter_calls() -> None:
@@ -260,7 +264,7 @@ class Server:
             random.setstate(random_state)
         stays = program.run(request, shared, channel)
         if not stays:
-            os._exit(0)
+            harness.await_end(channel)
         shared.close()
         Server(channel, program, self._die_with_parent).serve()
 
@@ -276,12 +280,12 @@ class Server:
             self._children -= 1
 
 
-def main() -> NoReturn:
-    """Sets the process up, confines it, and serves."""
-    config = json.loads(sys.argv[1])
-    control_fd = int(sys.argv[2])
-    confinement.die_with_parent(config["parent"])
+def set_up() -> Server:
+    """Does everything until programs may come; what it needed to know for that is gone when it returns."""
+    control_fd = int(sys.argv[1])
     control = socket.socket(fileno=control_fd)
+    config = json.loads(control.recv(MAX_MESSAGE_BYTES))
+    confinement.die_with_parent(config["parent"])
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         if fd < 2 or not config["stderr"]:
@@ -303,6 +307,7 @@ def main() -> NoReturn:
     except OSError as error:
         layers["first_to_go"] = str(error)
     listener = confine(layers, config)
+    forget_the_host()
     gc.collect()
     gc.freeze()  # the collector then leaves the pages shared with the children alone
     ready = b"Z" + json.dumps({"missing": missing, "layers": layers}).encode()
@@ -312,10 +317,27 @@ def main() -> NoReturn:
     else:
         control.send(ready)
     os.dup2(1, 2)  # until here it said what went wrong; a program could write to the caller's terminal there
-    Server(control, None, die_with_parent=bool(layers["pid_namespace"])).serve()
+    return Server(control, None, die_with_parent=bool(layers["pid_namespace"]))
+
+
+def forget_the_host() -> None:
+    """Takes from this process's memory what it has learnt of the host and of where this package lies."""
+    sys.modules["platform"]._uname_cache = None  # type: ignore[attr-defined]  # it has the name that the host had
+    sys.path_importer_cache.clear()
+    rename: Callable[[types.CodeType, str], None] = vars(_imp)["_fix_co_filename"]
+    rename(sys._getframe(2).f_code, "zygote.py")  # this file, with all functions in it
+    for module in (confinement, harness, libraries, worker, *worker.OWN_MODULES):
+        for value in list(vars(module).values()):
+            members = vars(value).values() if isinstance(value, type) else (value,)
+            for member in members:
+                if isinstance(member, types.FunctionType):
+                    rename(member.__code__, f"{module.__name__}.py")
+    for module in (sys.modules["__main__"], confinement, harness, libraries, worker, *worker.OWN_MODULES):
+        for name in ("__file__", "__cached__", "__spec__", "__loader__"):
+            vars(module)[name] = None
 
 
 if __name__ == "__main__":
     sys.path = [p for p in sys.path if p != os.path.dirname(os.path.abspath(__file__))]
     sys.path[:] = sys.path or [sysconfig.get_path("stdlib")]
-    main()
+    set_up().serve()

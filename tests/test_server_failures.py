@@ -1,8 +1,12 @@
-"""A policy's server that goes away in the middle of a search stage: said, and no finished tree is lost."""
+"""What a user sees of a server in trouble: one that goes away in the middle of a stage, and one of each other kind."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,20 +22,18 @@ from rstar_math.store.records import TreeStore, tree_to_row
 from rstar_math.tree import Tree
 from rstar_math.types import Problem
 from rstar_math.workers import SearchJob, WorkerPool
-from tests.engines.endpoint import RESET, Answer, Body, Endpoint, by_engine
+from tests.engines.endpoint import RESET, Answer, Body, Endpoint, Handler, by_engine
+from tests.engines.personalities import CHAT, MODELS, Personality, error, refusing
 
 PROBLEMS = [Problem(f"p{i}", f"What is {i}?", answer="1") for i in range(10)]
 
 
-class Server:
-    """The fake policy behind a real socket, in a thread; drops every connection once `lives` requests were answered."""
+class Background:
+    """An endpoint behind a real socket, in a thread."""
 
-    def __init__(self) -> None:
-        self.lives = 10**9
-        self.prompts: list[str] = []
-        self._engine = FakeEngine()
+    def __init__(self, handler: Handler) -> None:
         self._loop = asyncio.new_event_loop()
-        self._endpoint = Endpoint(self._handle)
+        self._endpoint = Endpoint(handler)
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._endpoint.start(), self._loop).result()
@@ -40,17 +42,27 @@ class Server:
     def url(self) -> str:
         return self._endpoint.url
 
+    def stop(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._endpoint.stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+
+class Server(Background):
+    """The fake policy; drops every connection once `lives` requests were answered."""
+
+    def __init__(self) -> None:
+        self.lives = 10**9
+        self.prompts: list[str] = []
+        self._engine = FakeEngine()
+        super().__init__(self._handle)
+
     async def _handle(self, path: str, body: Body, headers: Mapping[str, str]) -> Answer:
         if self.lives <= 0:
             return Answer(fault=RESET)
         self.lives -= 1
         self.prompts.append(body["prompt"])
         return await by_engine(self._engine, body)
-
-    def stop(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._endpoint.stop(), self._loop).result()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
 
 
 @pytest.fixture
@@ -94,3 +106,73 @@ def test_a_server_that_dies_for_good_is_reported_and_the_stage_goes_on_from_what
 
         undisturbed = search(pool, server, tmp_path / "undisturbed")
         assert {i: grown(t) for i, t in trees.items()} == {i: grown(t) for i, t in undisturbed.items()}
+
+
+def rstar(handler: Handler, *args: str) -> subprocess.CompletedProcess[str]:
+    background = Background(handler)
+    try:
+        command = [Path(sys.executable).with_name("rstar"), *(a.replace("URL", background.url) for a in args)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    finally:
+        background.stop()
+
+
+THOUGHT = {"message": {"content": None, "reasoning": "Let me think."}, "finish_reason": "length"}
+SERVERS: dict[str, tuple[Handler, int, str]] = {
+    "llama.cpp, one completion a request": (
+        Personality(refuse=refusing("n", error("Only one completion choice is allowed", 500), lambda v: v > 1)),
+        0,
+        "gives one completion a request",
+    ),
+    "OpenAI, chat and other names of fields": (
+        Personality(
+            paths=(CHAT, MODELS),
+            refuse=refusing(
+                "max_tokens",
+                error("Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.", param="max_tokens"),
+            ),
+        ),
+        0,
+        "it is asked by chat.*max_completion_tokens is sent instead",
+    ),
+    "no credit": (
+        Personality(refuse=lambda body: error("You exceeded your current quota.", 429, code="insufficient_quota")),
+        2,
+        "no credit left.*Add credit",
+    ),
+    "a model that only thinks": (
+        Personality(paths=(CHAT, MODELS), dress=lambda *_: THOUGHT),
+        2,
+        "16 of 16 completions were thoughts without a step.*enable_thinking",
+    ),
+    "a web page": (
+        Personality(refuse=lambda body: Answer(b"<!doctype html><title>Sign in</title>")),
+        2,
+        "a page for people.*Sign in.*usually it ends in /v1",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_question_is_answered_or_the_true_reason_is_given(kind: str) -> None:
+    handler, status, said = SERVERS[kind]
+    done = rstar(
+        handler, "solve", "--json", "--model", "URL?model=m", "--strategy", "sample", "--rollouts", "16", "3 + 4?"
+    )
+    assert done.returncode == status, done.stderr
+    assert re.search(said, done.stderr, re.DOTALL)
+    assert "Traceback" not in done.stderr
+    if status == 0:
+        assert json.loads(done.stdout)["answer"] == "7"
+
+
+def test_an_accuracy_of_nothing_comes_with_its_reason(tmp_path: Path) -> None:
+    problems = tmp_path / "problems.jsonl"
+    problems.write_text('{"problem": "What is 3 + 4?", "answer": "7"}\n{"problem": "What is 4 + 3?", "answer": "7"}\n')
+    said = "The decoder prompt (length 9000) is longer than the maximum model length of 4096."
+    command = ["eval", "--model", "URL?model=m", "--benchmark", str(problems), "--strategy", "sample", "--workers", "1"]
+    done = rstar(Personality(refuse=lambda body: error(said)), *command, "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert "0.0" in done.stdout
+    assert "2 prompts left no room in the model's context" in done.stderr
+    assert said in done.stderr

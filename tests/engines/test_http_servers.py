@@ -734,12 +734,13 @@ REFUSED_PROMPTS = {
 
 @pytest.mark.parametrize("kind", REFUSED_PROMPTS)
 def test_a_single_prompt_that_is_refused_does_not_end_the_run(kind: str, caplog: pytest.LogCaptureFixture) -> None:
-    server = Personality(refuse=lambda body: REFUSED_PROMPTS[kind] if "poison" in body["prompt"] else None)
+    refuse: Callable[[Body], Answer | None] = lambda body: REFUSED_PROMPTS[kind] if "Q?" in body["prompt"] else None  # noqa: E731
+    server = Personality(refuse=refuse)
 
     async def run() -> list[Generation]:
         async with serving(server) as endpoint:
             engine = HttpEngine(endpoint.url, SETTINGS)
-            asked = [PROMPT, steps.prompt("poison"), PROMPT]
+            asked = [PROMPT, steps.prompt("Q?"), PROMPT]
             made = [await engine.generate(prompt, PARAMS) for prompt in asked]
             await engine.aclose()
             return made
@@ -748,6 +749,22 @@ def test_a_single_prompt_that_is_refused_does_not_end_the_run(kind: str, caplog:
     assert [c.finish_reason for c in bad.completions] == ["withheld"] * 2
     assert [c.text for c in (*good.completions, *also_good.completions)] == [STEP] * 4
     assert "refuses a prompt" in caplog.text
+
+
+def test_a_longer_prompt_that_is_refused_in_unknown_words_is_too_long() -> None:
+    server = Personality(refuse=lambda body: Answer({"error": "E-1042"}, 400) if "long" in body["prompt"] else None)
+
+    async def run() -> None:
+        async with serving(server) as endpoint:
+            engine = HttpEngine(endpoint.url, SETTINGS)
+            for _ in range(5):
+                await engine.generate(PROMPT, PARAMS)
+                with pytest.raises(ContextLengthError, match="E-1042"):
+                    await engine.generate(steps.prompt("long " * 50), PARAMS)
+            await engine.aclose()
+
+    asyncio.run(run())
+    assert server.refused == 5
 
 
 def test_a_server_that_begins_to_refuse_everything_ends_the_run() -> None:

@@ -62,14 +62,20 @@ class Adapting:
         self._lock = asyncio.Lock()
         self._proven: set[frozenset[str]] = set()
         self._searched: set[frozenset[str]] = set()
+        self._longest = 0
 
     def accepted(self, request: Request) -> None:
-        """Remembers that the server answers requests with these fields."""
+        """Remembers that the server answers requests with these fields, and prompts of this length."""
         self._proven.add(frozenset(request.body))
+        self._longest = max(self._longest, request.num_chars)
 
     def is_proven(self, request: Request) -> bool:
         """Whether the server answered another request with the same fields."""
         return frozenset(request.body) in self._proven
+
+    def is_longest(self, request: Request) -> bool:
+        """Whether the prompt is longer than all that the server answered."""
+        return request.num_chars > self._longest
 
     async def meet(self, outcome: _Outcome, version: int, make: Make, send: Send, answered: bool) -> bool:
         """Whether something was changed, so that asking again may help.
@@ -126,6 +132,8 @@ class Adapting:
         assert outcome.request is not None
         body = outcome.request.body
         named = refused_fields(outcome.reply, body, self._settings.model) - set(self._settings.extra_body)
+        if {"temperature", "top_p"} <= named:  # one of them, by servers that take either
+            named -= {"temperature"}
         if named:
             return self._refuse(named, outcome)
         fields = frozenset(body)

@@ -128,7 +128,7 @@ class HttpEngine:
         self._watch = PromptWatch()
         self._said: dict[str, str] = {}
         self._refused_in_a_row = 0
-        self._is_closed = False
+        self._is_told = False
 
     async def generate(self, prompt: str, params: SamplingParams) -> Generation:
         """Continues `prompt`, `params.n` times.
@@ -150,6 +150,7 @@ class HttpEngine:
         useless = self.counts.num_useless
         if useless >= MAX_USELESS and useless == self.counts.completions:
             (note, *_) = self.notes()
+            self._is_told = True
             raise ModelError(note.text)
         return generation
 
@@ -163,11 +164,11 @@ class HttpEngine:
 
     async def aclose(self) -> None:
         """Closes the connections, and says what was unusable."""
-        if not self._is_closed:
+        if not self._is_told:
             for note in self.notes():
                 if note.kind not in _SAID_AT_ONCE:
                     _log.warning(note.text)
-        self._is_closed = True
+        self._is_told = True
         await self._transport.aclose()
 
     async def _draw(self, prompt: str, params: SamplingParams) -> Generation:
@@ -347,13 +348,14 @@ class HttpEngine:
 
     def _raise_for_this_prompt(self, outcome: Outcome) -> None:
         """Raises what concerns one prompt, and not the run."""
-        reply, kind = outcome.reply, outcome.kind
-        if kind == "too_long":
+        reply, kind, request = outcome.reply, outcome.kind, outcome.request
+        single = kind == "refused" and request is not None and self._adapting.is_proven(request)
+        # a server that answered the same for shorter prompts says in words of its own that this one is too long
+        if kind == "too_long" or (single and request is not None and self._adapting.is_longest(request)):
             self.counts.too_long += 1
             self.counts.last_too_long = reply.complaint.message or reply.trouble
             self._say("too_long", f"{self._transport.shown_url}: a prompt was too long: {reply.trouble}", adapted=False)
             raise ContextLengthError(f"the prompt is too long for {self._model}: {reply.trouble}")
-        single = kind == "refused" and outcome.request is not None and self._adapting.is_proven(outcome.request)
         if single:
             self._refused_in_a_row += 1
         if kind == "withheld" or (single and self._refused_in_a_row <= MAX_REFUSED_IN_A_ROW):

@@ -124,7 +124,7 @@ def notes_of(
     note(
         "too_long",
         c.too_long,
-        f"{c.too_long} prompts left no room in the model's context, and the search ended there "
+        f"{_num(c.too_long, 'prompt')} left no room in the model's context, and the search ended there "
         f"({c.last_too_long[:200]}). Serve the model with a longer context (vLLM --max-model-len, "
         "llama.cpp --ctx-size, which its slots share, Ollama OLLAMA_CONTEXT_LENGTH), or give fewer examples "
         "(bootstrap: FILE)",
@@ -132,8 +132,8 @@ def notes_of(
     note(
         "cut_prompt",
         c.cut_prompts,
-        f"{c.cut_prompts} prompts had far fewer tokens at the server than were sent: it seems to drop the beginning of "
-        "long prompts, with the instructions and the question. Raise its context (Ollama: "
+        f"{_num(c.cut_prompts, 'prompt')} had far fewer tokens at the server than were sent: it seems to drop the "
+        "beginning of long prompts, with the instructions and the question. Raise its context (Ollama: "
         "OLLAMA_CONTEXT_LENGTH=8192 ollama serve)",
     )
     if 2 * c.length > c.completions:
@@ -151,9 +151,9 @@ def notes_of(
             "format. Take a larger or an instructed model, or other examples (bootstrap: FILE); `rstar doctor --model` "
             "shows more",
         )
-    note("restated", c.restated, f"{c.restated} steps were asked for in a message, not continued from a prefix")
+    note("restated", c.restated, f"{_num(c.restated, 'step')} asked for in a message, not continued from a prefix")
     repeated = c.retries + c.repeated_for_stop
-    note("repeated", repeated, f"{repeated} requests were sent again")
+    note("repeated", repeated, f"{_num(repeated, 'request')} sent again")
     note(
         "estimated", c.estimated_tokens, f"the tokens of {c.estimated_tokens} {of_all} were estimated from their length"
     )
@@ -161,3 +161,7 @@ def notes_of(
         if text and only in (None, "adapted"):
             found.append(Note("adapted", 1, text))
     return tuple(found)
+
+
+def _num(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

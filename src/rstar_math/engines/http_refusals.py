@@ -55,7 +55,8 @@ def _any(*patterns: str) -> re.Pattern[str]:
 _NO_CREDIT_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_balance"}
 _NO_CREDIT = _any(
     r"insufficient[ _](?:balance|quota|funds|credits?)",
-    r"credit balance|out of credits|requires? more credits|quota exhausted|payment required",
+    r"credit balance|out of (?:credits?|quota|funds)|requires? more credits|(?:credits?|quota)\b.{0,20}\bexhausted",
+    r"payment required|top[ -]?up your|余额",
     r"(?:check your plan and|no active) billing|billing (?:hard )?limit",
 )
 _TOO_LONG_CODES = {
@@ -65,11 +66,13 @@ _TOO_LONG_CODES = {
     "string_above_max_length",
 }
 _TOO_LONG = _any(
-    r"context[ _]?(?:length|size|window|limit)|n_ctx\b|context the overflows",
-    r"maximum (?:model|input|sequence|context) length|max(?:imum)?[ _]?(?:model|seq|input|position)[ _]?len",
+    r"context[ _]?(?:length|size|window|limit)|n_ctx\b|context the overflows|上下文|最大长度",
+    r"(?:prompt|input)[ _]length|(?:model|prompt|input)[ _]token[ _]limit|^.{0,20}token limit exceeded|maxlength",
+    r"maximum (?:allowed )?(?:model|input|sequence|context) length",
+    r"max(?:imum)?[ _]?(?:model|seq|input|position)[ _]?len",
     r"too many (?:input |prompt )?tokens|requested token count exceeds|too large for model with",
     r"(?:prompt|inputs?|messages?|request|conversation)\b[^.]{0,30}\btoo (?:long|large)",
-    r"(?:prompt|inputs?)\b.{0,60}?(?:exceeds?|surpass|(?:longer|larger|fewer|less|more) than|at most|must be <=)"
+    r"(?:prompt|inputs?)\b(?! should).{0,60}?(?:exceeds?|surpass|(?:longer|larger|fewer|less|more) than|at most|<=)"
     r".{0,60}?(?:\d|tokens?|length|limit|maximum)",
     r"reduce (?:the length of the|your|the) (?:input|prompt|messages?)",
 )
@@ -94,7 +97,7 @@ _NO_MODEL_CODES = {
 _NO_MODEL = _any(
     r"\b(?:models?|deployment)\b.{0,120}?(?:not found|not exist|not available|not loaded|not served|not recognized)",
     r"\bmodels?\b.{0,120}?(?:unknown|no such|not a valid|invalid|not have access|not supported)",
-    r"(?:unknown|invalid|no such|unrecognized|unsupported|no) models?\b|pinned to|no endpoints found",
+    r"(?:unknown|invalid|no such|unrecognized|unsupported|no|not a valid) models?\b|pinned to|no endpoints found",
 )
 _NO_ENDPOINT = _any(
     r"chat model and not supported|not a chat model|only supported in v1/|chat template",
@@ -114,6 +117,7 @@ _KEY_CODES = {
     "unauthorized",
     "permission_denied",
 }
+_KEY = _any(r"api key (?:is )?(?:not valid|invalid|missing)|(?:invalid|incorrect|missing) api key")
 _PER_MINUTE = re.compile(r"limit:?\s*(\d+).{0,60}?requested:?\s*(\d+)", re.IGNORECASE | re.DOTALL)
 
 _PHRASES = {
@@ -180,7 +184,7 @@ def kind_of(reply: Reply, body: Mapping[str, Any], model: str | None) -> Kind:
         return "withheld"
     if codes & _NO_MODEL_CODES and status not in (429, 503):
         return "no_endpoint" if _NO_ENDPOINT.search(said) else "no_model"
-    if status in (401, 403) or codes & _KEY_CODES:
+    if status in (401, 403) or codes & _KEY_CODES or (status == 400 and _KEY.search(said)):
         return "key"
     if reply.is_page:
         return "page"

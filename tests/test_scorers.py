@@ -20,9 +20,9 @@ from rstar_math.errors import ConfigError, DataError
 from rstar_math.progress import Progress
 from rstar_math.scorers import FinishedRound, train_scorer
 from rstar_math.stages import select
+from rstar_math.store.manifest import Manifest
 from rstar_math.store.recipes import load_recipe
 from rstar_math.store.records import TreeStore, read_scored_texts, write_pairs
-from rstar_math.store.run import Manifest
 from rstar_math.training.ppm_file import Kind, read_ppm_file
 from rstar_math.tree import Tree
 from rstar_math.types import Execution, Problem, Step

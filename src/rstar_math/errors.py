@@ -5,7 +5,9 @@
     │   ├── ConfigError           a recipe or an option has an unknown key or a value out of range
     │   ├── DataError             a file of problems, trees or pairs cannot be read (names file and line)
     │   ├── ModelError            a model folder is missing, incomplete, or unfit for the step format
-    │   └── RunError              a run folder belongs to another recipe, or is in use
+    │   ├── RunError              a run folder belongs to another recipe, is in use, or was changed since it was made
+    │   └── PathError             a path cannot be read, made or written to (names it, and why)
+    ├── DiskFullError             no room for what was to be written (names the file)
     ├── FormatError               text is not in the step format
     ├── EngineError               a policy or reward model could not answer
     │   └── ContextLengthError    the text is longer than the model's context
@@ -39,7 +41,15 @@ class ModelError(UserError):
 
 
 class RunError(UserError):
-    """A run folder was made by another recipe, or another process is using it."""
+    """A run folder was made by another recipe, is in use by another process, or was changed since it was made."""
+
+
+class PathError(UserError):
+    """A path cannot be read, made or written to; the message names it and says why."""
+
+
+class DiskFullError(RStarError):
+    """There is no room for what was to be written; what was finished before is kept."""
 
 
 class FormatError(RStarError):

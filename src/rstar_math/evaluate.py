@@ -16,6 +16,7 @@ from rstar_math.methods import Method
 from rstar_math.models import ModelFolders
 from rstar_math.progress import Progress
 from rstar_math.search.strategies import strategy
+from rstar_math.store.result_rows import wrong_in_result
 from rstar_math.store.rows import RowStore
 from rstar_math.types import Problem
 from rstar_math.workers import Answered, AnswerJob, Task, WorkerPool
@@ -67,7 +68,7 @@ def evaluate_method(
     job = AnswerJob(model.policy, method.scorer_folder, method.settings)
     budget = method.settings.budget.name
     suffix = f"|{budget}" if budget else ""
-    with RowStore(path) as rows:
+    with RowStore(path, wrong_in_result) as rows:
         keys = {p.id: f"{benchmark}|{model.name}|{method.name}|{seed}|{p.id}{suffix}" for p in problems}
         todo = [Task(p, seed) for p in problems if keys[p.id] not in rows]
         stage = ", ".join(part for part in (benchmark, model.name, method.name, budget) if part)

@@ -31,7 +31,8 @@ from rstar_math.stages import (
     select,
     sft_rows,
 )
-from rstar_math.store.files import read_json, write_json
+from rstar_math.store.files import write_json
+from rstar_math.store.manifest import Manifest
 from rstar_math.store.records import (
     TreeStore,
     read_pairs,
@@ -40,11 +41,26 @@ from rstar_math.store.records import (
     write_pairs,
     write_trajectories,
 )
-from rstar_math.store.run import Manifest, Run
+from rstar_math.store.result_rows import read_results
+from rstar_math.store.run import Run
+from rstar_math.store.run_files import read_control
 from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
 from rstar_math.workbench import answer_comparison, open_executor
 from rstar_math.workers import SearchJob, Task, WorkerPool
+
+_FILES = {
+    "search": ("trees", "held-out"),
+    "select": (
+        *("suspect-references.json", "trajectories.parquet", "pairs.parquet", "held-out-pairs.parquet"),
+        "search-cost.json",
+    ),
+    "policy": ("policy",),
+    "ppm": ("ppm",),
+    "evaluate": ("evaluation", "answering.json"),
+}
+"""What each stage of a round leaves in its folder: the checksums of these stand in the manifest. A file that a later
+stage writes again stands with both."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,8 @@ def evolve(recipe: Recipe, folder: Path, progress: Progress) -> None:
 
         torch.set_num_threads(1)  # sums of several threads differ in their last digits from run to run
     with Run(folder, recipe) as run, WorkerPool(recipe.runtime) as pool:
+        for part in run.parts():
+            Manifest(part).verify()
         evaluate_base(run, pool, base, problems, progress)
         for number, settings in enumerate(recipe.rounds, start=1):
             evolve_round(run, pool, base, problems, number, settings, progress)
@@ -127,7 +145,7 @@ class RoundStages:
             return
         began = time.monotonic()
         made = stage()
-        self.manifest.finish(name, **made)
+        self.manifest.finish(name, _FILES[name], **made)
         self.run.log("stage", round=self.number, stage=name, seconds=round(time.monotonic() - began, 3), **made)
 
     def search(self) -> dict[str, Any]:
@@ -247,10 +265,7 @@ class RoundStages:
         return sum(bool(r["correct"]) for r in rows) / len(rows)
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
-        from rstar_math.store.rows import RowStore
-
-        with RowStore(self.folder / "evaluation" / f"{name}.jsonl") as rows:
-            return list(rows)
+        return list(read_results(self.folder / "evaluation" / f"{name}.jsonl"))
 
 
 def evaluate_base(run: Run, pool: WorkerPool, base: ModelFolders, problems: Problems, progress: Progress) -> None:
@@ -262,7 +277,8 @@ def evaluate_base(run: Run, pool: WorkerPool, base: ModelFolders, problems: Prob
         held_out = problems.evaluation
         settings = AnsweringSettings(strategy="greedy")
         rows = evaluate(pool, base, settings, held_out.problems, path, run.recipe.seed, held_out.name, progress)
-        manifest.finish("evaluate", policy_greedy=sum(bool(r["correct"]) for r in rows) / len(rows))
+        greedy = sum(bool(r["correct"]) for r in rows) / len(rows)
+        manifest.finish("evaluate", ("evaluation",), policy_greedy=greedy)
 
 
 def control(run: Run, pool: WorkerPool, base: ModelFolders, problems: Problems, progress: Progress) -> None:
@@ -275,8 +291,8 @@ def control(run: Run, pool: WorkerPool, base: ModelFolders, problems: Problems, 
     manifest = Manifest(folder)
     if num_problems is None:
         return
-    if "control" in manifest and len(read_json(folder / "control.json")["rounds"]) == len(run.recipe.rounds):
-        return
+    if "control" in manifest and len(read_control(folder / "control.json").rounds) >= len(run.recipe.rounds):
+        return  # a run with further rounds is whole with fewer
     chosen = problems.training.problems[:num_problems]
     with TreeStore(folder / "control", run.recipe.runtime.trees_per_part) as store:
         budgets = [_tokens_per_problem(run.round(n + 1)) for n in range(len(run.recipe.rounds))]
@@ -312,7 +328,7 @@ def control(run: Run, pool: WorkerPool, base: ModelFolders, problems: Problems, 
             }
         )
     write_json(folder / "control.json", {"problems": [p.id for p in chosen], "rounds": per_round})
-    manifest.finish("control", num_samples=settings.num_rollouts)
+    manifest.finish("control", ("control", "control.json"), num_samples=settings.num_rollouts)
 
 
 def _tokens_per_problem(round_folder: Path) -> float:
@@ -322,11 +338,8 @@ def _tokens_per_problem(round_folder: Path) -> float:
 
 
 def _tokens_per_sample(base_folder: Path) -> float:
-    from rstar_math.store.rows import RowStore
-
-    with RowStore(base_folder / "evaluation" / "greedy.jsonl") as rows:
-        tokens = [r["tokens_generated"] for r in rows]
-    return max(1.0, sum(tokens) / len(tokens))
+    tokens = [r["tokens_generated"] for r in read_results(base_folder / "evaluation" / "greedy.jsonl")]
+    return max(1.0, sum(tokens) / max(1, len(tokens)))
 
 
 def load_run_problems(recipe: Recipe) -> Problems:

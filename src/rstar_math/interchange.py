@@ -12,7 +12,6 @@ formats can say that the executor's output is not to be imitated; the commands o
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any, Literal
 
 from rstar_math import steps as step_format
 from rstar_math.errors import DataError
-from rstar_math.store.files import replacing
+from rstar_math.store.files import write_jsonl
 from rstar_math.store.records import read_trees
 from rstar_math.store.row_files import read_rows
 from rstar_math.training.foreign_rows import OPENING, USER, is_foreign, pairs_in, solutions_in
@@ -209,5 +208,4 @@ def _message(role: str, content: str) -> dict[str, str]:
 
 
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8") as f:
-        f.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_jsonl(path, rows)

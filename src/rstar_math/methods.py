@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from rstar_math.config import AnsweringSettings, BudgetSettings, MethodList, MethodSettings
 from rstar_math.errors import ConfigError, ModelError
 from rstar_math.models import ModelFolders, default_answering
 from rstar_math.search.strategies import strategy
 from rstar_math.store.recipes import check
+from rstar_math.store.yaml_text import read_yaml
 
 _SHIPPED = Path(__file__).parent / "recipes" / "methods"
 _SCORER_FILE = "ppm.json"
@@ -64,10 +63,7 @@ def read_methods(name_or_path: str) -> MethodList:
         raise ConfigError(
             f"no methods {name_or_path!r}: it is neither a file nor one of {', '.join(shipped_methods()) or '(none)'}"
         )
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"methods {path} cannot be read: {error}") from error
+    value = read_yaml(path, "methods")
     if isinstance(value, list):
         value = {"methods": value}
     if not isinstance(value, dict):

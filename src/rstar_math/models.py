@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-import yaml
-
 from rstar_math.config import AnsweringSettings, PolicySettings, SearchSettings
-from rstar_math.errors import ConfigError, ModelError
+from rstar_math.errors import ConfigError, DataError, ModelError
 from rstar_math.own_code import absolute, is_own
 from rstar_math.store.files import read_json, write_json
+from rstar_math.store.manifest import Manifest
 from rstar_math.store.recipes import check
+from rstar_math.store.yaml_text import parse_yaml, read_yaml, shown_value
 
 SHIPPED = Path(__file__).parent / "pocket" / "models"
 """Folders of the models that come with the package."""
@@ -74,6 +74,7 @@ def find_model(spec: str | Path) -> ModelFolders:
 
     Raises:
       ModelError: there is nothing of the kind there.
+      RunError: a file of the run's model was changed or damaged since it was made.
       ConfigError: a key of the URL or of the file is not known, or its value not allowed.
     """
     if is_url(str(spec)):
@@ -95,6 +96,7 @@ def find_model(spec: str | Path) -> ModelFolders:
             raise ModelError(f"{path} is a run without a finished policy; let `rstar evolve` finish a round first")
         path = rounds[-1]
     if (path / "policy").is_dir():
+        Manifest(path).verify(("policy", "ppm", "answering.json"))
         ppm = path / "ppm" if (path / "ppm" / "ppm.json").exists() else None
         answering, threshold = read_answering(path / "answering.json")
         return ModelFolders(name, path / "policy", ppm, answering, threshold)
@@ -110,7 +112,7 @@ def is_url(spec: str) -> bool:
 
 def _from_url(url: str) -> PolicySettings:
     parts = urlsplit(url)
-    options: dict[str, Any] = {key: yaml.safe_load(value) for key, value in parse_qsl(parts.query)}
+    options: dict[str, Any] = {key: parse_yaml(value, f"{_shown(url)}: {key}") for key, value in parse_qsl(parts.query)}
     bare = urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
     outer = [key for key in ("bootstrap", "ppm") if key in options]
     value = {"policy": bare} | {key: options.pop(key) for key in outer} | {"endpoint": options}
@@ -125,10 +127,7 @@ def _shown(url: str) -> str:
 
 
 def _from_file(path: Path) -> ModelFolders:
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelError(f"model file {path} cannot be read: {error}") from error
+    value = read_yaml(path, "model file")
     if not isinstance(value, dict):
         raise ConfigError(f"model file {path} must be a mapping of keys to values, got {type(value).__name__}")
     policy = check(PolicySettings, value, str(path))
@@ -164,11 +163,24 @@ def _folder_or_hub(name: str) -> Path:
 
 
 def read_answering(path: Path) -> tuple[AnsweringSettings | None, float | None]:
-    """Reads the answering settings beside a model, and its confidence threshold."""
+    """Reads the answering settings beside a model, and its confidence threshold.
+
+    Raises:
+      DataError: the file cannot be read, or a key is missing or wrong; names both.
+      ConfigError: a setting is not known, or its value not allowed.
+    """
     if not path.exists():
         return None, None
     value = read_json(path)
-    return check(AnsweringSettings, value["answering"], str(path)), value["threshold"]
+    for key in ("answering", "threshold"):
+        if not isinstance(value, dict) or key not in value:
+            raise DataError(f"{path}: {key} is missing")
+    threshold = value["threshold"]
+    if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, int | float)):
+        raise DataError(f"{path}: threshold is {shown_value(threshold)}; it must be a number or null")
+    if not isinstance(value["answering"], dict):
+        raise DataError(f"{path}: answering is {shown_value(value['answering'])}; it must be an object")
+    return check(AnsweringSettings, value["answering"], str(path)), threshold
 
 
 def write_answering(path: Path, answering: AnsweringSettings, threshold: float | None, **measured: object) -> None:

@@ -16,9 +16,9 @@ from rstar_math.errors import ConfigError, DataError
 from rstar_math.progress import Progress, Steps
 from rstar_math.scored_texts import ScoredText, outcomes, step_values
 from rstar_math.stages import outcome_examples
+from rstar_math.store.manifest import Manifest
 from rstar_math.store.recipes import load_recipe
 from rstar_math.store.records import read_pairs, read_trees
-from rstar_math.store.run import Manifest
 from rstar_math.training.ppm_file import Kind
 from rstar_math.types import PreferencePair
 
@@ -58,6 +58,9 @@ class FinishedRound:
         self.folder = run / f"round-{self.number}"
         first = 1 if self.recipe.accumulate_pairs else self.number
         self._rounds = [run / f"round-{n}" for n in range(first, self.number + 1)]
+        for folder in self._rounds:
+            Manifest(folder).verify(("trees", "held-out", "pairs.parquet", "held-out-pairs.parquet"))
+        Manifest(self.folder).verify(("policy",))
         self.settings: PPMSettings = self.recipe.rounds[self.number - 1].ppm
         self.seed = self.recipe.seed * 1_000_000 + self.number * 1_000
         held_out = load_problems(self.recipe.held_out.problems).problems

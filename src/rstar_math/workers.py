@@ -312,7 +312,8 @@ def _devices(runtime: RuntimeSettings) -> list[str]:
 
 def _serve(connection: Connection, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
     """The life of a worker process: jobs and tasks in, results out, until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):  # a terminal's, which the parent handles
+        signal.signal(number, signal.SIG_IGN)
     import torch
 
     if device == "cpu":

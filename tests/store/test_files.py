@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rstar_math.errors import DataError
+from rstar_math.errors import DataError, DiskFullError
 from rstar_math.store import files
 
 
@@ -34,7 +33,7 @@ def test_what_fails_half_way_leaves_the_old_file(tmp_path: Path, error: BaseExce
             temporary.write_text("half of the ne")
             raise error
 
-    with pytest.raises(type(error)):
+    with pytest.raises(DiskFullError if isinstance(error, OSError) else type(error)):
         write()
     assert path.read_text() == "old"
     assert _names(tmp_path) == ["value.txt"]
@@ -48,7 +47,7 @@ def test_a_full_disk_at_the_last_moment(tmp_path: Path, monkeypatch: pytest.Monk
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFullError, match=r"the disk is full while writing .*value\.txt"):
         files.write_text(path, "new")
     assert path.read_text() == "old"
     assert _names(tmp_path) == ["value.txt"]
@@ -105,20 +104,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="cannot read"):
             list(files.read_jsonl(path))
     (tmp_path / "x.json").write_bytes(b"{\xff}")
-    with pytest.raises(DataError, match=r"x\.json is not valid JSON"):
+    with pytest.raises(DataError, match=r"x\.json is no UTF-8 text"):
         files.read_json(tmp_path / "x.json")
-
-
-def test_a_journal_ends_at_the_line_that_was_cut_off(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
-    assert list(files.read_journal(path)) == []
-    whole = '{"a": "é\u2028"}\n{"b": 2}\n'.encode()
-    rows: list[dict[str, Any]] = [{"a": "é\u2028"}, {"b": 2}]
-    first = whole.index(b"\n")
-    for cut in range(len(whole) + 1):
-        path.write_bytes(whole[:cut])
-        expected = rows[: (cut >= first) + (cut >= len(whole) - 1)]
-        assert list(files.read_journal(path)) == expected, cut
 
 
 def test_fingerprints(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rstar_math.config import SearchSettings, SelectionSettings
 from rstar_math.engines.fake import FakePolicy
-from rstar_math.errors import DataError
+from rstar_math.errors import DataError, DiskFullError
 from rstar_math.selection import preference_pairs
 from rstar_math.store import files, records
 from rstar_math.store.records import (
@@ -155,7 +155,7 @@ def test_a_full_disk_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(pq, "write_table", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFullError, match=r"writing .*pairs\.parquet"):
         write_pairs(path, [])
     monkeypatch.undo()
     assert read_pairs(path) == pairs

@@ -1,18 +1,15 @@
-"""The commands of `rstar` and how errors reach a person."""
+"""The commands of `rstar`. How their errors reach a person: `rstar_math.cli.boundary`."""
 
 from __future__ import annotations
 
-import errno
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rstar_math.cli.help import HELP_OPTIONS, Group
+from rstar_math.cli.places import file_to_write, folder_to_write
 from rstar_math.cli.problems import commands as problem_commands
-from rstar_math.errors import RStarError, UserError
 
 app = typer.Typer(
     name="rstar",
@@ -54,7 +51,7 @@ Deterministic = Annotated[
 ]
 FromRecipe = Annotated[str, typer.Option("--recipe", help="Recipe that the settings come from.")]
 FromRound = Annotated[int | None, typer.Option("--round", help="Round of that recipe, from 1; default: the last.")]
-Out = Annotated[Path, typer.Option(help="Folder to write to.")]
+Out = Annotated[Path, typer.Option(help="Folder to write to.", callback=folder_to_write)]
 FromRun = Annotated[
     Path | None, typer.Option("--run", help="Run of `rstar evolve`: data, policy, held-out problems and settings.")
 ]
@@ -62,40 +59,6 @@ RoundOf = Annotated[
     int | None, typer.Option("--round", help="Round of the run, or of the recipe, from 1; default: the last.")
 ]
 StartingPolicy = Annotated[str | None, typer.Option(help="Policy that the model starts from; needed without --run.")]
-
-
-_STOPPED = 130
-"""Exit code after Ctrl-C: 128 + SIGINT."""
-
-
-def main() -> None:
-    """Runs the command line; errors that a person can mend are shown without a traceback."""
-    # read when torch is loaded: threads that wait for one another sleep. Spinning, which is a little quicker on an idle
-    # machine, brings training to a halt on one that others use as well (docs/log.md, 2026-11-28)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    try:
-        app()
-    except UserError as error:
-        _fail(str(error), 2)
-    except RStarError as error:
-        _fail(f"{type(error).__name__}: {error}", 1)
-    except (KeyboardInterrupt, SystemExit) as stopped:
-        if isinstance(stopped, SystemExit) and stopped.code != _STOPPED:  # typer makes Ctrl-C an exit with this code
-            raise
-        _fail("stopped; nothing that was finished is lost. Run the same command again to go on.", _STOPPED)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = f" while writing {error.filename}" if error.filename else ""
-            _fail(f"the disk is full{where}; make room and run the same command again: what was finished is kept", 1)
-        if error.errno == errno.EPIPE:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
-        raise
-
-
-def _fail(message: str, code: int) -> None:
-    print(f"rstar: {message}", file=sys.stderr)
-    sys.exit(code)
 
 
 @app.callback(invoke_without_command=True)
@@ -135,7 +98,7 @@ def solve(
 @app.command()
 def evolve(
     recipe: Annotated[str, typer.Argument(help="A YAML file, or a name that `rstar recipes` lists.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; run again to resume.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; run again to resume.", callback=folder_to_write)],
     rounds: Rounds = None,
     workers: Workers = None,
 ) -> None:
@@ -156,7 +119,9 @@ def report(run: Annotated[Path, typer.Argument(help="Folder of a run.")]) -> Non
 @app.command()
 def reproduce(
     names: Annotated[list[str], typer.Argument(help="table1 to table10, figure3 to figure7, or all.")],
-    out: Annotated[Path, typer.Option(help="Folder for everything that is made; run again to resume.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for everything that is made; run again to resume.", callback=folder_to_write)
+    ],
     scale: Annotated[str, typer.Option(help="pocket, or a recipe: a name or a YAML file.")] = "pocket",
     rounds: Rounds = None,
     workers: Workers = None,
@@ -335,7 +300,7 @@ def ppm(
     pairs: Annotated[list[Path] | None, typer.Argument(help="Files of preference pairs (.parquet or .jsonl).")] = None,
     run: FromRun = None,
     round_number: RoundOf = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to.", callback=folder_to_write)] = None,
     policy: StartingPolicy = None,
     held_out: Annotated[Path | None, typer.Option(help="Pairs of other problems: early stopping, accuracy.")] = None,
     seed: Seed = 0,
@@ -356,7 +321,10 @@ def orm(
     run: FromRun = None,
     round_number: RoundOf = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write to; default with --run: orm/ in the folder of the round.")
+        Path | None,
+        typer.Option(
+            help="Folder to write to; default with --run: orm/ in the folder of the round.", callback=folder_to_write
+        ),
     ] = None,
     policy: StartingPolicy = None,
     held_out: Annotated[Path | None, typer.Option(help="The same of other problems: early stopping, accuracy.")] = None,
@@ -378,7 +346,10 @@ def pqm(
     run: FromRun = None,
     round_number: RoundOf = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write to; default with --run: pqm/ in the folder of the round.")
+        Path | None,
+        typer.Option(
+            help="Folder to write to; default with --run: pqm/ in the folder of the round.", callback=folder_to_write
+        ),
     ] = None,
     policy: StartingPolicy = None,
     held_out: Annotated[Path | None, typer.Option(help="The same of other problems: early stopping, accuracy.")] = None,
@@ -395,7 +366,7 @@ def pqm(
 @app.command()
 def execute(
     programs: Annotated[Path, typer.Argument(help='JSONL: {"id": ..., "steps": ["code", ...]} on each line.')],
-    out: Annotated[Path, typer.Option(help="JSONL of results, in the order of the programs.")],
+    out: Annotated[Path, typer.Option(help="JSONL of results, in the order of the programs.", callback=file_to_write)],
     slots: Annotated[int | None, typer.Option(help="Programs at the same time; default: one per CPU core.")] = None,
     cpu_s: Annotated[float | None, typer.Option("--cpu-s", help="CPU seconds of one step.")] = None,
     wall_s: Annotated[float | None, typer.Option("--wall-s", help="Wall seconds of one step.")] = None,
@@ -414,11 +385,15 @@ def execute(
 @app.command()
 def grade(
     pairs: Annotated[Path, typer.Argument(help="JSONL: gold, prediction; optionally equivalent, category, contested.")],
-    out: Annotated[Path | None, typer.Option(help="JSONL of verdicts; default: standard output.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="JSONL of verdicts; default: standard output.", callback=file_to_write)
+    ] = None,
     policy: Annotated[str, typer.Option(help="Policy for contested matters.")] = "default",
     against: Annotated[str | None, typer.Option(help="math-verify: the same pairs by it alone.")] = None,
-    ledger: Annotated[Path | None, typer.Option(help="JSONL of the pairs on which the two disagree.")] = None,
-    json: Annotated[Path | None, typer.Option(help="File for the summary.")] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="JSONL of the pairs on which the two disagree.", callback=file_to_write)
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="File for the summary.", callback=file_to_write)] = None,
 ) -> None:
     """Grade answers against references, and measure the grader where labels are given."""
     from rstar_math.cli.files import grade_command

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from rstar_math.cli.help import Group
+from rstar_math.cli.places import file_to_write
 
 commands = typer.Typer(cls=Group, help="Sets of problems to evolve on.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -28,7 +29,7 @@ def prepare(
         list[str],
         typer.Argument(help="Files of rows (.jsonl, .json, .parquet), or hub names such as AI-MO/NuminaMath-CoT."),
     ],
-    out: Annotated[Path, typer.Option(help="JSONL file to write.")],
+    out: Annotated[Path, typer.Option(help="JSONL file to write.", callback=file_to_write)],
     tiers: Annotated[str | None, typer.Option(help="Only these tiers: gsm, math, olympiad, with commas.")] = None,
     against: Against = None,
     from_folder: FromFolder = None,
@@ -77,7 +78,7 @@ def prepare(
 @commands.command()
 def make(
     seeds: Annotated[str, typer.Argument(help="Problems to start from: a JSONL file, or a pocket split.")],
-    out: Annotated[Path, typer.Option(help="JSONL file to write.")],
+    out: Annotated[Path, typer.Option(help="JSONL file to write.", callback=file_to_write)],
     model: Annotated[str, typer.Option(help="As for solve: proposes and solves.")],
     num: Annotated[int, typer.Option(help="Problems to propose.")] = 100,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,

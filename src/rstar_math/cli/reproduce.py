@@ -11,8 +11,9 @@ from pathlib import Path
 
 from rstar_math import progress as progress_display
 from rstar_math.cli.settings import runtime_with, with_rounds
-from rstar_math.store.files import write_text
+from rstar_math.store.files import read_text, write_text
 from rstar_math.store.recipes import load_recipe
+from rstar_math.store.run import wrong_in_event
 
 SCALES = {"pocket": "pocket-full"}
 """Scales by name, and their recipes; any other recipe is a scale of its own."""
@@ -46,20 +47,22 @@ def reproduce_command(
 def write_results(folder: Path, names: Sequence[str], scale: str) -> None:
     """All tables and figures that a folder holds, in one file, with what they were made by."""
     parts = ["# Results\n", made_by(folder, scale)]
-    parts += [(folder / f"{name}.md").read_text(encoding="utf-8") for name in names]
+    parts += [read_text(folder / f"{name}.md") for name in names]
     write_text(folder / "results.md", "\n".join(parts))
 
 
 def made_by(folder: Path, scale: str) -> str:
     """Command, version, commit, machine and time, as a sentence; the folder by its name alone."""
     from rstar_math import __version__
-    from rstar_math.store.files import read_journal
+    from rstar_math.store.journal import read_journal, tell_spoiled
 
     command = shlex.join(["rstar", *(folder.name if Path(a) == folder else a for a in sys.argv[1:])])
     commit = commit_of(Path(__file__).parent)
     made = f"version {__version__}" + (f", commit {commit}" if commit else "")
     spent: dict[str, float] = {}
-    for event in read_journal(folder / "events.jsonl"):
+    journal = read_journal(folder / "events.jsonl", wrong_in_event)
+    tell_spoiled(folder / "events.jsonl", journal, "left out of the minutes")
+    for event in journal:
         if event["event"] != "result":
             spent[event["event"]] = spent.get(event["event"], 0.0) + event.get("seconds", 0.0)
     minutes = ", ".join(f"{name} {seconds / 60:.0f}" for name, seconds in sorted(spent.items()))

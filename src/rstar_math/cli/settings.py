@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-import yaml
-
 from rstar_math.config import Recipe, RoundSettings, RuntimeSettings, Settings
 from rstar_math.errors import ConfigError
 from rstar_math.store.recipes import check, load_recipe
+from rstar_math.store.yaml_text import parse_yaml
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -31,7 +30,7 @@ def changed(settings: SettingsT, changes: Sequence[str]) -> SettingsT:
             if not isinstance(target.get(part), dict):
                 raise ConfigError(f"--set {change!r}: there is no group of settings {part!r}")
             target = target[part]
-        target[last] = yaml.safe_load(text)
+        target[last] = parse_yaml(text, f"--set {key.strip()}")
     return check(type(settings), value, "--set")
 
 

@@ -47,15 +47,22 @@ def _write_and_print(run: Path, command: str | None) -> None:
     from rstar_math.report.terminal import standard_output
 
     report = report_of(run, command or _earlier_command(run))
-    write_report(run, report)
     print_report(standard_output(), report)
+    sys.stdout.flush()
+    write_report(run, report)  # last: a run that may only be read is reported as well
     print(f"\nrun:    {run}\nreport: {run / 'report.html'} (and report.json)")
 
 
 def _earlier_command(run: Path) -> str | None:
     from rstar_math.report.schema import load_report
 
-    return load_report(run / "report.json").command if (run / "report.json").exists() else None
+    if not (run / "report.json").exists():
+        return None
+    try:
+        return load_report(run / "report.json").command
+    except DataError as error:
+        print(f"rstar: {error}\nThe report is made anew; the command that made the run is not known.", file=sys.stderr)
+        return None
 
 
 def search_command(

@@ -17,10 +17,13 @@ from pathlib import Path
 
 from rstar_math.config import PolicySettings
 from rstar_math.engines.base import Engine, Generation, Note, Noting, Score, Scorer
-from rstar_math.errors import DataError
+from rstar_math.errors import DataError, DiskFullError, PathError
+from rstar_math.store.files import make_folder
+from rstar_math.store.paths import shown
 from rstar_math.types import Completion, SamplingParams
 
 _WAIT_S = 60.0
+_NO_ROOM = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 class Memory:
@@ -32,8 +35,12 @@ class Memory:
         Raises:
           DataError: it is something else, or another process keeps it locked.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
+        make_folder(path.parent)
+        try:
+            self._connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise PathError(f"cannot write {shown(path)}: {error}") from error
+        self._path = path
         until = time.monotonic() + _WAIT_S
         while not self._is_ready(path):
             if time.monotonic() > until:
@@ -49,6 +56,8 @@ class Memory:
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 return False
+            if error.sqlite_errorcode & 0xFF in _NO_ROOM:
+                raise _full(path) from error
             raise DataError(f"{path} holds no remembered completions ({error}); give another file") from error
         return True
 
@@ -58,11 +67,24 @@ class Memory:
         return None if row is None else str(row[0])
 
     def put(self, key: str, value: str) -> None:
-        """Keeps a value; the first one of a key stays."""
-        self._connection.execute("INSERT OR IGNORE INTO kept VALUES (?, ?)", (key, value))
+        """Keeps a value; the first one of a key stays.
+
+        Raises:
+          DiskFullError: there is no room.
+        """
+        try:
+            self._connection.execute("INSERT OR IGNORE INTO kept VALUES (?, ?)", (key, value))
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _NO_ROOM:
+                raise
+            raise _full(self._path) from error
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _full(path: Path) -> DiskFullError:
+    return DiskFullError(f"the disk is full while writing {shown(path)}; make room and run the same command again")
 
 
 class RememberingEngine:

@@ -185,12 +185,7 @@ def _input(programs: Path) -> BinaryIO:
 @contextmanager
 def _output(out: Path) -> Iterator[TextIO]:
     """Opens `out` so that it is whole or absent; a pipe or a device is written to as it is."""
-    out = out.resolve()  # what a link such as /dev/stdout leads to is replaced, not the link
     if out.is_dir():
         raise DataError(f"cannot write results to {out}: it is a folder; name a file in it")
-    if out.exists() and not out.is_file():
-        with open(out, "w", encoding="ascii") as stream:
-            yield stream
-        return
     with replacing(out) as temporary, open(temporary, "w", encoding="ascii") as stream:
         yield stream

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from rstar_math.grading.accuracy import (
 )
 from rstar_math.grading.policy import POLICIES, Policy
 from rstar_math.grading.worker import Backend, GradingPool
-from rstar_math.store.files import read_jsonl, replacing, write_json
+from rstar_math.store.files import json_line, read_jsonl, replacing, write_json
 from rstar_math.types import Verdict
 
 FORMAT_VERSION = 1
@@ -97,11 +96,11 @@ def grade_file(
     graded = asyncio.run(_graded(read, chosen, against is not None, num_workers, timeout_s))
     with _output(out) as stream:
         for row in verdict_rows(graded):
-            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+            stream.write(json_line(row).decode())
     if ledger is not None:
         with _output(ledger) as stream:
             for row in ledger_rows(graded):
-                stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+                stream.write(json_line(row).decode())
     if summary is not None:
         write_json(summary, summary_json(graded))
     print_summary(graded, sys.stderr)

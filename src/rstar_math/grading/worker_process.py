@@ -30,7 +30,8 @@ def main() -> None:
     parent, timeout_s, memory_mb, backend = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     _die_with(parent)
     _limit_memory(memory_mb)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):  # a terminal's, which the parent handles
+        signal.signal(number, signal.SIG_IGN)
     requests = sys.stdin
     # libraries may print: what they print must not reach the pool
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")

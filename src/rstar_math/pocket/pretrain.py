@@ -23,6 +23,8 @@ from rstar_math.config import Settings
 from rstar_math.pocket.demonstrations import demonstration
 from rstar_math.pocket.splits import exercises
 from rstar_math.pocket.tokenizer import Architecture, save_tokenizer, train_tokenizer
+from rstar_math.store.files import make_folder
+from rstar_math.store.paths import writing
 from rstar_math.types import Step
 
 if TYPE_CHECKING:
@@ -112,9 +114,10 @@ def pretrain(
     rows, num_dropped = corpus_rows(tokenizer, settings)
     model = new_model(settings, tokenizer)
     _train(model, rows, settings, tokenizer.pad_token_id, progress)
-    out.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(out)
-    save_tokenizer(tokenizer, out)
+    make_folder(out)
+    with writing(out):
+        model.save_pretrained(out)
+        save_tokenizer(tokenizer, out)
     return num_dropped
 
 

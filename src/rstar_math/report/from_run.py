@@ -24,9 +24,13 @@ from rstar_math.report.schema import (
     RoundNumbers,
     SuspectReferenceFound,
 )
-from rstar_math.store.files import read_json, read_jsonl
+from rstar_math.store.journal import read_journal, tell_spoiled
+from rstar_math.store.manifest import Manifest
 from rstar_math.store.recipes import load_recipe
-from rstar_math.store.records import read_table
+from rstar_math.store.records import read_trajectories
+from rstar_math.store.result_rows import UNREADABLE, read_results, wrong_in_result
+from rstar_math.store.run import wrong_in_event
+from rstar_math.store.run_files import Control, read_as, read_control
 from rstar_math.types import Cost
 
 
@@ -39,17 +43,22 @@ def report_of(folder: Path, command: str | None = None) -> Report:
     """
     recipe = load_recipe(str(folder / "recipe.yaml"))
     problems = load_run_problems(recipe)
-    control = read_json(folder / "base" / "control.json") if (folder / "base" / "control.json").exists() else None
+    for part in (folder / "base", *folder.glob("round-*")):
+        Manifest(part).verify(may_lack=True)
+    control = read_control(folder / "base" / "control.json") if (folder / "base" / "control.json").exists() else None
     base_rows = _rows(folder / "base" / "evaluation" / "greedy.jsonl")
+    for path, wrong_in in {
+        folder / "base" / "evaluation" / "greedy.jsonl": wrong_in_result,
+        folder / "events.jsonl": wrong_in_event,
+    }.items():
+        tell_spoiled(path, read_journal(path, wrong_in), "left out")
     rounds, solved_before = [], set[str]()
     for number in range(1, len(recipe.rounds) + 1):
         round_folder = folder / f"round-{number}"
-        stages = (
-            read_json(round_folder / "manifest.json")["stages"] if (round_folder / "manifest.json").exists() else {}
-        )
+        stages = Manifest(round_folder)
         if "evaluate" not in stages:
             break
-        solved_round = {row["problem"] for row in read_table(round_folder / "trajectories.parquet")}
+        solved_round = {problem.id for problem, _, _ in read_trajectories(round_folder / "trajectories.parquet")}
         solved_before |= solved_round
         rounds.append(_round(folder, number, stages, problems, solved_round, set(solved_before), control))
     last = folder / f"round-{len(rounds)}" / "evaluation"
@@ -103,28 +112,31 @@ def _base(rows: list[dict[str, Any]], held_out: ProblemSet) -> BaseNumbers:
 def _round(
     folder: Path,
     number: int,
-    stages: dict[str, Any],
+    stages: Manifest,
     problems: Problems,
     solved_round: set[str],
     solved_so_far: set[str],
-    control: dict[str, Any] | None,
+    control: Control | None,
 ) -> RoundNumbers:
     round_folder = folder / f"round-{number}"
     greedy = _rows(round_folder / "evaluation" / "greedy.jsonl")
     system = _rows(round_folder / "evaluation" / "system.jsonl")
     training, held_out = problems.training.problems, problems.evaluation.problems
     greedy_outcomes, system_outcomes = _outcomes(greedy), _outcomes(system)
-    made, ppm = stages["select"], stages["ppm"]
     controlled, num_control = None, None
-    if control is not None:
-        solved = set(control["rounds"][number - 1]["solved"])
-        subset = [p for p in training if p.id in set(control["problems"])]
+    if control is not None and number <= len(control.rounds):
+        solved = set(control.rounds[number - 1].solved)
+        subset = [p for p in training if p.id in set(control.problems)]
         controlled = shares_by_tier({p.id: float(p.id in solved) for p in subset}, subset)
         num_control = len(subset)
     dropped = {
-        NOT_REPRODUCED: made["num_not_reproduced"],
-        "trajectories too long to train on": stages["policy"]["num_too_long"],
-        "pairs too long to train on": ppm["num_too_long"],
+        NOT_REPRODUCED: stages.count("select", "num_not_reproduced"),
+        "trajectories too long to train on": stages.count("policy", "num_too_long"),
+        "pairs too long to train on": stages.count("ppm", "num_too_long"),
+        UNREADABLE: sum(
+            len(read_results(round_folder / "evaluation" / f"{name}.jsonl").spoiled)
+            for name in ("greedy", "system", "threshold")
+        ),
         "answers whose grading timed out": sum(bool(r["grading_timed_out"]) for r in [*greedy, *system]),
     }
     return RoundNumbers(
@@ -134,9 +146,9 @@ def _round(
         solved=shares_by_tier({p.id: float(p.id in solved_so_far) for p in training}, training),
         solved_round=shares_by_tier({p.id: float(p.id in solved_round) for p in training}, training),
         control=controlled,
-        ppm_pair_accuracy=ppm["pair_accuracy"],
-        num_trajectories=stages["policy"]["num_trajectories"],
-        num_pairs=ppm["num_pairs"],
+        ppm_pair_accuracy=stages.share("ppm", "pair_accuracy"),
+        num_trajectories=stages.count("policy", "num_trajectories"),
+        num_pairs=stages.count("ppm", "num_pairs"),
         cost=_search_cost(folder, number),
         policy_greedy_parts=shares_by_part(greedy_outcomes, held_out) if greedy_outcomes else None,
         system_parts=shares_by_part(system_outcomes, held_out) if system_outcomes else None,
@@ -144,17 +156,18 @@ def _round(
         system_tokens_per_problem=_mean(system, "tokens_generated"),
         system_tokens_scored_per_problem=_mean(system, "tokens_scored"),
         num_control_problems=num_control,
-        ppm_pair_baselines=_pair_baselines(ppm),
-        num_ppm_pairs_held_out=ppm["num_measuring_pairs"],
-        ppm_calibration_error=ppm["calibration_error"],
+        ppm_pair_baselines=_pair_baselines(stages),
+        num_ppm_pairs_held_out=stages.count("ppm", "num_measuring_pairs"),
+        ppm_calibration_error=stages.share("ppm", "calibration_error"),
         stage_seconds=_stage_seconds(folder, number),
         dropped={name: count for name, count in dropped.items() if count or name == NOT_REPRODUCED},
     )
 
 
-def _pair_baselines(made: dict[str, Any]) -> dict[str, float] | None:
+def _pair_baselines(stages: Manifest) -> dict[str, float] | None:
     """Pair accuracy of simple rules, as far as the run measured them."""
-    found = {name: made.get(f"pair_accuracy_by_{name}") for name in ("length", "logprob", "logprob_per_token")}
+    keys = {name: f"pair_accuracy_by_{name}" for name in ("length", "logprob", "logprob_per_token")}
+    found = {name: stages.share("ppm", key) for name, key in keys.items() if key in stages["ppm"]}
     return {name: share for name, share in found.items() if share is not None} or None
 
 
@@ -178,25 +191,23 @@ def _confidence(round_folder: Path, problems: Problems) -> Confidence | None:
 
 def _search_cost(folder: Path, number: int) -> Cost:
     """The cost of a round's search; its seconds are those of the clock on the wall, not the sum over trees."""
-    cost = Cost(**read_json(folder / f"round-{number}" / "search-cost.json"))
+    cost = read_as(folder / f"round-{number}" / "search-cost.json", Cost)
     return replace(cost, seconds=_stage_seconds(folder, number).get("search", cost.seconds))
 
 
 def _suspects(round_folder: Path) -> tuple[SuspectReferenceFound, ...]:
     path = round_folder / "suspect-references.json"
-    return tuple(SuspectReferenceFound(**row) for row in read_json(path)) if path.exists() else ()
+    return read_as(path, tuple[SuspectReferenceFound, ...]) if path.exists() else ()
 
 
 def _stage_seconds(folder: Path, number: int) -> dict[str, float]:
     """Wall seconds of each stage, as far as it ran without a stop."""
-    if not (folder / "events.jsonl").exists():
-        return {}
-    events = [row for _, row in read_jsonl(folder / "events.jsonl") if row.get("event") == "stage"]
+    events = [row for row in read_journal(folder / "events.jsonl", wrong_in_event) if row["event"] == "stage"]
     return {e["stage"]: e["seconds"] for e in events if e["round"] == number}
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    return [row for _, row in read_jsonl(path)] if path.exists() else []
+    return list(read_results(path))
 
 
 def _outcomes(rows: list[dict[str, Any]]) -> dict[str, float] | None:

@@ -18,8 +18,9 @@ from rstar_math.models import find_model
 from rstar_math.reproduce.laboratory import Laboratory, stage_made
 from rstar_math.scorers import FinishedRound
 from rstar_math.stages import length_margins, logprob_margins, round_search, search_problems, select
-from rstar_math.store.files import read_json, write_json
+from rstar_math.store.files import write_json
 from rstar_math.store.records import TreeStore, read_trees
+from rstar_math.store.run_files import read_as
 from rstar_math.types import PreferencePair
 
 RANKERS = ("PPM", "log-probability per token", "log-probability", "shorter")
@@ -65,7 +66,7 @@ def ranked_pairs(lab: Laboratory, seed: int, number: int) -> RankedPairs:
         if lab.settings.pair_problems:
             pairs += _pairs(lab, _search(lab, run, seed, number, place / "trees"))
         write_json(place / "ranked.json", _rank(run / f"round-{number}" / "ppm", pairs))
-    kept = read_json(place / "ranked.json")
+    kept = read_as(place / "ranked.json", dict[str, dict[str, tuple[float, int]]])
     return RankedPairs({r: {p: (right, num) for p, (right, num) in of.items()} for r, of in kept.items()})
 
 

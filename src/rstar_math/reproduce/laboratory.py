@@ -9,7 +9,6 @@ OUT/rows/...             result rows, one file for each measurement
 from __future__ import annotations
 
 import itertools
-import json
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -38,9 +37,11 @@ from rstar_math.models import SHIPPED, ModelFolders, find_model
 from rstar_math.progress import LineProgress, Progress
 from rstar_math.reproduce.claims import Measured, Row
 from rstar_math.reproduce.side_by_side import side_by_side
-from rstar_math.store.files import fingerprint, folder_fingerprint, read_json, read_jsonl, write_json
+from rstar_math.store.files import fingerprint, folder_fingerprint, make_folder, write_json
+from rstar_math.store.journal import append_line, tell_spoiled
+from rstar_math.store.manifest import Manifest
 from rstar_math.store.recipes import changed_recipe, check
-from rstar_math.store.run import Manifest
+from rstar_math.store.result_rows import read_results
 from rstar_math.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -331,7 +332,7 @@ class Laboratory:
         path = self.folder / "rows" / f"seed-{seed}" / f"{name}-{fingerprint(key)}.jsonl"
         chosen = problems.problems[:limit]
         is_whole = path.with_suffix(".json").exists()
-        if not is_whole:
+        if not is_whole or {p.id for p in chosen} - {row["problem"] for row in read_results(path)}:
             if alone:
                 self._close_pool()
             began = time.monotonic()
@@ -374,21 +375,21 @@ class Laboratory:
 
     def log(self, event: str, **values: Any) -> None:
         """Appends one line to events.jsonl: what took how long."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         values = {k: round(v, 1) if isinstance(v, float) else v for k, v in values.items()}
-        with open(self.folder / "events.jsonl", "a", encoding="utf-8") as f:
-            f.write(json.dumps({"time": round(time.time(), 1), "event": event, **values}) + "\n")
+        append_line(self.folder / "events.jsonl", {"time": round(time.time(), 1), "event": event, **values})
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The result rows of a file."""
-    return [row for _, row in read_jsonl(path)]
+    """The result rows of a file; those that cannot be read are told and left out."""
+    read = read_results(path)
+    tell_spoiled(path, read, "left out")
+    return list(read)
 
 
 def stage_made(run: Path, round_number: int, stage: str) -> dict[str, Any]:
     """What a stage of a run says that it made."""
-    made: dict[str, Any] = read_json(run / f"round-{round_number}" / "manifest.json")["stages"][stage]
-    return made
+    return Manifest(run / f"round-{round_number}")[stage]
 
 
 def _is_whole(recipe: Recipe, folder: Path) -> bool:

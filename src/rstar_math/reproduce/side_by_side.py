@@ -74,7 +74,8 @@ def _work(connection: multiprocessing.connection.Connection, job: Callable[[], o
     """The life of a process: one job, and its result or the error that it raised on purpose."""
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):  # a terminal's, which the parent handles
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.sched_setaffinity(0, cores)
     torch.set_num_threads(len(cores))

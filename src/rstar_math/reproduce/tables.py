@@ -23,8 +23,8 @@ from rstar_math.reproduce.laboratory import Laboratory
 from rstar_math.reproduce.result import Result, accuracy, table
 from rstar_math.reproduce.sft_data import SFT_DATA, fine_tuned_on
 from rstar_math.reproduce.trajectories import answered_by, forests, system_cell
-from rstar_math.store.files import read_json
 from rstar_math.store.records import read_table, read_trees
+from rstar_math.store.run_files import read_control
 
 _INTERVALS = "95 % intervals over problems: Wilson; differences are paired, bootstrap."
 
@@ -85,7 +85,7 @@ def table2(lab: Laboratory) -> Result:
     tier_of: dict[str, str] = {}
     for seed in lab.seeds:
         run, before = lab.run(seed), set[str]()
-        controls = read_json(run / "base" / "control.json") if (run / "base" / "control.json").exists() else None
+        controls = read_control(run / "base" / "control.json") if (run / "base" / "control.json").exists() else None
         problems = {t.problem.id: t.problem.tier for t in read_trees(run / "round-1" / "trees")}
         for n in rounds:
             now = {row["problem"] for row in read_table(run / f"round-{n}" / "trajectories.parquet")}
@@ -95,8 +95,8 @@ def table2(lab: Laboratory) -> Result:
                 tier_of[key] = tier or "all"
                 solved[n][key], so_far[n][key] = float(problem in now), float(problem in before)
             if controls is not None:
-                found = set(controls["rounds"][n - 1]["solved"])
-                control[n] |= {f"{seed}/{p}": float(p in found) for p in controls["problems"]}
+                found = set(controls.rounds[n - 1].solved)
+                control[n] |= {f"{seed}/{p}": float(p in found) for p in controls.problems}
     tiers = sorted(set(tier_of.values()))
 
     def share(outcomes: dict[str, float], tier: str | None = None) -> str:

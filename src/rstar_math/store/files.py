@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name, synced, renamed."""
+"""Files that are whole or absent: written under a temporary name, synced, renamed. And JSON, read with care."""
 
 from __future__ import annotations
 
@@ -6,33 +6,53 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from rstar_math.errors import DataError
+from rstar_math.errors import DataError, PathError
+from rstar_math.store.paths import is_device, reading, require_name, shown, writing
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path` to write to; renames it to `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Gives a temporary path beside `path` to write to; renames it to `path` when the block ends well.
+
+    A symbolic link stays one: what it names is replaced. A device or a pipe (/dev/null) is written to in place.
+
+    Raises:
+      PathError: the path cannot be written to.
+      DiskFullError: there is no room; what `path` held before is still there.
+    """
+    require_name(path)
+    if is_device(path):
+        with writing(path):
+            yield path
+        return
+    with writing(path):
+        target = path.resolve() if path.is_symlink() else path
+        target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name[:180]}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        with open(temporary, "rb") as f:
-            os.fsync(f.fileno())
-        os.replace(temporary, path)
+        with writing(path):
+            yield temporary
+            with open(temporary, "rb") as f:
+                os.fsync(f.fileno())
+            os.replace(temporary, target)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # nothing was made, or the file system is gone: the first error says so
+            temporary.unlink(missing_ok=True)
         raise
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a text file so that readers see the old or the new one, never a part."""
+    """Writes a text file so that readers see the old or the new one, never a part.
+
+    Half of a surrogate pair, which UTF-8 cannot hold, is written as its escape (`\\ud800`).
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def write_json(path: Path, value: object) -> None:
@@ -40,18 +60,43 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def write_jsonl(path: Path, rows: Iterable[object]) -> None:
+    """Writes JSON Lines, whole or not at all."""
+    with replacing(path) as temporary, open(temporary, "wb") as f:
+        f.writelines(json_line(row) for row in rows)
+
+
+def json_line(row: object) -> bytes:
+    """A line of JSON Lines; half of a surrogate pair stays the escape that JSON has for it."""
+    return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
+def read_text(path: Path) -> str:
+    """Reads a text file (UTF-8, with or without a byte order mark).
+
+    Raises:
+      DataError: the file cannot be read, or is no such text; names the file.
+    """
+    with reading(path):
+        content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{shown(path)} is no UTF-8 text: {error.reason} at byte {error.start}") from error
+
+
 def read_json(path: Path) -> Any:
     """Reads JSON.
 
     Raises:
-      DataError: the file cannot be read or is not JSON; names the file and the line.
+      DataError: the file cannot be read or is not JSON (NaN and Infinity are none); names the file and the line.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{path} is not valid JSON: {error}") from error
+        return json.loads(read_text(path), parse_constant=_no_number)
+    except RecursionError as error:
+        raise DataError(f"{shown(path)} is not valid JSON: nested too deeply") from error
+    except ValueError as error:
+        raise DataError(f"{shown(path)} is not valid JSON: {error}") from error
 
 
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -60,48 +105,43 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
       DataError: the file cannot be read, or a line is not a JSON object; names the file and the line.
     """
+    with reading(path):
+        file = open(path, "rb")  # noqa: SIM115 (closed below)
+    with file:
+        number = 0
+        while True:
+            with reading(path):
+                line = file.readline()
+            if not line:
+                return
+            number += 1
+            if line.strip():
+                yield number, _object(line, number, f"{shown(path)}, line {number}")
+
+
+def _object(line: bytes, number: int, where: str) -> dict[str, Any]:
     try:
-        with open(path, "rb") as f:
-            for number, line in enumerate(f, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                    row = json.loads(text)
-                except UnicodeDecodeError as error:
-                    raise DataError(f"{path}, line {number}: not UTF-8 text ({error.reason})") from error
-                except (ValueError, RecursionError) as error:
-                    raise DataError(
-                        f"{path}, line {number}: not valid JSON ({error}): {text.strip()[:80]!r}"
-                    ) from error
-                if not isinstance(row, dict):
-                    raise DataError(f"{path}, line {number}: expected a JSON object, got {text.strip()[:80]!r}")
-                yield number, row
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        hint = "; it looks like UTF-16" if line[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+        raise DataError(f"{where}: not UTF-8 text ({error.reason}{hint})") from error
+    try:
+        row = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not valid JSON ({str(error)[:200]}): {text.strip()[:80]!r}") from error
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: expected a JSON object, got {text.strip()[:80]!r}")
+    return row
 
 
-def read_journal(path: Path) -> Iterator[dict[str, Any]]:
-    """Yields the objects of a JSON Lines file up to the first line that is not whole; nothing where there is no file.
-
-    That line was being written when its process was killed: it is the last.
-    """
-    if not path.exists():
-        return
-    for line in path.read_bytes().split(b"\n"):  # text has more line ends than JSON Lines has
-        try:
-            row = json.loads(line.decode("utf-8"))
-        except ValueError:
-            return
-        if not isinstance(row, dict):
-            return
-        yield row
+def _no_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON value")
 
 
 def fingerprint(value: object) -> str:
     """A short hash of a JSON value, equal for equal values whatever the order of keys."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def folder_fingerprint(folder: Path) -> str:
@@ -120,3 +160,19 @@ def remove_leftovers(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those above it, where there is none.
+
+    Raises:
+      PathError: it cannot be made; names the path.
+      DiskFullError: there is no room.
+    """
+    require_name(path)
+    with writing(path):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            kind = "a symbolic link to nowhere" if path.is_symlink() else "a file, where a folder is needed"
+            raise PathError(f"cannot write to {shown(path)}: it is {kind}") from None

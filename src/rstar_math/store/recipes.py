@@ -12,14 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from rstar_math.config import Recipe, Settings
 from rstar_math.errors import ConfigError
+from rstar_math.store.paths import shown
+from rstar_math.store.yaml_text import read_yaml, shown_value
 
 _SHIPPED = Path(__file__).parent.parent / "recipes"
 _FRAGMENT = "-rules"
+_MAX_ERRORS = 20
+"""So many wrong keys are shown; of a file of something else thousands are wrong."""
 
 Location = tuple[str | int, ...]
 """Where a value stands: the keys and list positions from the top."""
@@ -98,7 +101,7 @@ def _path_of(name_or_path: str, child: Path | None) -> Path:
     if not path.is_file():
         known = ", ".join([*shipped_recipes(), *(shipped_fragments() if child else [])])
         raised_by = f" (extended by {child})" if child else ""
-        raise ConfigError(f"no recipe {name_or_path!r}{raised_by}: it is neither a file nor one of {known}")
+        raise ConfigError(f"no recipe {shown(name_or_path)!r}{raised_by}: it is neither a file nor one of {known}")
     return path
 
 
@@ -137,16 +140,15 @@ def _read(path: Path, children: tuple[Path, ...], files: list[Path]) -> _Value:
         raise ConfigError(f"recipes extend each other in a circle: {circle}")
     if path not in files:
         files.append(path)
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"recipe {path} cannot be read: {error}") from error
+    value = read_yaml(path, "recipe")
     if not isinstance(value, dict):
         raise ConfigError(f"recipe {path} must be a mapping of keys to values, got {type(value).__name__}")
     extended = value.pop("extends", [])
     names = [extended] if isinstance(extended, str) else extended
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ConfigError(f"recipe {path}: extends is {extended!r}; it must be the name or path of a recipe, or a list")
+        raise ConfigError(
+            f"recipe {path}: extends is {shown_value(extended)}; it must be the name or path of a recipe, or a list"
+        )
     merged = _Value({}, path)
     for name in names:
         merged = _merged(merged, _read(_path_of(name, path), (*children, path.resolve()), files))
@@ -194,9 +196,13 @@ def _checked(schema: type[SettingsT], value: dict[str, Any], where: str, sources
         return schema.model_validate(value)
     except ValidationError as error:
         lines: dict[str, list[str]] = {}
-        for e in error.errors():
+        errors = error.errors()
+        for e in errors[:_MAX_ERRORS]:
             lines.setdefault(_file_of(e["loc"], sources) or where, []).append(_explain(schema, dict(e)))
-        raise ConfigError("\n".join(f"{file}: " + "\n".join(found) for file, found in lines.items())) from error
+        told = [f"{file}: " + "\n".join(found) for file, found in lines.items()]
+        if len(errors) > _MAX_ERRORS:
+            told.append(f"and {len(errors) - _MAX_ERRORS} more")
+        raise ConfigError("\n".join(told)) from error
 
 
 def _file_of(location: Location, sources: dict[Location, Path]) -> str | None:
@@ -213,7 +219,11 @@ def _explain(schema: type[BaseModel], error: dict[str, Any]) -> str:
         return f"{key} is not a known key; {hint}"
     if error["type"] == "missing":
         return f"{key} is missing; it must be given"
-    return f"{key or 'the recipe'} is {error['input']!r}; {error['msg'].removeprefix('Value error, ')}"
+    return f"{key or 'the recipe'} is {shown_value(error['input'])}; {_msg(error)}"
+
+
+def _msg(error: dict[str, Any]) -> str:
+    return str(error["msg"]).removeprefix("Value error, ")[:400]
 
 
 def key_of(location: Sequence[str | int]) -> str:

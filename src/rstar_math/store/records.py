@@ -6,16 +6,16 @@ as Parquet. Formats carry a version; docs/formats.md shows a real row of each.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rstar_math.errors import DataError
 from rstar_math.scored_texts import ScoredText
-from rstar_math.store.files import read_journal, remove_leftovers, replacing
+from rstar_math.store.files import make_folder, read_jsonl, remove_leftovers, replacing, write_jsonl
+from rstar_math.store.journal import JournalWriter, ReadJournal, read_journal, set_aside, tell_spoiled
+from rstar_math.store.paths import reading, shown, writing
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Cost, Execution, PreferencePair, Problem, Step, Trajectory
 
@@ -34,11 +34,15 @@ class TreeStore:
     def __init__(self, folder: Path, trees_per_part: int = 50) -> None:
         self.folder = folder
         self._trees_per_part = trees_per_part
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
+        make_folder(folder)
+        with writing(folder):
+            remove_leftovers(folder)
         self._parts = sorted(folder.glob("part-*.parquet"))
         in_parts = {tree_id for part in self._parts for tree_id in _tree_ids(part)}
-        self._pending = [t for t in map(row_to_tree, read_journal(self._journal_path)) if t.id not in in_parts]
+        trees, journal = _journalled(self._journal_path)
+        tell_spoiled(self._journal_path, journal, f"kept in {self._journal_path.name}.spoiled, and searched again")
+        set_aside(self._journal_path, journal)
+        self._pending = [t for t in trees if t.id not in in_parts]
         self.done = in_parts | {t.id for t in self._pending}
         self._rewrite_journal()
 
@@ -50,8 +54,7 @@ class TreeStore:
         """Stores one finished tree; a tree of the same id is stored once."""
         if tree.id in self.done:
             return
-        self._journal.write(json.dumps(tree_to_row(tree), ensure_ascii=False) + "\n")
-        self._journal.flush()
+        self._journal.append(tree_to_row(tree))
         self.done.add(tree.id)
         self._pending.append(tree)
         if len(self._pending) >= self._trees_per_part:
@@ -90,11 +93,8 @@ class TreeStore:
         self._rewrite_journal()
 
     def _rewrite_journal(self) -> None:
-        with replacing(self._journal_path) as temporary, open(temporary, "w", encoding="utf-8") as f:
-            f.writelines(json.dumps(tree_to_row(t), ensure_ascii=False) + "\n" for t in self._pending)
-            f.flush()
-            os.fsync(f.fileno())
-        self._journal = open(self._journal_path, "a", encoding="utf-8")  # noqa: SIM115 (open as long as the store)
+        write_jsonl(self._journal_path, map(tree_to_row, self._pending))
+        self._journal = JournalWriter(self._journal_path)
 
 
 def read_trees(path: Path) -> Iterator[Tree]:
@@ -104,7 +104,10 @@ def read_trees(path: Path) -> Iterator[Tree]:
       DataError: there are none, or a file is not a part of trees.
     """
     parts = sorted(path.glob("part-*.parquet")) if path.is_dir() else [path]
-    journalled = [row_to_tree(row) for row in read_journal(path / "journal.jsonl")] if path.is_dir() else []
+    journalled: list[Tree] = []
+    if path.is_dir():
+        journalled, journal = _journalled(path / "journal.jsonl")
+        tell_spoiled(path / "journal.jsonl", journal, "left out")
     if not parts and not journalled:
         raise DataError(f"no trees in {path}: expected files part-*.parquet (made by `rstar search` or `rstar evolve`)")
     in_parts: set[str] = set()
@@ -112,7 +115,7 @@ def read_trees(path: Path) -> Iterator[Tree]:
         for row in read_rows(part):
             try:
                 tree = row_to_tree(row)
-            except (KeyError, TypeError) as error:
+            except (KeyError, TypeError, AttributeError, IndexError) as error:
                 raise DataError(f"{part} holds no trees (missing or unknown field: {error})") from error
             in_parts.add(tree.id)
             yield tree
@@ -120,7 +123,33 @@ def read_trees(path: Path) -> Iterator[Tree]:
 
 
 def _tree_ids(part: Path) -> list[str]:
-    return [f"{row['problem']['id']}@{row['seed']}" for row in read_rows(part, ["problem", "seed"])]
+    try:
+        return [f"{row['problem']['id']}@{row['seed']}" for row in read_rows(part, ["problem", "seed"])]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{part} holds no trees (missing or unknown field: {error})") from error
+
+
+def _journalled(path: Path) -> tuple[list[Tree], ReadJournal]:
+    """The trees of a journal, and what was read of it: a line that is no tree is a spoiled one."""
+    import pyarrow as pa
+
+    from rstar_math.store.schemas import tree_schema
+
+    trees: list[Tree] = []
+    schema = tree_schema()
+
+    def wrong_in(row: dict[str, Any]) -> str | None:
+        try:
+            tree = row_to_tree(row)
+            pa.Table.from_pylist([row], schema=schema)  # checks the types
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            return f"no tree: missing or unknown field: {error}"
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            return f"no tree: {str(error)[:80]}"
+        trees.append(tree)
+        return None
+
+    return trees, read_journal(path, wrong_in)
 
 
 def tree_to_row(tree: Tree) -> dict[str, Any]:
@@ -185,16 +214,6 @@ def trajectory_to_row(trajectory: Trajectory) -> dict[str, Any]:
     return asdict(trajectory)
 
 
-def row_to_trajectory(row: dict[str, Any]) -> Trajectory:
-    """The inverse of `trajectory_to_row`."""
-    steps = tuple(
-        Step(**{**s, "execution": None if s["execution"] is None else Execution(**s["execution"])})
-        for s in row["steps"]
-    )
-    tuples = {name: tuple(row[name]) for name in ("node_path", "q_values", "ppm_scores")}
-    return Trajectory(**{**row, **tuples, "steps": steps})
-
-
 def write_pairs(path: Path, pairs: Iterable[PreferencePair]) -> None:
     """Writes preference pairs as Parquet, or as JSON Lines where the name ends in .jsonl."""
     from rstar_math.store.schemas import pair_schema
@@ -203,11 +222,12 @@ def write_pairs(path: Path, pairs: Iterable[PreferencePair]) -> None:
 
 
 def read_pairs(path: Path) -> list[PreferencePair]:
-    """Reads what `write_pairs` wrote."""
-    try:
-        return [PreferencePair(**row) for row in read_table(path)]
-    except TypeError as error:
-        raise DataError(f"{path} holds no preference pairs ({error})") from error
+    """Reads what `write_pairs` wrote.
+
+    Raises:
+      DataError: the file cannot be read, or a row is no pair; names the row and the field.
+    """
+    return list(_typed(path, PreferencePair, "preference pairs"))
 
 
 def write_scored_texts(path: Path, rows: Iterable[ScoredText]) -> None:
@@ -218,11 +238,12 @@ def write_scored_texts(path: Path, rows: Iterable[ScoredText]) -> None:
 
 
 def read_scored_texts(path: Path) -> list[ScoredText]:
-    """Reads what `write_scored_texts` wrote."""
-    try:
-        return [ScoredText(**row) for row in read_table(path)]
-    except TypeError as error:
-        raise DataError(f"{path} holds no texts with targets ({error})") from error
+    """Reads what `write_scored_texts` wrote.
+
+    Raises:
+      DataError: the file cannot be read, or a row is no such text; names the row and the field.
+    """
+    return list(_typed(path, ScoredText, "texts with targets"))
 
 
 def write_trajectories(path: Path, rows: Iterable[tuple[Problem, Trajectory, str]]) -> None:
@@ -237,31 +258,55 @@ def write_trajectories(path: Path, rows: Iterable[tuple[Problem, Trajectory, str
 
 
 def read_trajectories(path: Path) -> list[tuple[Problem, Trajectory, str]]:
-    """Reads what `write_trajectories` wrote."""
-    found = []
-    for row in read_table(path):
+    """Reads what `write_trajectories` wrote.
+
+    Raises:
+      DataError: the file cannot be read, or a row is no trajectory; names the row and the field.
+    """
+    return [
+        (Problem(id=row.problem, question=row.question, tier=row.tier), row.trajectory(), row.tree)
+        for row in _typed(path, _TrajectoryRow, "trajectories")
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TrajectoryRow(Trajectory):
+    """A trajectory with what its file has beside it."""
+
+    question: str
+    tier: str | None
+    tree: str
+
+    def trajectory(self) -> Trajectory:
+        return Trajectory(**{f.name: getattr(self, f.name) for f in fields(Trajectory)})
+
+
+KindT = TypeVar("KindT")
+
+
+def _typed(path: Path, kind: type[KindT], what: str) -> Iterator[KindT]:
+    """The rows of a table as dataclasses, every field of its type."""
+    from pydantic import TypeAdapter, ValidationError
+
+    schema = TypeAdapter(kind)
+    for number, row in enumerate(read_table(path), start=1):
         try:
-            question, tier, tree = row.pop("question"), row.pop("tier"), row.pop("tree")
-            trajectory = row_to_trajectory(row)
-        except (KeyError, TypeError) as error:
-            raise DataError(f"{path} holds no trajectories (missing or unknown field: {error})") from error
-        found.append((Problem(id=trajectory.problem, question=question, tier=tier), trajectory, tree))
-    return found
+            yield schema.validate_python(row)
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
+            raise DataError(f"{shown(path)} holds no {what} (row {number}: {wrong})") from error
 
 
 def write_table(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema | None = None) -> None:
     """Writes rows as Parquet with zstd, or as JSON Lines where the name ends in .jsonl."""
     if path.suffix == ".jsonl":
-        with replacing(path) as temporary:
-            temporary.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), encoding="utf-8")
+        write_jsonl(path, rows)
     else:
         write_rows(path, rows, schema)
 
 
 def read_table(path: Path) -> Iterator[dict[str, Any]]:
     """Reads what `write_table` wrote."""
-    from rstar_math.store.files import read_jsonl
-
     if path.suffix == ".jsonl":
         yield from (row for _, row in read_jsonl(path))
     else:
@@ -279,8 +324,12 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema | N
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    try:
+        table = pa.Table.from_pylist(list(rows), schema=schema)
+    except UnicodeEncodeError as error:
+        raise DataError(f"{path}: Parquet cannot hold half of a surrogate pair: {error.object[:80]!r}") from error
     with replacing(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def read_rows(path: Path, columns: list[str] | None = None) -> list[dict[str, Any]]:
@@ -292,7 +341,10 @@ def read_rows(path: Path, columns: list[str] | None = None) -> list[dict[str, An
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    with reading(path):
+        open(path, "rb").close()  # where the system refuses, in its words
     try:
-        return pq.read_table(path, columns=columns).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"cannot read {path} as Parquet: {error}") from error
+        rows = pq.ParquetFile(path).read(columns=columns).to_pylist()
+    except (OSError, ValueError, MemoryError, pa.ArrowException) as error:  # ValueError: text that is not UTF-8
+        raise DataError(f"cannot read {path} as Parquet: {str(error)[:300]}") from error
+    return rows

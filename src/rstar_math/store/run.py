@@ -6,14 +6,13 @@
     RUN/round-2/policy/  ppm/  answering.json
     RUN/round-2/metrics.json  manifest.json
 
-A stage leaves its entry in the manifest last: it is there, so the stage is whole.
+Which stages are whole says the manifest (`rstar_math.store.manifest`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import time
 from fnmatch import fnmatch
 from pathlib import Path
@@ -25,7 +24,10 @@ from pydantic import ValidationError
 
 from rstar_math.config import Recipe
 from rstar_math.errors import RunError
-from rstar_math.store.files import read_json, write_json, write_text
+from rstar_math.store.files import make_folder, remove_leftovers, write_text
+from rstar_math.store.journal import append_line
+from rstar_math.store.paths import require_name, shown, writing
+from rstar_math.store.yaml_text import read_yaml
 
 _CHANGES_NO_RUN = ("runtime", "reproduce")
 """Keys of a recipe that decide about no result of a run."""
@@ -42,16 +44,19 @@ class Run:
         self.folder = folder
         self.recipe = recipe
         self._recipe_path = folder / "recipe.yaml"
-        if folder.exists() and not folder.is_dir():
-            raise RunError(f"{folder} is a file; choose a folder for the run")
-        strangers = [p.name for p in folder.iterdir() if p.name != ".lock"] if folder.exists() else []
+        require_name(folder)
+        with writing(folder):
+            if folder.exists() and not folder.is_dir():
+                raise RunError(f"{shown(folder)} is a file; choose a folder for the run")
+            strangers = [p.name for p in folder.iterdir() if p.name != ".lock"] if folder.exists() else []
         strangers = [name for name in strangers if not fnmatch(name, ".*.tmp")]  # killed before its first file
         if strangers and not self._recipe_path.exists():
             raise RunError(f"{folder} is not a run (it holds {', '.join(sorted(strangers)[:3])}); choose a new folder")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
 
     def __enter__(self) -> Self:
-        self._lock = open(self.folder / ".lock", "w", encoding="utf-8")
+        with writing(self.folder / ".lock"):
+            self._lock = open(self.folder / ".lock", "w", encoding="utf-8")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -59,7 +64,14 @@ class Run:
             raise RunError(
                 f"another process is working on {self.folder}; wait for it or choose another folder"
             ) from None
-        self._check_recipe()
+        try:
+            self._check_recipe()
+            with writing(self.folder):
+                for folder in (self.folder, *self.folder.glob("round-*"), self.folder / "base"):
+                    remove_leftovers(folder)
+        except BaseException:
+            self._lock.close()
+            raise
         return self
 
     def __exit__(
@@ -76,12 +88,17 @@ class Run:
         if not self._recipe_path.exists():
             write_text(self._recipe_path, yaml.safe_dump(ours, sort_keys=False))
             return
-        theirs = yaml.safe_load(self._recipe_path.read_text(encoding="utf-8"))
+        theirs = read_yaml(self._recipe_path, "the recipe of the run")
+        if not isinstance(theirs, dict):
+            raise RunError(
+                f"{shown(self._recipe_path)} is no recipe: it holds a {type(theirs).__name__}, not keys and values; "
+                "restore it from a copy, or choose another folder"
+            )
         with contextlib.suppress(ValidationError):  # of another kind: the differences are named below
             # keys that came into the schema since the run began have their defaults
             theirs = Recipe.model_validate(theirs).model_dump(mode="json")
         different = [k for k in ours if k not in _CHANGES_NO_RUN and ours[k] != theirs.get(k)]
-        if different == ["rounds"] and isinstance(theirs["rounds"], list):
+        if different == ["rounds"] and isinstance(theirs.get("rounds"), list):
             num_common = min(len(ours["rounds"]), len(theirs["rounds"]))
             if ours["rounds"][:num_common] == theirs["rounds"][:num_common]:
                 if len(ours["rounds"]) > num_common:
@@ -97,27 +114,23 @@ class Run:
         """The folder of a round, counted from 1."""
         return self.folder / f"round-{number}"
 
+    def parts(self) -> list[Path]:
+        """The folders of the base and of the rounds that there are, each with a manifest of its own."""
+        return [folder for folder in (self.folder / "base", *self.folder.glob("round-*")) if folder.is_dir()]
+
     def log(self, event: str, **values: Any) -> None:
         """Appends one line to events.jsonl."""
-        row = {"time": round(time.time(), 3), "event": event, **values}
-        with open(self.folder / "events.jsonl", "a", encoding="utf-8") as f:
-            f.write(json.dumps(row, ensure_ascii=False) + "\n")
+        append_line(self.folder / "events.jsonl", {"time": round(time.time(), 3), "event": event, **values})
 
 
-class Manifest:
-    """Which stages of a folder are whole, with what each made (counts and hashes, no times)."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "manifest.json"
-        self._stages: dict[str, dict[str, Any]] = read_json(self._path)["stages"] if self._path.exists() else {}
-
-    def __contains__(self, stage: str) -> bool:
-        return stage in self._stages
-
-    def __getitem__(self, stage: str) -> dict[str, Any]:
-        return self._stages[stage]
-
-    def finish(self, stage: str, **made: Any) -> None:
-        """Marks a stage as whole; everything that it made is on disk by now."""
-        self._stages[stage] = made
-        write_json(self._path, {"format": 1, "stages": self._stages})
+def wrong_in_event(row: dict[str, Any]) -> str | None:
+    """What keeps a row from being a line of events.jsonl, or None."""
+    if not isinstance(row.get("event"), str):
+        return "no `event`"
+    if not isinstance(row.get("seconds", 0.0), int | float):
+        return "`seconds` is no number"
+    if row["event"] == "stage" and not (
+        isinstance(row.get("stage"), str) and isinstance(row.get("round"), int) and "seconds" in row
+    ):
+        return "a stage without `round`, `stage` and `seconds`"
+    return None

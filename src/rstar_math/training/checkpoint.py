@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from rstar_math.errors import ModelError
+from rstar_math.store.files import make_folder
+from rstar_math.store.paths import require_folder, writing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -91,9 +94,15 @@ def pad_token_id_of(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Writes weights, config and tokenizer into an existing folder."""
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    """Writes weights, config and tokenizer into an existing folder.
+
+    Raises:
+      PathError: the folder cannot be written to.
+      DiskFullError: there is no room.
+    """
+    with writing(folder):
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 @contextlib.contextmanager
@@ -101,28 +110,43 @@ def whole_folder(out: Path) -> Iterator[Path]:
     """A folder to write in that becomes `out` at the end, and only if nothing failed; replaces what `out` held.
 
     What an earlier, killed attempt left beside `out` is removed first.
+
+    Raises:
+      PathError: the folder cannot be written to.
+      DiskFullError: there is no room; `out` holds what it held before.
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
+    require_folder(out)
+    make_folder(out.parent)
     partial = out.parent / f".{out.name}.partial"
     replaced = out.parent / f".{out.name}.replaced"
-    for leftover in (partial, replaced):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-    partial.mkdir()
+    with writing(out):
+        if replaced.exists() and not out.exists():  # killed between the two renames
+            replaced.rename(out)
+        for leftover in (partial, replaced):
+            if leftover.exists():
+                shutil.rmtree(leftover)
+        partial.mkdir()
     try:
         yield partial
-        for path in sorted(partial.rglob("*")):
-            if path.is_file():
-                _sync(path)
-        if out.exists():
-            out.rename(replaced)
-        partial.rename(out)
-        _sync(out.parent)
+        with writing(out):
+            for path in sorted(partial.rglob("*")):
+                if path.is_file():
+                    _sync(path)
+            if out.exists():
+                out.rename(replaced)
+            try:
+                partial.rename(out)
+            except OSError:
+                if replaced.exists():
+                    replaced.rename(out)
+                raise
+            _sync(out.parent)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     if replaced.exists():
-        shutil.rmtree(replaced)
+        with writing(out):
+            shutil.rmtree(replaced)
 
 
 @contextlib.contextmanager
@@ -144,8 +168,9 @@ def _load(auto_class: type, folder: Path, device: torch.device) -> PreTrainedMod
             model, loading = auto_class.from_pretrained(  # type: ignore[attr-defined]
                 folder, dtype=torch.float32, output_loading_info=True
             )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{folder} holds no model that transformers can load: {error}") from error
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        # a damaged file: safetensors, json and torch each have words of their own
+        raise ModelError(f"{folder} holds no model that transformers can load: {str(error)[:400]}") from error
     if loading["missing_keys"]:
         raise ModelError(f"{folder} lacks the weights {sorted(loading['missing_keys'])[:5]}; is it the right model?")
     return model.to(device)

@@ -6,12 +6,12 @@ PPM, PQM and ORM are the same to whoever loads them: a folder with this file, a 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from rstar_math.errors import ModelError
+from rstar_math.errors import DataError, ModelError
+from rstar_math.store.files import read_json, write_text
 
 FILE_NAME = "ppm.json"
 FORMAT = 1
@@ -70,14 +70,8 @@ class PPMFile:
 
 def write_ppm_file(folder: Path, content: PPMFile) -> None:
     """Writes `ppm.json` into a folder, whole or not at all."""
-    path = folder / FILE_NAME
-    partial = folder / f".{FILE_NAME}.partial"
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump({"format": FORMAT, **asdict(content)}, file, indent=1, ensure_ascii=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    value = {"format": FORMAT, **asdict(content)}
+    write_text(folder / FILE_NAME, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_ppm_file(folder: Path) -> PPMFile:
@@ -87,12 +81,12 @@ def read_ppm_file(folder: Path) -> PPMFile:
       ModelError: there is none, it is not JSON, lacks a key, or has another format number.
     """
     path = folder / FILE_NAME
+    if not path.exists():
+        raise ModelError(f"{folder} is not a PPM: it has no {FILE_NAME}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError(f"{folder} is not a PPM: it has no {FILE_NAME}") from error
-    except ValueError as error:
-        raise ModelError(f"{path} is not JSON: {error}") from error
+        content = read_json(path)
+    except DataError as error:
+        raise ModelError(str(error)) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format") if isinstance(content, dict) else None
         raise ModelError(f"{path} has format {found!r}; this version reads format {FORMAT}")
@@ -105,7 +99,7 @@ def read_ppm_file(folder: Path) -> PPMFile:
             scale=float(content["scale"]),
             probes=tuple(Probe(probe["text"], float(probe["logit"])) for probe in content["probes"]),
             calibration=None if calibration is None else Calibration(**calibration),
-            pair_accuracy=content["pair_accuracy"],
+            pair_accuracy=None if content["pair_accuracy"] is None else float(content["pair_accuracy"]),
             kind=cast(Kind, kind),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -49,6 +49,10 @@ def test_rows_of_every_shape(tmp_path: Path) -> None:
         ({"problem": "Q?", "answer": True}, "line 2: `answer` must be text or a number, got True"),
         ({"problem": "Q?", "id": "first"}, "line 2: id 'first' stands already on line 1"),
         ({"problem": "half a smile \ud83d?"}, "line 2: the question has half of a surrogate pair"),
+        ({"problem": "Q?", "answer": "\udc00"}, "line 2: the answer has half of a surrogate pair"),
+        ({"problem": "Q?", "id": "\ud800"}, "line 2: the id has half of a surrogate pair"),
+        ({"problem": "Q?", "tier": "\ud800"}, "line 2: the tier has half of a surrogate pair"),
+        ({"problem": "Q?", "source": "\ud800"}, "line 2: the source has half of a surrogate pair"),
         ([1], "line 2: expected a JSON object"),
     ],
 )

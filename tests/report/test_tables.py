@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -27,6 +28,7 @@ from rstar_math.report.tables import (
     report_tables,
     solved_table,
 )
+from rstar_math.store.manifest import Manifest
 from tests.report.made_up import report
 
 
@@ -126,11 +128,14 @@ def test_html_and_markdown_escape() -> None:
     assert markdown.splitlines()[2:5] == ["| g a\\|b | \\<i> |", "|---:|---|", "| 1\\|2 | \\<script> |"]
 
 
-def test_rules_that_a_run_did_not_measure_are_left_out() -> None:
-    made = {
-        "pair_accuracy_by_length": 0.25,
-        "pair_accuracy_by_logprob": 0.0,
-        "pair_accuracy_by_logprob_per_token": None,
-    }
+def test_rules_that_a_run_did_not_measure_are_left_out(tmp_path: Path) -> None:
+    made = Manifest(tmp_path)
+    made.finish(
+        "ppm",
+        pair_accuracy_by_length=0.25,
+        pair_accuracy_by_logprob=0.0,
+        pair_accuracy_by_logprob_per_token=None,
+    )
     assert _pair_baselines(made) == {"length": 0.25, "logprob": 0.0}
-    assert _pair_baselines({"pair_accuracy_by_length": None}) is None  # a run of an earlier version, without pairs
+    made.finish("ppm", pair_accuracy_by_length=None)  # a run of an earlier version, without pairs
+    assert _pair_baselines(made) is None

@@ -111,6 +111,9 @@ def read_problem(row: Mapping[str, Any], where: str, default_id: str, default_so
         source=source if isinstance(source, str) and source else default_source,
         part=part if isinstance(part, str) else None,
     )
+    for name in ("id", "tier", "source", "part"):
+        if isinstance(text := getattr(problem, name), str) and not _is_encodable(text):
+            raise DataError(f"{where}: the {name} has half of a surrogate pair, which is no character")
     notes = (*schema.notes(columns), *((PROSE,) if reference.is_prose else ()))
     return ReadProblem(problem, reference.reason, notes)
 

@@ -54,26 +54,3 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), target
-
-
-@pytest.mark.parametrize("document", ["README.md", "docs/usage.md", "docs/extending.md"])
-def test_commands_and_options_exist(document: str) -> None:
-    from typer.main import get_command
-
-    from rstar_math.cli.app import app
-
-    root = get_command(app)
-    lines = [
-        line.split("#")[0].split("|")[0]
-        for line in (ROOT / document).read_text().splitlines()
-        if re.match(r"    (\.venv/bin/)?rstar ", line)
-    ]
-    assert lines
-    for line in lines:
-        words = re.sub(r'"[^"]*"', "TEXT", line).split()[1:]
-        command = root
-        while words and words[0] in getattr(command, "commands", {}):
-            command = command.commands[words.pop(0)]
-        assert command is not root, line
-        options = {option for parameter in command.params for option in parameter.opts}
-        assert {word for word in words if word.startswith("--")} <= options, line

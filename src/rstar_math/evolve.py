@@ -7,15 +7,18 @@ killed at any moment and started again, a run loses at most the trees in flight.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from rstar_math.benchmarks.problem_sets import require_no_overlap
 from rstar_math.benchmarks.problems import ProblemSet, left_out, load_problems, with_references
 from rstar_math.config import AnsweringSettings, ProblemSource, Recipe, RoundSettings, SearchSettings
-from rstar_math.errors import ConfigError
+from rstar_math.errors import ConfigError, UserError
 from rstar_math.evaluate import evaluate
 from rstar_math.metrics import confidence_threshold
 from rstar_math.models import ModelFolders, find_model, write_answering
@@ -79,15 +82,21 @@ def evolve(recipe: Recipe, folder: Path, progress: Progress) -> None:
     Raises:
       UserError: the recipe, its problems, its base model or the folder are unfit; nothing is lost.
     """
-    problems = load_run_problems(recipe)
+    try:
+        problems = load_run_problems(recipe)
+        base = find_model(recipe.base_model)
+        base.policy_folder  # noqa: B018 (raises where it cannot be trained, before any work)
+        for settings in recipe.rounds:
+            if settings.policy not in ("base", "previous"):
+                find_model(settings.policy)
+    except UserError:
+        lines = unfit_parts(recipe.model_dump())
+        if len(lines) > 1:  # all at once
+            raise ConfigError("\n".join(lines)) from None
+        raise
     for problem_set in (problems.training, problems.held_out):
         if left_out(problem_set):
             progress.say(left_out(problem_set))
-    base = find_model(recipe.base_model)
-    base.policy_folder  # noqa: B018 (raises where it cannot be trained, before any work)
-    for settings in recipe.rounds:
-        if settings.policy not in ("base", "previous"):
-            find_model(settings.policy)
     if recipe.runtime.deterministic:
         import torch
 
@@ -340,6 +349,58 @@ def _tokens_per_problem(round_folder: Path) -> float:
 def _tokens_per_sample(base_folder: Path) -> float:
     tokens = [r["tokens_generated"] for r in read_results(base_folder / "evaluation" / "greedy.jsonl")]
     return max(1.0, sum(tokens) / max(1, len(tokens)))
+
+
+def unfit_parts(values: Mapping[str, Any]) -> list[str]:
+    """What a recipe names and what cannot be had: sets of problems, the base model, who searches; one line each.
+
+    Args:
+      values: a recipe as a mapping; parts that are not as the schema wants them are passed over.
+    """
+    lines: dict[str, None] = {}
+
+    def tried(key: str, load: Callable[[], object]) -> None:
+        try:
+            load()
+        except ValidationError:  # named by the schema
+            pass
+        except UserError as error:
+            lines[f"{key}: {error}"] = None
+
+    sources = {
+        "problems": values.get("problems"),
+        "held_out.problems": _at(values, "held_out", "problems"),
+        "evaluation.problems": _at(values, "evaluation", "problems"),
+        "evaluation.threshold_problems": _at(values, "evaluation", "threshold_problems"),
+    }
+    for name in _at(values, "evaluation", "reported") or ():
+        sources[f"evaluation.reported ({name})"] = {"source": name}
+    for key, source in sources.items():
+        if isinstance(source, Mapping):
+            loads = load_problems if key.startswith("evaluation") else _load_with_references
+            tried(key, partial(_load_source, loads, source))
+    base = values.get("base_model")
+    if isinstance(base, str):
+        tried("base_model", lambda: find_model(base).policy_folder)
+    rounds = values.get("rounds")
+    for number, settings in enumerate(rounds if isinstance(rounds, list | tuple) else ()):
+        policy = settings.get("policy") if isinstance(settings, Mapping) else None
+        if isinstance(policy, str) and policy not in ("base", "previous"):
+            tried(f"rounds[{number}].policy", partial(find_model, policy))
+    return list(lines)
+
+
+def _at(values: Mapping[str, Any], group: str, key: str) -> Any:
+    inner = values.get(group)
+    return inner.get(key) if isinstance(inner, Mapping) else None
+
+
+def _load_source(load: Callable[[ProblemSource], ProblemSet], source: Mapping[str, Any]) -> None:
+    load(ProblemSource.model_validate(source))
+
+
+def _load_with_references(source: ProblemSource) -> ProblemSet:
+    return with_references(load_problems(source))
 
 
 def load_run_problems(recipe: Recipe) -> Problems:

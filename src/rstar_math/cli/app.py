@@ -44,7 +44,9 @@ Rounds = Annotated[
     int | None, typer.Option(help="Rounds; further ones are as the recipe's last. A finished run goes on with them.")
 ]
 Concurrency = Annotated[int, typer.Option(help="Problems in flight in one process.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE: any other setting; may be repeated.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE: any other setting, named as in a recipe; may be repeated.")
+]
 Deterministic = Annotated[
     bool,
     typer.Option("--deterministic", help="The same to the last bit at any concurrency and after a resume; slower."),
@@ -93,6 +95,16 @@ def solve(
 
     limits = Limits(total_rollouts, tokens, seconds)
     solve_command(problem, model, strategy, rollouts, trees, limits, seed, deterministic, json)
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="Folder to write to, or a file that ends in .yaml.")],
+) -> None:
+    """Write a recipe for problems of your own, and a few example problems."""
+    from rstar_math.cli.init import init_command
+
+    init_command(path)
 
 
 @app.command()

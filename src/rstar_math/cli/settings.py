@@ -13,8 +13,17 @@ from rstar_math.store.yaml_text import parse_yaml
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
-def changed(settings: SettingsT, changes: Sequence[str]) -> SettingsT:
-    """Settings with `KEY=VALUE` changes; KEY may reach into nested settings with dots.
+def changed(settings: SettingsT, changes: Sequence[str], group: str = "") -> SettingsT:
+    """Settings with `KEY=VALUE` changes.
+
+    KEY is written as in a recipe: `search.num_rollouts`, `sft.learning_rate`. The name of the group may be left out
+    where one group alone has the key: `num_rollouts` means the same for `rstar search`, whose settings are that group,
+    and for `rstar eval`, whose settings hold it.
+
+    Args:
+      settings: what is changed.
+      changes: each KEY=VALUE.
+      group: what a recipe calls these settings as a whole; KEY may begin with it.
 
     Raises:
       ConfigError: not of the form KEY=VALUE, an unknown key, or a value that is not allowed.
@@ -25,13 +34,24 @@ def changed(settings: SettingsT, changes: Sequence[str]) -> SettingsT:
         if not equals:
             raise ConfigError(f"--set {change!r} is not of the form KEY=VALUE")
         target = value
-        *outer, last = key.strip().split(".")
+        *outer, last = _whole_key(key.strip().split("."), value, group)
         for part in outer:
             if not isinstance(target.get(part), dict):
                 raise ConfigError(f"--set {change!r}: there is no group of settings {part!r}")
             target = target[part]
         target[last] = parse_yaml(text, f"--set {key.strip()}")
     return check(type(settings), value, "--set")
+
+
+def _whole_key(parts: list[str], value: dict[str, Any], group: str) -> list[str]:
+    """A key without the name of the whole group, and with that of the inner group that alone has it."""
+    if len(parts) > 1 and parts[0] == group and group not in value:
+        parts = parts[1:]
+    if parts[0] not in value:
+        inner = [name for name, settings in value.items() if isinstance(settings, dict) and parts[0] in settings]
+        if len(inner) == 1:
+            return [inner[0], *parts]
+    return parts
 
 
 def round_of(recipe: str, number: int | None) -> tuple[Recipe, RoundSettings]:

@@ -23,10 +23,17 @@ from rstar_math.types import PreferencePair
 
 def evolve_command(recipe_name: str, out: Path, workers: int | None, rounds: int | None = None) -> None:
     """Runs or resumes a run, then writes and prints its report."""
-    from rstar_math.evolve import evolve
-    from rstar_math.store.recipes import load_recipe
+    from rstar_math.evolve import evolve, unfit_parts
+    from rstar_math.store.recipes import load_recipe, unchecked_values
 
-    recipe = with_rounds(load_recipe(recipe_name), rounds)
+    try:
+        recipe = with_rounds(load_recipe(recipe_name), rounds)
+    except ConfigError as error:  # what else is wrong is said with it, so that one start is enough
+        try:
+            lines = unfit_parts(unchecked_values(recipe_name))
+        except ConfigError:
+            raise error from None
+        raise ConfigError("\n".join([str(error), *lines])) from error
     recipe = recipe.model_copy(update={"runtime": runtime_with(recipe.runtime, workers)})
     with progress_display.for_terminal() as progress:
         evolve(recipe, out, progress)
@@ -86,9 +93,9 @@ def search_command(
     model = find_model(model_name)
     problems = load_problems(ProblemSource(source=source, num_problems=limit))
     settings = round_settings.search
-    if model.ppm is None and not any(c.startswith("use_ppm") for c in changes):
+    if model.ppm is None and not any(c.partition("=")[0].strip().endswith("use_ppm") for c in changes):
         settings = settings.model_copy(update={"use_ppm": False})
-    settings = changed(settings, changes)
+    settings = changed(settings, changes, "search")
     if settings.terminal_value != "ppm":
         problems = with_references(problems)
         if left_out(problems):
@@ -119,7 +126,7 @@ def select_command(
         raise ConfigError(f"--format {kind!r} is not known; choose from {', '.join(FORMATS)}")
 
     recipe, _ = round_of(recipe_name, None)
-    settings = changed(recipe.selection, changes)
+    settings = changed(recipe.selection, changes, "selection")
     for path in trees:
         if not path.exists():
             raise DataError(f"no trees at {path}: there is no such file or folder")
@@ -181,7 +188,7 @@ def sft_command(
     from rstar_math.training.sft import train_sft
 
     _, round_settings = round_of(recipe_name, round_number)
-    settings = changed(round_settings.sft, changes)
+    settings = changed(round_settings.sft, changes, "sft")
     own = [path for path in files if not is_foreign(path)]
     rows = [row for path in own for row in read_trajectories(path)]
     examples = [sft_example(problem.question, trajectory.steps, settings.form) for problem, trajectory, _ in rows]
@@ -214,7 +221,7 @@ def scorer_command(
     if not files or policy is None or out is None:
         raise ConfigError(f"`rstar train {kind}` needs --run RUN; or files, --policy and --out")
     _, settings = round_of(recipe_name, round_number)
-    ppm_settings = changed(settings.ppm, changes)
+    ppm_settings = changed(settings.ppm, changes, "ppm")
     if held_out is None:
         ppm_settings = ppm_settings.model_copy(update={"early_stopping": False})
     train = _train_ppm if kind == "ppm" else _train_on_texts
@@ -233,7 +240,7 @@ def _train_from_run(
         if kind == "ppm":
             raise ConfigError(f"give --out: {source.folder / 'ppm'} is the run's own PPM")
         out = source.folder / kind
-    settings = changed(source.settings, changes)
+    settings = changed(source.settings, changes, "ppm")
     with progress_display.for_terminal() as progress:
         made = train_scorer(kind, source, settings, out, source.seed + seed, progress)
     _print_made(made, out)

@@ -84,11 +84,28 @@ def read_recipe(name_or_path: str) -> ReadRecipe:
     sources = {location: value.source for location, value in _walk(merged)}
     values = merged.plain()
     if isinstance(values.get("rounds"), dict):
-        raise ConfigError(
+        lines = [
             f"{path} is a fragment: its `rounds` change the rounds of another recipe. Extend it together with a whole "
             f"one: `extends: [pocket, {path.stem if path.parent == _SHIPPED else path.name}]`"
-        )
+        ]
+        values["rounds"] = [values["rounds"]]
+        try:
+            Recipe.model_validate(values)
+        except ValidationError as error:  # what is missing stands in the other recipe
+            others = [e for e in error.errors() if e["type"] not in ("missing", "too_short")]
+            lines += [_explain(Recipe, dict(e)).replace("rounds[0].", "rounds.", 1) for e in others[:_MAX_ERRORS]]
+        raise ConfigError("\n".join(lines))
     return ReadRecipe(_checked(Recipe, values, str(path), sources), tuple(files), sources)
+
+
+def unchecked_values(name_or_path: str) -> dict[str, Any]:
+    """The merged mapping of a recipe as its files have it, whether or not the schema allows it.
+
+    Raises:
+      ConfigError: as `load_recipe`, for what cannot be read or merged.
+    """
+    values: dict[str, Any] = _read(_path_of(name_or_path, None), (), []).plain()
+    return values
 
 
 def _path_of(name_or_path: str, child: Path | None) -> Path:
@@ -196,7 +213,8 @@ def _checked(schema: type[SettingsT], value: dict[str, Any], where: str, sources
         return schema.model_validate(value)
     except ValidationError as error:
         lines: dict[str, list[str]] = {}
-        errors = error.errors()
+        # too short: there are items, each of which is named for what is wrong with it
+        errors = [e for e in error.errors() if e["type"] != "too_short" or not e["input"]]
         for e in errors[:_MAX_ERRORS]:
             lines.setdefault(_file_of(e["loc"], sources) or where, []).append(_explain(schema, dict(e)))
         told = [f"{file}: " + "\n".join(found) for file, found in lines.items()]

@@ -606,6 +606,28 @@ def test_an_address_above_the_api_is_corrected(caplog: pytest.LogCaptureFixture)
     assert "/v1 is, and is used" in caplog.text
 
 
+def test_a_chat_that_starts_again_is_asked_for_the_next_step() -> None:
+    """It does not know the field by which a server goes on from the assistant's text, and says nothing."""
+
+    class Forgetful(Personality):
+        async def __call__(self, path: str, body: Body, headers: Mapping[str, str]) -> Answer:
+            messages = body.get("messages", [])
+            if messages and messages[-1]["role"] == "assistant":
+                messages[-1]["content"] = "Let's begin."
+            return await super().__call__(path, body, headers)
+
+    prefix = PROMPT + STEP + END
+    server = Forgetful()
+    (first, second), engine = ask(server, settings=CHAT_SETTINGS, prompt=prefix, times=2)
+    for generation in (first, second):
+        assert [c.text for c in generation.completions] == ["\n\n# Now print the final answer\nprint(x)\n"] * 2
+    assert [body["messages"][-1]["role"] for _, body in server.requests] == ["assistant", "user", "user"]
+    assert engine.counts.restated == 2
+    kept = CHAT_SETTINGS.model_copy(update={"continuation": "continue"})
+    (only,), _ = ask(Forgetful(), settings=kept, prompt=prefix)
+    assert only.completions[0].text == STEP
+
+
 def thinking(where: str) -> Callable[[str, str | None, Body], Mapping[str, Any]]:
     """A model that thinks first, and where its server puts that."""
     thought = "Let me think. I could write x = 1\n"

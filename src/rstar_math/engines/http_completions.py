@@ -45,6 +45,10 @@ _CHANNEL = re.compile(
     re.DOTALL,
 )
 _FINAL_CHANNEL = re.compile(r"(?:<\|start\|>assistant)?<\|channel\|>final[^<]*<\|message\|>")
+_FENCE = re.compile(r"^[ \t]*```\w*[ \t]*\n?", re.MULTILINE)
+_MIN_REPEATED = 24
+"""Characters that no two steps begin with by chance."""
+
 _CHARACTERS_PER_TOKEN = 4
 
 
@@ -63,6 +67,10 @@ class Written:
     thought: bool = False
     is_thinking: bool = False
     kept_back: bool = False
+
+
+class StartedAgain(Exception):
+    """A chat was to go on from the steps so far, and began with the first of them again."""
 
 
 class UnknownStop(Exception):
@@ -271,6 +279,12 @@ def _finish(choice: Mapping[str, Any]) -> str:
 def _storable(text: str) -> str:
     """The text without lone surrogates, which JSON can carry and UTF-8, and so no file of ours, can not."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def starts_again(text: str, continued: str) -> bool:
+    """Whether a text does not go on from the steps so far, but begins with the first of them again."""
+    before, now = (_FENCE.sub("", without_opening(t)).strip() for t in (continued, text))
+    return len(before) >= _MIN_REPEATED and now.startswith(before[:_MIN_REPEATED])
 
 
 def without_opening(text: str) -> str:

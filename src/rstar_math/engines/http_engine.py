@@ -32,12 +32,14 @@ from rstar_math.engines.base import Generation, Note
 from rstar_math.engines.bootstrap import Bootstrap, cleaned
 from rstar_math.engines.http_adapting import Adapting
 from rstar_math.engines.http_completions import (
+    StartedAgain,
     Stops,
     UnknownStop,
     completion_of,
     estimated_counts,
     estimated_tokens,
     malformed,
+    starts_again,
     token_counts,
     whole_number,
     without_opening,
@@ -203,6 +205,11 @@ class HttpEngine:
                 self._say("stop", f"{url} does not say which stop string it met; stopping late to see it")
                 self._dialect.stop_late = True
                 self.counts.repeated_for_stop += 1
+            except StartedAgain:
+                url = self._transport.shown_url
+                self._say("restate", f"{url} does not go on from a prefix; it is asked for the next step instead")
+                self._dialect.restate = True
+                self.counts.retries += 1
 
     def _generation(self, outcome: Outcome, stops: Stops) -> Generation:
         """The completions of an answer that is known to have choices."""
@@ -212,6 +219,8 @@ class HttpEngine:
         usage = value.get("usage")
         counts = token_counts(choices, usage)
         found = [written(choice) for choice in choices]
+        if self._settings.continuation != "continue" and any(starts_again(f.text, request.continued) for f in found):
+            raise StartedAgain
         if request.restated:
             found = [replace(f, text=without_opening(f.text)) for f in found]
         made = [

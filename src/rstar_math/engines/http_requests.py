@@ -35,12 +35,14 @@ class Request:
       body: its fields.
       restated: whether it asks for the next step in a message, and does not continue a text.
       num_chars: characters of the prompt.
+      continued: the steps so far that a chat is to go on from; "" where there are none, and for completions.
     """
 
     path: str
     body: dict[str, Any]
     restated: bool
     num_chars: int
+    continued: str = ""
 
 
 @dataclass(slots=True)
@@ -103,7 +105,7 @@ def make_request(
         body["top_p"] = params.top_p
     if params.n > 1:
         body["n"] = params.n
-    restated = False
+    restated, continued = False, ""
     if dialect.api == "completions":
         text = bootstrap.text(prompt) if bootstrap else prompt
         body["prompt"], num_chars = text, len(text)
@@ -121,10 +123,11 @@ def make_request(
             messages[-1] = Message("user", messages[-1].content + _RESTATE.format(response=last.content))
         else:
             body |= {"continue_final_message": True, "add_generation_prompt": False}
+            continued = messages[-1].content.partition(step_format.CODE)[2]
         body["messages"] = [asdict(message) for message in messages]
         num_chars = sum(len(message.content) for message in messages)
     kept = {k: v for k, v in body.items() if k not in left_out}
-    return Request(PATHS[dialect.api], kept | settings.extra_body, restated, num_chars)
+    return Request(PATHS[dialect.api], kept | settings.extra_body, restated, num_chars, continued)
 
 
 def _temperature(dialect: Dialect, wanted: float) -> float | None:

@@ -20,6 +20,7 @@ from rstar_math.engines.torch_scorer import TorchScorer
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from rstar_math.training.ppm_file import PPMFile, Probe, write_ppm_file
 from tests.engines.tiny_checkpoints import save_checkpoint
+from tests.engines.tiny_tilings import use_smallest_blocks
 
 PREFIX = steps.prompt("Ann has 12 apples and buys 30 more. How many has she?")
 FIRST = "\n# Step 1: add\ntotal = 12 + 30\n" + steps.END_OF_STEP
@@ -85,10 +86,10 @@ def test_known_prefixes_give_the_same(folder: Path) -> None:
     assert [s.logit for s in at_once] == pytest.approx(expected(folder, chain), abs=1e-4)
 
 
-@pytest.mark.parametrize("steady", [True, False])
-def test_deterministic_mode_is_exact(folder: Path, steady: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not steady:
-        monkeypatch.setattr("rstar_math.engines.torch_scorer.is_steady", lambda *_: False)
+@pytest.mark.parametrize("agreeing", [True, False])
+def test_deterministic_mode_is_exact(folder: Path, agreeing: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not agreeing:
+        use_smallest_blocks(monkeypatch)
     requests = [SIBLINGS, OTHERS, [PREFIX], [PREFIX + FIRST * 2, PREFIX + FIRST + LAST], OTHERS[:3], OTHERS[2:9]]
 
     def load() -> TorchScorer:

@@ -53,7 +53,7 @@ def open_scorer(ppm: Path, runtime: RuntimeSettings, device: str | None = None) 
         return VLLMScorer.from_pretrained(ppm, dtype=runtime.dtype)
     from rstar_math.engines.loading import load_scorer
 
-    return load_scorer(ppm, device=device or runtime.device, dtype=runtime.dtype)
+    return load_scorer(ppm, device=device or runtime.device, dtype=runtime.dtype, deterministic=runtime.deterministic)
 
 
 def _open_local(policy: PolicySettings, runtime: RuntimeSettings, device: str) -> Engine:

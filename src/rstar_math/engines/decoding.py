@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rstar_math.engines.packed import NO_ROUNDING, STEADY, PackedDecoder, PackedTokens, Rounding
+from rstar_math.engines.packed import PackedDecoder, PackedTokens
 from rstar_math.engines.prefix_cache import PrefixCache
 
 if TYPE_CHECKING:
@@ -60,20 +60,14 @@ class Decoder(Protocol):
 class PackedRows:
     """Rows of a `PackedDecoder`: the candidates of a prompt share its keys and values."""
 
-    def __init__(
-        self, decoder: PackedDecoder, head: Tensor, prefixes: PrefixCache, rounding: Rounding = NO_ROUNDING
-    ) -> None:
+    def __init__(self, decoder: PackedDecoder, prefixes: PrefixCache) -> None:
         """Starts without rows.
 
         Args:
-          decoder: the model without its head.
-          head: `[V, D]` language-model head.
+          decoder: the model.
           prefixes: prompts read before, also by others that share the cache.
-          rounding: multiples that the sizes of forward passes are rounded up to.
         """
-        self._rounding = rounding
         self._decoder = decoder
-        self._head = head
         self._prefixes = prefixes
         self._pool = decoder.new_pool()
         self._owner = np.full((0, 0), _NOBODY, dtype=np.int32)  # [slots, columns] candidate that a column belongs to
@@ -95,7 +89,7 @@ class PackedRows:
         ]
         num_slots = first_slot + len(sizes)
         self._reserve(num_slots, max(map(len, distinct)) + MAX_GROUP_ROWS)
-        hidden = self._prefill(distinct, first_slot)  # [distinct, D], and rows of padding
+        hidden = self._prefill(distinct, first_slot)  # [distinct, D]
         self._reserve(num_slots, 0)
 
         slots, used = [], set[int]()
@@ -120,7 +114,7 @@ class PackedRows:
         self._position = np.concatenate((self._position, np.repeat([len(prompt) for prompt, _ in sizes], counts)))
         self._rank_rows()
 
-        logits = F.linear(hidden, self._head)  # [distinct, V], and rows of padding
+        logits = self._decoder.logits(self._padded(hidden))  # [distinct, V], and rows of padding
         return logits[[source[tuple(prompt)] - first_slot for prompt in prompts]]
 
     def step(self, tokens: IntArray) -> Tensor:
@@ -146,7 +140,7 @@ class PackedRows:
             wanted=np.arange(len(tokens)),
         )
         self._position = self._position + 1
-        return F.linear(hidden, self._head)[: len(tokens)]  # [R, V]
+        return self._decoder.logits(hidden)[: len(tokens)]  # [R, V]
 
     def keep(self, rows: IntArray) -> None:
         """See `Decoder.keep`; a group without rows gives its slot to the last group."""
@@ -166,11 +160,7 @@ class PackedRows:
         self._rank_rows()
 
     def _prefill(self, prompts: Sequence[Sequence[int]], first_slot: int) -> Tensor:
-        """Reads whole prompts into the slots from `first_slot` on; gives the output of their last tokens.
-
-        Returns:
-          `[prompts, D]`, and rows of padding.
-        """
+        """Reads whole prompts into the slots from `first_slot` on; `[prompts, D]`, the output of their last tokens."""
         known: list[int] = []
         hidden: list[Tensor] = []
         start = 0
@@ -205,8 +195,12 @@ class PackedRows:
             for i in batch:
                 self._prefixes.store(self._pool, first_slot + i, prompts[i])
             start = end
-        whole = torch.cat(hidden)
-        return F.pad(whole, (0, 0, 0, -len(whole) % self._rounding.tokens))
+        return torch.cat(hidden)
+
+    def _padded(self, hidden: Tensor) -> Tensor:
+        """`[S, D]` with as many rows more as a tiling needs."""
+        tiling = self._decoder.tiling
+        return hidden if tiling is None else F.pad(hidden, (0, 0, 0, tiling.padded_rows(len(hidden)) - len(hidden)))
 
     def _forward(
         self,
@@ -229,7 +223,7 @@ class PackedRows:
             first_slot=first_slot,
             visible=visible,
             wanted=wanted,
-            rounding=self._rounding,
+            tiling=self._decoder.tiling,
             device=self._decoder.device,
         )
         return self._decoder.forward(batch, self._pool)
@@ -309,51 +303,3 @@ class ModuleRows:
             cohorts.append((new_number[members[left]], cache))
         self._cohorts = cohorts
         self._num_rows = len(rows)
-
-
-@torch.inference_mode()
-def is_steady(decoder: PackedDecoder, head: Tensor, max_length: int) -> bool:
-    """Whether, on this machine, what a prompt gets does not depend on its company, to the last bit.
-
-    Random prompts are continued alone, together, in another order, and behind cached prefixes, all with `STEADY` sizes.
-    Some are long, where kernels cut their sums (over columns) and their work (over queries) into blocks by length.
-    """
-    rng = np.random.default_rng(0)
-    vocab_size = len(head)
-    longest = min(96, max_length - 4)
-    lengths = rng.integers(1, longest + 1, size=13)
-    prompts = [rng.integers(0, vocab_size, size=length).tolist() for length in (*lengths, longest)]
-    prompts[1] = prompts[-1][: longest // 2] + prompts[1][: longest // 3]  # shares a prefix with the longest
-    long = [min(length, max_length - 4) for length in (180, 205, 330, 800)]
-    prompts += [rng.integers(0, vocab_size, size=length).tolist() for length in long]
-    counts = [1 + i % MAX_GROUP_ROWS for i in range(len(prompts))]
-    forced = [rng.integers(0, vocab_size, size=(count, 4)) for count in counts]
-
-    def continued(order: Sequence[int], prefixes: PrefixCache) -> dict[int, Tensor]:
-        """Logits of all steps of these prompts, decoded together; one row of each leaves on the way."""
-        rows = PackedRows(decoder, head, prefixes, STEADY)
-        first = rows.admit([prompts[i] for i in order], [counts[i] for i in order])
-        owner = np.repeat(order, [counts[i] for i in order])
-        candidate = np.concatenate([np.arange(counts[i]) for i in order])
-        found = {i: [first[j].flatten()] for j, i in enumerate(order)}
-        for step in range(4):
-            if step == 2:
-                kept = np.flatnonzero((candidate > 0) | (np.array(counts)[owner] == 1))
-                rows.keep(kept)
-                owner, candidate = owner[kept], candidate[kept]
-            tokens = np.array([forced[i][j, step] for i, j in zip(owner, candidate, strict=True)])
-            logits = rows.step(tokens)
-            for i in order:
-                found[i].append(logits[torch.from_numpy(np.flatnonzero(owner == i)).to(logits.device)].flatten())
-        return {i: torch.cat(parts) for i, parts in found.items()}
-
-    everyone = list(range(len(prompts)))
-    cache = PrefixCache(1 << 30)
-    together = continued(everyone, cache)
-    others = [(everyone[::-1], cache), (everyone[::3], PrefixCache(0)), ([1], cache), ([0], PrefixCache(0))]
-    others += [([len(prompts) - 2], PrefixCache(0)), ([3, len(prompts) - 3], cache)]
-    return all(
-        torch.equal(logits, together[i])
-        for order, prefixes in others
-        for i, logits in continued(order, prefixes).items()
-    )

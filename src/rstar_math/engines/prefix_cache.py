@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rstar_math.engines.packed import KeyValuePool
+from rstar_math.engines.key_values import KeyValuePool
 
 BLOCK_TOKENS = 8
 """Tokens of a block. What lies behind the last whole block is read again: 4 tokens on average."""

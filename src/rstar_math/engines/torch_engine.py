@@ -19,10 +19,11 @@ import torch
 from rstar_math.engines.base import Generation
 from rstar_math.engines.batching import Batcher, Job
 from rstar_math.engines.codec import TokenCodec
-from rstar_math.engines.decoding import Decoder, ModuleRows, PackedRows, is_steady
-from rstar_math.engines.packed import NO_ROUNDING, STEADY, PackedDecoder
+from rstar_math.engines.decoding import Decoder, ModuleRows, PackedRows
+from rstar_math.engines.packed import PackedDecoder
 from rstar_math.engines.prefix_cache import PrefixCache
 from rstar_math.engines.sampling import next_tokens, uniforms
+from rstar_math.engines.tiling import cut
 from rstar_math.engines.weights import LlamaWeights, PlainFolder
 from rstar_math.errors import ContextLengthError, EngineError
 from rstar_math.types import Completion, FinishReason, SamplingParams
@@ -58,27 +59,31 @@ class TorchEngine:
           codec: its tokenizer.
           max_batch_rows: completions that are decoded at the same time.
           prefix_cache_mb: megabytes for the keys and values of prompts, which the children of a node reuse; 0: none.
-          deterministic: completions are the same, to the last bit, whatever else is asked for at the same time. Sizes
-            are rounded so that the CPU's kernels sum in the same order; where a check while loading finds that they do
-            not (other hardware, other architectures), requests are answered one at a time, which is much slower.
+          deterministic: completions are the same, to the last bit, whatever else is asked for at the same time. All
+            products have a few fixed shapes (`rstar_math.engines.tiling`); architectures that the packed decoder does
+            not know are answered one request at a time, which is much slower.
         """
         self.codec = codec
+        self._new_decoder: Callable[[], Decoder]
         if deterministic:
             use_one_thread()
         weights = model if isinstance(model, LlamaWeights) else LlamaWeights.of_model(model)
         if weights is not None:
             self.context_length, self._vocab_size = weights.context_length, len(weights.head)
             self._device = weights.head.device
-            self._new_decoder, steady = _packed_factory(weights, prefix_cache_mb, deterministic)
+            decoder = PackedDecoder(weights, deterministic)
+            prefixes = PrefixCache(prefix_cache_mb * 1_000_000)
+            self._new_decoder = partial(PackedRows, decoder, prefixes)
+            self._tiling = decoder.tiling
         else:
             assert not isinstance(model, LlamaWeights)
             self.context_length = int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
             self._vocab_size, self._device = int(model.get_output_embeddings().weight.shape[0]), model.device
-            self._new_decoder, steady = partial(ModuleRows, model), False
+            self._new_decoder, self._tiling = partial(ModuleRows, model), None
         self._max_batch_rows = max_batch_rows
-        self._decoder = self._new_decoder()
-        self._one_at_a_time = deterministic and not steady
-        self._pad_rows = STEADY.tokens if deterministic else 1
+        self._decoder: Decoder = self._new_decoder()
+        self._deterministic = deterministic
+        self._one_at_a_time = deterministic and self._tiling is None
         self._batcher = Batcher[_Request, Generation](self._work, "torch-engine")
         self._rows = _Rows()
         self._stop_tables: dict[tuple[str, ...], _Stops] = {}
@@ -134,6 +139,8 @@ class TorchEngine:
 
     @torch.inference_mode()
     def _work(self) -> None:
+        if self._deterministic:
+            use_one_thread()
         try:
             while True:
                 self._admit()
@@ -203,7 +210,8 @@ class TorchEngine:
         rows = self._rows
 
         num_rows = len(logits)
-        more_rows = -num_rows % self._pad_rows
+        heights = None if self._tiling is None else self._tiling.rows
+        more_rows = 0 if self._tiling is None else self._tiling.padded_rows(num_rows) - num_rows
 
         def per_row(values: np.ndarray) -> torch.Tensor:
             values = values[first_row:]
@@ -211,14 +219,15 @@ class TorchEngine:
                 values = np.concatenate((values, np.repeat(values[-1:], more_rows)))
             return torch.from_numpy(values).to(self._device)
 
-        drawn, drawn_logprobs = next_tokens(
+        of_rows = (
             torch.nn.functional.pad(logits, (0, 0, 0, more_rows)) if more_rows else logits,
             per_row(rows.next_uniform()),
             per_row(rows.temperature),
             per_row(rows.top_p),
         )
-        tokens = drawn[:num_rows].cpu().numpy()
-        finished = first_row + rows.record(tokens, drawn_logprobs[:num_rows].double().cpu().numpy(), first_row)
+        drawn = [next_tokens(*(values[piece] for values in of_rows)) for piece in cut(num_rows + more_rows, heights)]
+        tokens, logprobs = (torch.cat(found)[:num_rows].cpu() for found in zip(*drawn, strict=True))
+        finished = first_row + rows.record(tokens.numpy(), logprobs.double().numpy(), first_row)
         if rows.any_text_stops:
             finished = np.union1d(finished, self._rows_with_text_stops(first_row))
         if not len(finished):
@@ -304,18 +313,6 @@ def load_model(
         model = getattr(transformers, auto_class).from_pretrained(path, dtype=dtype, local_files_only=True)
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
     return model.to(device).eval(), TokenCodec.for_model(tokenizer, model)
-
-
-def _packed_factory(
-    weights: LlamaWeights, prefix_cache_mb: int, deterministic: bool
-) -> tuple[Callable[[], Decoder], bool]:
-    """What makes decoding states without rows, and whether these give a row the same bits in any company."""
-    decoder, head = PackedDecoder(weights), weights.head
-    steady = deterministic and is_steady(decoder, head, weights.context_length)
-    # unsteady, what a prefix was read beside would stay in the last digits of its cached keys
-    prefixes = PrefixCache(0 if deterministic and not steady else prefix_cache_mb * 1_000_000)
-    rounding = STEADY if steady else NO_ROUNDING
-    return lambda: PackedRows(decoder, head, prefixes, rounding), steady
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,7 @@ from torch import Tensor
 from rstar_math.engines.base import Score
 from rstar_math.engines.batching import Batcher, Job
 from rstar_math.engines.codec import TokenCodec
-from rstar_math.engines.decoding import is_steady
-from rstar_math.engines.packed import STEADY, PackedDecoder, PackedTokens, Rounding
+from rstar_math.engines.packed import PackedDecoder, PackedTokens
 from rstar_math.engines.prefix_cache import PrefixCache
 from rstar_math.engines.torch_engine import choose_device, choose_dtype, load_model, use_one_thread
 from rstar_math.engines.weights import LlamaWeights
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
 
 _TOLERANCES = {torch.float32: PROBE_TOLERANCE, torch.float16: 0.05, torch.bfloat16: 0.3}
 """How far a probe's logit may be from the stored one, by the arithmetic it is scored in."""
-
-_LOOSE = replace(STEADY, shared_columns=None)
-"""Sizes outside deterministic mode: those that cost next to nothing are rounded all the same."""
 
 _MAX_GROUP_TEXTS = 16
 _MAX_GROUP_TOKENS = 1024
@@ -78,19 +74,18 @@ class TorchScorer:
         if deterministic:
             use_one_thread()
         weights = model if isinstance(model, LlamaWeights) else LlamaWeights.of_model(model)
-        steady = False
+        tiled = False
         if weights is not None:
             self._context_length = weights.context_length
-            decoder = PackedDecoder(weights)
-            # the embedding in the place of a language-model head
-            steady = deterministic and is_steady(decoder, weights.embedding, self._context_length)
-            prefixes = PrefixCache(0 if deterministic and not steady else prefix_cache_mb * 1_000_000)
-            self._read = _PackedReader(decoder, weights.head, weights.head_bias, prefixes, STEADY if steady else _LOOSE)
+            decoder = PackedDecoder(weights, deterministic)
+            self._read = _PackedReader(decoder, PrefixCache(prefix_cache_mb * 1_000_000))
+            tiled = decoder.tiling is not None
         else:
             assert not isinstance(model, LlamaWeights)
             self._context_length = int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
             self._read = _ModuleReader(model)
-        self._one_at_a_time = deterministic and not steady
+        self._deterministic = deterministic
+        self._one_at_a_time = deterministic and not tiled
         self._batcher = Batcher[list[_Wanted], list[Score]](self._work, "torch-scorer")
 
     @classmethod
@@ -168,6 +163,8 @@ class TorchScorer:
 
     @torch.inference_mode()
     def _work(self) -> None:
+        if self._deterministic:
+            use_one_thread()
         while True:
             num_tokens = 0
 
@@ -325,12 +322,8 @@ def _num_common(one: Sequence[int], other: Sequence[int], limit: int) -> int:
 class _PackedReader:
     """Logits through `PackedDecoder`: a group's prefix is read once, if at all, and its branches beside each other."""
 
-    def __init__(
-        self, decoder: PackedDecoder, head: Tensor, bias: Tensor | None, prefixes: PrefixCache, rounding: Rounding
-    ) -> None:
+    def __init__(self, decoder: PackedDecoder, prefixes: PrefixCache) -> None:
         self._decoder = decoder
-        self._rounding = rounding
-        self._head, self._bias = head, bias
         self._prefixes = prefixes
         self._pool = decoder.new_pool()
 
@@ -373,16 +366,13 @@ class _PackedReader:
             first_slot=0,
             visible=visible,
             wanted=np.array(wanted, dtype=np.int64),
-            rounding=self._rounding,
+            tiling=self._decoder.tiling,
             device=self._decoder.device,
         )
-        hidden = self._decoder.forward(batch, self._pool)[: len(wanted)]  # [S, D]
+        hidden = self._decoder.forward(batch, self._pool)  # [S', D]
         for i, group in enumerate(groups):
             self._prefixes.store(self._pool, i, group.prefix)
-        # row by row, not as a product with a single column, for which libraries sum in another order in every shape
-        logits = (hidden.float() * self._head.float()).sum(-1)
-        if self._bias is not None:
-            logits = logits + self._bias.float()
+        logits = self._decoder.value(hidden)[: len(wanted)]
         flat = iter(logits.cpu().tolist())
         return [[next(flat) for ends in group.ends for _ in ends] for group in groups]
 

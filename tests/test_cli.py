@@ -19,7 +19,7 @@ RSTAR = Path(sys.executable).with_name("rstar")
 
 
 def rstar(*args: str | Path, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([RSTAR, *map(str, args)], capture_output=True, text=True, timeout=120, **kwargs)
+    return subprocess.run([RSTAR, *map(str, args)], capture_output=True, text=True, **kwargs)
 
 
 def test_help_is_light() -> None:

@@ -215,7 +215,7 @@ def test_the_differences_are_shown_first(mixed: str, width: int) -> None:
 
 
 def test_json(mixed: str) -> None:
-    done = subprocess.run([RSTAR, "explain", mixed, "--json"], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([RSTAR, "explain", mixed, "--json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found == json.loads(json.dumps(to_json(explain(mixed))))

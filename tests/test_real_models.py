@@ -50,7 +50,6 @@ def check_rounds(stages: dict[str, Any], num_rounds: int) -> None:
         assert made["ppm"]["num_pairs"] >= 1
 
 
-@pytest.mark.timeout(900)  # 20 CPU seconds, which took minutes on a busy machine
 def test_a_round_of_a_qwen2_checkpoint_through_trl(base: Path, tmp_path: Path) -> None:
     stages = run(recipe(tmp_path, base, 1), tmp_path / "run")
     check_rounds(stages, 1)
@@ -59,13 +58,12 @@ def test_a_round_of_a_qwen2_checkpoint_through_trl(base: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
 def test_four_rounds_of_a_qwen2_checkpoint_through_trl(base: Path, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe(tmp_path, base, 4)))
     rstar = Path(sys.executable).with_name("rstar")
     command = [rstar, "evolve", path, "--out", tmp_path / "run"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     manifests = sorted((tmp_path / "run").glob("round-*/manifest.json"))
     check_rounds({p.parent.name: json.loads(p.read_text())["stages"] for p in manifests}, 4)
@@ -86,7 +84,7 @@ def server(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         [*command, "--port", str(port)], stdout=log, stderr=log, env={**os.environ, "HF_HUB_OFFLINE": "1"}
     )
     try:
-        deadline = time.monotonic() + 240
+        deadline = time.monotonic() + 1500
         while not _is_up(port):
             assert process.poll() is None, Path(log.name).read_text()[-2000:]
             assert time.monotonic() < deadline, "the server did not start"
@@ -136,7 +134,6 @@ def test_the_engine_speaks_to_the_server_of_transformers(server: str, base: Path
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
 def test_round_one_behind_the_server_later_rounds_in_process(server: str, base: Path, tmp_path: Path) -> None:
     settings = recipe(tmp_path, base, 4)
     settings["rounds"][0]["policy"] = f"{server}?model={base}&bootstrap=none"

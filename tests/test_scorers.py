@@ -124,7 +124,7 @@ def test_rounds_that_are_not_there_are_named(run: Path, tmp_path: Path) -> None:
 def test_the_command_takes_a_run(run: Path) -> None:
     rstar = Path(sys.executable).with_name("rstar")
     arguments = ("train", "orm", "--run", str(run), "--set", "num_epochs=1")
-    done = subprocess.run([rstar, *arguments], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([rstar, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "measured_answer_pair_accuracy" in done.stdout
     assert done.stdout.splitlines()[-1] == str(run / "round-1" / "orm")

@@ -112,7 +112,7 @@ def rstar(handler: Handler, *args: str) -> subprocess.CompletedProcess[str]:
     background = Background(handler)
     try:
         command = [Path(sys.executable).with_name("rstar"), *(a.replace("URL", background.url) for a in args)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True)
     finally:
         background.stop()
 

@@ -14,7 +14,7 @@ RSTAR = Path(sys.executable).with_name("rstar")
 
 
 def rstar(*args: str | Path) -> str:
-    done = subprocess.run([RSTAR, *map(str, args)], capture_output=True, text=True, timeout=200)
+    done = subprocess.run([RSTAR, *map(str, args)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

@@ -60,7 +60,7 @@ def test_select_names_them(tmp_path: Path) -> None:
             store.append(tree)
     rstar = Path(sys.executable).with_name("rstar")
     done = subprocess.run(
-        [rstar, "select", tmp_path / "trees", "--out", tmp_path / "out"], capture_output=True, text=True, timeout=120
+        [rstar, "select", tmp_path / "trees", "--out", tmp_path / "out"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert "probably a wrong reference: planted: '43', but 5 of 6 trajectories say '42'" in done.stdout

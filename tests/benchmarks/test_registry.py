@@ -40,7 +40,6 @@ def test_every_file_loads_whole_by_the_benchmarks_name(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1500)
 @needs_files
 def test_twenty_problems_of_each_are_evaluated_by_the_command(tmp_path: Path) -> None:
     rstar = Path(sys.executable).with_name("rstar")
@@ -48,7 +47,7 @@ def test_twenty_problems_of_each_are_evaluated_by_the_command(tmp_path: Path) ->
     sets = ["--from", str(SHARED), "--limit", "20", *named]
     small = ["--workers", "1", "--set", "search.num_rollouts=2", "--set", "search.num_candidates=4"]
     options = ["--strategy", "greedy,mcts", "--out", str(tmp_path / "out"), *sets, *small]
-    subprocess.run([rstar, "eval", "--model", "pocket", *options], check=True, timeout=1200)
+    subprocess.run([rstar, "eval", "--model", "pocket", *options], check=True)
     files = sorted((tmp_path / "out" / "rows").glob("*.jsonl"))
     rows = [json.loads(line) for path in files for line in path.read_text().splitlines()]
     for strategy in ("greedy", "mcts"):

@@ -95,7 +95,7 @@ def test_answering_with_the_pocket_model_loads_no_transformers() -> None:
         "    assert model.solve_with_mcts('What is 2 + 3?', num_simulations=1).cost.tokens_scored\n"
         "sys.exit('transformers' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -36,7 +36,7 @@ def with_child(pid_file: Path) -> None:
     ours, theirs = context.Pipe()
     context.Process(target=wait_for_end, args=(theirs, pid_file), daemon=True).start()
     theirs.close()
-    time.sleep(600)
+    time.sleep(3600)
     ours.close()
 
 
@@ -56,11 +56,11 @@ def die() -> None:
 
 def sleep(pid_file: Path) -> None:
     pid_file.write_text(str(os.getpid()))
-    time.sleep(600)
+    time.sleep(3600)
 
 
 def wait_for(path: Path) -> int:
-    for _ in range(600):
+    for _ in range(9000):
         if path.exists() and path.read_text():
             return int(path.read_text())
         time.sleep(0.1)

@@ -123,7 +123,6 @@ def test_a_real_limit_on_size_leaves_whole_lines(tmp_path: Path) -> None:
         [sys.executable, "-c", code, path],
         capture_output=True,
         text=True,
-        timeout=60,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
     )
     assert "DiskFullError: the disk is full (or a limit" in done.stderr

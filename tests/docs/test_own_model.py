@@ -19,6 +19,7 @@ SOURCE = re.sub(
 )
 for _written, _filled in (
     ("{before}", "completions"),
+    ("it is asked by {other}", "it is asked by chat"),
     ("{of_all}", "completions"),
     ("{_num(c.too_long, 'prompt')}", "prompts"),
 ):

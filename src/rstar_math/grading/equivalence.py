@@ -27,7 +27,9 @@ from rstar_math.grading.worded import (
 from rstar_math.types import Verdict
 
 _DECIMAL_COMMA = re.compile(r"[^,\d()\[\]]*\d+,\d+[^,\d()\[\]]*")
-_CONDITION = re.compile(r"(?:⟦|(?<!\\)\b)(?:for|where|when|if|with)(?:⟧|\b)|\\forall|,\s*\w\s*\\in\s*\\mathbb")
+_CONDITION = re.compile(
+    r",\s*(?:any|every|each|all)?\s*(?:real|integers?|constants?)\b|(?:⟦|(?<!\\)\b)(?:for|where|when|if|with)(?:⟧|\b)|\\forall|,\s*\w\s*\\in\s*\\mathbb"
+)
 _EXCEPTED = re.compile(r"\b(?:except|excluding|other than|but not|besides)\b")
 _DECLARED = re.compile(
     r"\b([a-z])\s*\\?in\s*\\?mathbb|\b(?:integers?|reals?|numbers?|constants?)\s+([a-z])\b"
@@ -179,6 +181,10 @@ def _compared_labelled(left: str, right: str, policy: Policy) -> Match | None:
         if same and (sizes[0][1] or sizes[1][1]):
             return Match(True, "dimensions")
     first, second = labelled(left, _read), labelled(right, _read)
+    value = _read(right) if first is not None and len(first) == 1 and not _has_words(right) else None
+    if first is not None and value is not None:  # a reference with one label, and the value without it
+        found_value = compare(next(iter(first.values())), value, policy)
+        return Match(True, "labelled", found_value.contested) if found_value.equal else None
     if first is None or second is None or first.keys() != second.keys():
         return None
     found = [compare(first[label], second[label], policy) for label in first]

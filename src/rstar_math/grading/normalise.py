@@ -66,6 +66,14 @@ _FRENCH_INTERVAL = re.compile(
     r"(?:(?<=^)|(?<=\\cup )|(?<=\\cup)|(?<=\\cap )|(?<=\\in )|(?<==))"
     r"([\[\]])([^\[\]()]*[,;][^\[\]()]*)([\[\]])(?=\s*(?:$|\\cup|\\cap))"
 )
+_COMBINATIONS = re.compile(
+    r"(?:\{\})?\s*(?<![\w}])[_^]\s*\{?\s*(?P<n>\d+|n)\s*\}?\s*\{?(?P<c>[CP])\}?\s*_\s*\{?\s*(?P<k>\d+|[rk])\s*\}?"
+    r"|(?<![\w.])(?P<n2>\d+)(?P<c2>[CP])(?P<k2>\d+)(?![\w.])"
+)
+_WORD_WITH_POWER = rf"{OPEN_TEXT}[^{CLOSE_TEXT}]*{CLOSE_TEXT}(?:\s*\^\s*\{{?-?\d\}}?)?"
+_UNIT_FRACTION = re.compile(
+    rf"\\frac\s*\{{\s*({_WORD_WITH_POWER})\s*\}}\s*\{{\s*({_WORD_WITH_POWER}(?:\s*{_WORD_WITH_POWER})*)\s*\}}\s*$"
+)
 _GAP = re.compile(
     r"(?<=[\w})\]!])\s*(?:\\(?:quad|qquad)(?![a-zA-Z])\s*)+(?=[-+]?\s*(?:\d|\\(?:frac|sqrt|pi)(?![a-zA-Z])|[a-zA-Z]\s*=))"
 )
@@ -142,6 +150,8 @@ def normalised(text: str) -> str:
     text = re.sub(r"(?<!\d)\.(?=\s*\\(?:overline|bar|dot)(?![a-z]))", "0.", text)
     text = re.sub(r"(\^\\circ )\s*([CF])(?![a-zA-Z])", rf"\1{OPEN_TEXT}\2{CLOSE_TEXT}", text)
     text = re.sub(r"(?<=[,\s])\.{2,}(?=\s*[,;]|\s*$)", r"\\ldots ", text)
+    text = _COMBINATIONS.sub(_combinations, text)
+    text = _UNIT_FRACTION.sub(r" \1/\2", text)
     text = _FRENCH_INTERVAL.sub(_interval, text)
     return re.sub(rf"(?<=[{CLOSE_TEXT}\w)}}])\s*\.$", "", text)
 
@@ -154,6 +164,12 @@ def _unit_vectors(text: str) -> str:
         text = _UNIT_VECTOR.sub(lambda match: rf"\unitvector{{{next(filter(None, match.groups()))}}}", text)
         text = re.sub(rf"\\(?:{_VECTOR_COMMANDS})\s*\{{\s*(\\unitvector\{{[ijk]\}})\s*\}}", r"\1", text)
     return text
+
+
+def _combinations(match: re.Match[str]) -> str:
+    """{}_5C_2 as a binomial coefficient, {}_5P_2 as the quotient of factorials."""
+    n, letter, k = (next(filter(None, match.group(*names))) for names in (("n", "n2"), ("c", "c2"), ("k", "k2")))
+    return rf"\binom{{{n}}}{{{k}}}" if letter == "C" else rf"\frac{{{n}!}}{{({n}-{k})!}}"
 
 
 def _interval(match: re.Match[str]) -> str:

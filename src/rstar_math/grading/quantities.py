@@ -91,6 +91,7 @@ def trailing_unit(text: str) -> TrailingUnit | None:
     return TrailingUnit(match.group("amount"), units.canonical(written), attached)
 
 
+_FEET = re.compile(r"(\d+)\s*'\s*(\d+(?:\.\d+)?)\s*(?:''|\")")
 _PART = r"(?P<n{0}>\d+(?:\.\d+)?|\d+/\d+)\s*(?P<u{0}>[a-z]+)\.?"
 _COMPOUND = re.compile(
     r"\s*(?:,|and|,\s*and)?\s*".join([_PART.format(1), _PART.format(2)])
@@ -102,6 +103,9 @@ _COMPOUND = re.compile(
 
 def compound(text: str) -> Quantity | None:
     """An amount in several units, as one in the smallest of them: 1 hour 30 minutes, 5 ft 3 in; None for any other."""
+    feet = _FEET.fullmatch(text.strip())
+    if feet:
+        return Quantity(Number(12 * Fraction(feet.group(1)) + Fraction(feet.group(2))), "inch", compound=True)
     match = _COMPOUND.fullmatch(_MARKS.sub(" ", text).strip().lower())
     if not match:
         return None

@@ -48,6 +48,8 @@ _OPEN_SYSTEM = re.compile(
 
 def repaired(text: str) -> str:
     """`text` with what was damaged restored; anything else is left as it is."""
+    if "\r" in text and "langle" not in text:
+        text = text.replace("\rangle", "\x00angle")  # half a pair of brackets: left unreadable
     text = _CONTROL.sub(_restored, text)
     text = _LOST.sub(lambda match: "\\" + _whole_command(match.group()), text)
     if "<" in text:

@@ -108,7 +108,25 @@ def canonical(words: str) -> str:
             power = 1
     if power > 1:
         names.append(f"unit^{power}")
-    return " ".join(names)
+    if not any("^-" in name or name == "/" for name in names):
+        return " ".join(names)
+    return _as_quotient(names)
+
+
+def _as_quotient(names: list[str]) -> str:
+    """m s^-1 as m / s: what stands behind a bar, and negative powers, below one bar."""
+    above: list[str] = []
+    below: list[str] = []
+    is_below = False
+    for name in names:
+        if name == "/":
+            is_below = True
+            continue
+        unit, _, power = name.partition("^")
+        exponent = int(power or 1) * (-1 if is_below else 1)
+        if exponent:
+            (above if exponent > 0 else below).append(unit if abs(exponent) == 1 else f"{unit}^{abs(exponent)}")
+    return " ".join([*sorted(above), *(["/", *sorted(below)] if below else [])])
 
 
 def size(unit: str) -> tuple[str, Fraction] | None:

@@ -62,7 +62,7 @@ _STATES = re.compile(
 )
 _HEAD = re.compile(
     r"(?:the |all |only |both |such |any |following )*(?:functions?|solutions?|answers?|values?|pairs?|triples?"
-    r"|polynomials?|integers?|numbers?|equation|result)(?: are| is| of the form)?\s*:?\s*",
+    r"|polynomials?|integers?|(?:positive |real )*numbers?|equation|result)(?: are| is| of the form)?\s*:?\s*",
     re.IGNORECASE,
 )
 _THERE_ARE = re.compile(
@@ -280,7 +280,7 @@ def said(text: str) -> str:
 
 
 _CLAUSE = re.compile(
-    r"\s*(?P<label>[A-Za-z][A-Za-z -]{3,60}?)\s*(?:\b(?:when|on|for|if|in|at|over|is|are)\b|:|=)\s*(?P<rest>.+)",
+    r"\s*(?P<label>[A-Za-z][A-Za-z -]{2,60}?)\s*(?:\b(?:when|on|for|if|in|at|over|is|are)\b|:|=)\s*(?P<rest>.+)",
     re.DOTALL,
 )
 
@@ -288,7 +288,8 @@ _CLAUSE = re.compile(
 def labelled(text: str, parse: Parse) -> dict[str, Node] | None:
     """Values by the words before each: "concave up on (0, 1), concave down on (1, 2)"; None for anything else."""
     found: dict[str, Node] = {}
-    pieces = re.split(r"\s*(?:[,;.]|\band\b)\s*(?:and\s+)?(?=[a-z]{4,}[a-z ]* )", unmarked(text).replace("$", " "))
+    bare = re.sub(r"\\(max|min)(?![a-z])", r"\1", unmarked(text).replace("$", " "))
+    pieces = re.split(r"\s*(?:[,;.]|\band\b)\s*(?:and\s+)?(?=[a-z]{3,}[a-z ]* )", bare)
     for piece in pieces:
         match = _CLAUSE.fullmatch(piece.strip(" .,;"))
         if not match:
@@ -330,7 +331,7 @@ def leading_truth(text: str) -> str | None:
     return match.group(1).lower() if match else None
 
 
-_SQUEEZED = ((r"\times", "x"), (r"\cdot", "*"), ("@", "at"), (";", ","), (" by ", "x"))
+_SQUEEZED = ((r"\cdot", "*"), ("@", "at"), (";", ","))
 
 
 def squeezed(text: str) -> str:
@@ -338,5 +339,8 @@ def squeezed(text: str) -> str:
     text = unmarked(text)
     for written, plain_form in _SQUEEZED:
         text = text.replace(written, plain_form)
-    text = re.sub(r"\band\b", ",", text)
+    text = re.sub(r"\s(?:and|by|x)\s|\\times", ",", text)
+    text = re.sub(
+        r"(?<![\\A-Za-z])[A-Za-z]{1,12}(?![A-Za-z])", lambda word: canonical(word.group()) or word.group(), text
+    )
     return re.sub(r"[\s${}\\]|(?<=,),|\.$", "", text).casefold()

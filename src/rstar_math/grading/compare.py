@@ -51,7 +51,15 @@ from rstar_math.grading.precision import (
     written_precision,
 )
 from rstar_math.grading.progressions import same_progression
-from rstar_math.grading.settled import beside, is_equation, name_of, named_values, settled, stated_values
+from rstar_math.grading.settled import (
+    beside,
+    is_equation,
+    name_of,
+    named_values,
+    settled,
+    stated_values,
+    without_approximation,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,9 @@ class _Comparison:
             if with_own_letters is None:
                 return Match(False, "equation")
             prediction = with_own_letters
+        gold, prediction = without_approximation(gold), without_approximation(prediction)
+        if not (is_equation(gold) or is_equation(prediction)):
+            return self.compare(gold, prediction)
         gold_values, prediction_values = stated_values(gold), stated_values(prediction)
         refused: Match | None = None
         for gold_value in gold_values:

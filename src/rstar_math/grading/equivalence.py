@@ -10,7 +10,7 @@ from rstar_math.grading import guards, texts
 from rstar_math.grading.compare import Match, compare
 from rstar_math.grading.guards import TooLargeError, UnparsedError
 from rstar_math.grading.kinds import Constant, Group, Named, Node, Number, renamed, symbols
-from rstar_math.grading.normalise import OPEN_TEXT, SPACED_COMMA, normalised, plain, unmarked
+from rstar_math.grading.normalise import OPEN_TEXT, ROW_END, SPACED_COMMA, normalised, plain, unmarked
 from rstar_math.grading.parse import parse
 from rstar_math.grading.policy import DEFAULT, Policy
 from rstar_math.grading.shortcut import shortcut
@@ -20,7 +20,7 @@ from rstar_math.grading.worded import (
     dimensions,
     labelled,
     leading_truth,
-    said,
+    same_statement,
     squeezed,
     worded_set,
 )
@@ -30,7 +30,14 @@ _DECIMAL_COMMA = re.compile(r"[^,\d()\[\]]*\d+,\d+[^,\d()\[\]]*")
 _CONDITION = re.compile(
     r",\s*(?:any|every|each|all)?\s*(?:real|integers?|constants?)\b|(?:⟦|(?<!\\)\b)(?:for|where|when|if|with)(?:⟧|\b)|\\forall|,\s*\w\s*\\in\s*\\mathbb"
 )
+_INTEGER_CONDITION = re.compile(
+    r"^[\s,]*(?:for|where|with)?\s*(?:(?:any|all|every|each|some|an?)\s+)*(?:([a-z])\s*in\s*mathbb\s*z|integers?\s+([a-z])"
+    r"|([a-z])\s+is\s+(?:an?\s+|any\s+)?(?:arbitrary\s+)?integer)[\s.]*$"
+)
 _EXCEPTED = re.compile(r"\b(?:except|excluding|other than|but not|besides)\b")
+_INLINE_CASES = re.compile(
+    r"([^,;]+?)[\s,]*⟦?if⟧?([^,;]+?)\s*(?:[,;]\s*⟦?and⟧?|[,;]|⟦?\band⟧?)\s*([^,;]+?)[\s,]*(?:⟦?(?:otherwise|else)⟧?|⟦?if⟧?([^,;]+))\.?"
+)
 _DECLARED = re.compile(
     r"\b([a-z])\s*\\?in\s*\\?mathbb|\b(?:integers?|reals?|numbers?|constants?)\s+([a-z])\b"
     r"|\b([a-z])\s+(?:is|are)\s+(?:an?\s+|any\s+)?(?:arbitrary\s+)?(?:integer|real|constant)"
@@ -151,7 +158,16 @@ def _read(text: str) -> Node | None:
         return node
     if texts.meaning(text) == "all reals":
         return Named("reals")
-    return worded_set(text, _parsed)
+    return worded_set(text, _parsed) or _parsed_inline_cases(text)
+
+
+def _parsed_inline_cases(text: str) -> Node | None:
+    """`2 if n is even and 1 otherwise`, as cases."""
+    match = _INLINE_CASES.fullmatch(text)
+    if not match:
+        return None
+    first, condition, second, other = match.groups()
+    return _parsed(f"\\begin{{cases}} {first} & {condition} {ROW_END} {second} & {other or 'otherwise'} \\end{{cases}}")
 
 
 def _read_with_letters(text: str) -> Node | None:
@@ -245,6 +261,8 @@ def _other_readings(left: str, right: str, first: Node, second: Node, policy: Po
 
 def _compared_without_conditions(left: str, right: str, policy: Policy) -> Match | None:
     """Formulas with words behind them that say for which values they hold; one side may leave these out."""
+    if any(re.search(r"\b(?:otherwise|else)\b", text) for text in (left, right)):
+        return None
     heads, conditions, letters = [], [], []
     for text in (left, right):
         match = _CONDITION.search(text)
@@ -256,6 +274,7 @@ def _compared_without_conditions(left: str, right: str, policy: Policy) -> Match
         conditions[1] = re.sub(rf"\b{old}\b", new, conditions[1])
     else:
         old = new = ""
+    conditions = [_INTEGER_CONDITION.sub(r"integer \1\2\3", condition) for condition in conditions]
     if not any(conditions) or (all(conditions) and conditions[0] != conditions[1]):
         return None
     first, second = _read(heads[0]), _read(heads[1])
@@ -275,7 +294,7 @@ def _compared_as_text(left: str, right: str, first: Node | None, second: Node | 
     """Words: the same but for case and punctuation, phrases of one meaning, numbers that are spelled out."""
     if (first is None or second is None) and (texts.same_words(left, right) or squeezed(left) == squeezed(right)):
         return Match(True, "text")
-    if first is None and second is None and said(left) == said(right) and re.search("[a-z]{3}", said(left)):
+    if first is None and second is None and same_statement(left, right):
         return Match(True, "text")
     meanings = _meaning(left, first), _meaning(right, second)
     if None not in meanings:

@@ -67,7 +67,7 @@ _FRENCH_INTERVAL = re.compile(
     r"([\[\]])([^\[\]()]*[,;][^\[\]()]*)([\[\]])(?=\s*(?:$|\\cup|\\cap))"
 )
 _COMBINATIONS = re.compile(
-    r"(?:\{\})?\s*(?<![\w}])[_^]\s*\{?\s*(?P<n>\d+|n)\s*\}?\s*\{?(?P<c>[CP])\}?\s*_\s*\{?\s*(?P<k>\d+|[rk])\s*\}?"
+    r"(?<![\w}])(?:\{\})?\s*[_^]\s*\{?\s*(?P<n>\d+|n)\s*\}?\s*\{?(?P<c>[CP])\}?\s*_\s*\{?\s*(?P<k>\d+|[rk])\s*\}?"
     r"|(?<![\w.])(?P<n2>\d+)(?P<c2>[CP])(?P<k2>\d+)(?![\w.])"
 )
 _WORD_WITH_POWER = rf"{OPEN_TEXT}[^{CLOSE_TEXT}]*{CLOSE_TEXT}(?:\s*\^\s*\{{?-?\d\}}?)?"

@@ -52,8 +52,9 @@ _OTHER = (
     r"min|hrs?|sec|kn|mph|kph|rpm|ohms?|bar|atm|psi|cal|kcal|lbs?|oz|ft|in|yd|mi|rad|dB|amu|Hz|Pa|mol|eV|gal|deg"
     r"|kg|km|cm|mm"
 )
+_WORDS = "|".join(sorted(units.WORDS, key=len, reverse=True))
 _WITH_PREFIX = rf"(?:k|M|c|m|n|G|d)(?:{'|'.join(_PREFIXED.split())})"
-_UNIT = rf"(?:\\mu\s*[msgA]|\\Omega|{_WITH_PREFIX}|{_OTHER}|[{''.join(_LETTERS.split())}])"
+_UNIT = rf"(?:\\mu\s*[msgA]|\\Omega|{_WITH_PREFIX}|{_OTHER}|{_WORDS}|[{''.join(_LETTERS.split())}])"
 _POWER = r"(?:\s*(?:\^|\*\*)\s*\{?\s*-?\d\s*\}?)?"
 _TRAILING = re.compile(
     rf"(?P<amount>.*[\d}})!])(?P<gap>\s*)(?P<unit>{_UNIT}(?![A-Za-z_]){_POWER}"
@@ -80,8 +81,10 @@ class TrailingUnit:
 
 def trailing_unit(text: str) -> TrailingUnit | None:
     """The unit at the end of a normalised text (`60 m/s`); None where there is none."""
+    if len(text) > 200 or not _MAY_END_A_UNIT.search(text):
+        return None
     match = _TRAILING.fullmatch(text)
-    if not match or len(text) > 200:
+    if not match:
         return None
     unit = match.group("unit")
     written = unit.replace("\\Omega", "ohm").replace("\\mu", "micro ").replace("\\cdot", " ")
@@ -91,6 +94,7 @@ def trailing_unit(text: str) -> TrailingUnit | None:
     return TrailingUnit(match.group("amount"), units.canonical(written), attached)
 
 
+_MAY_END_A_UNIT = re.compile(r"(?:[A-Za-z]|\^\s*\{?-?\d\}?|\))$")
 _FEET = re.compile(r"(\d+)\s*'\s*(\d+(?:\.\d+)?)\s*(?:''|\")")
 _PART = r"(?P<n{0}>\d+(?:\.\d+)?|\d+/\d+)\s*(?P<u{0}>[a-z]+)\.?"
 _COMPOUND = re.compile(

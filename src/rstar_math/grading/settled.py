@@ -7,6 +7,8 @@ Nothing is calculated here, only rearranged.
 from __future__ import annotations
 
 from rstar_math.grading import realsets
+from rstar_math.grading.evaluate import approximately
+from rstar_math.grading.guards import NotNumericError
 from rstar_math.grading.kinds import (
     MINUS_ONE,
     Call,
@@ -26,6 +28,7 @@ from rstar_math.grading.kinds import (
     SetOperation,
     Sum,
     Symbol,
+    symbols,
 )
 from rstar_math.grading.parse import matrix_rows
 from rstar_math.grading.progressions import with_dots_filled
@@ -146,6 +149,22 @@ def stated_values(node: Node) -> list[Node]:
     if all(isinstance(side, (Range, Group, Matrix, SetOperation)) for side in node.sides):
         return list(node.sides)
     return []
+
+
+def without_approximation(node: Node) -> Node:
+    """The exact value of `8/3 \\approx 2.67`, where the decimal is within a percent of it; others as they are."""
+    if not isinstance(node, Relation) or node.operators[-1] != "~" or len(node.sides) < 2:
+        return node
+    exact_value, rounded = node.sides[-2:]
+    if not isinstance(rounded, Number) or not rounded.digits or symbols(exact_value):
+        return node
+    try:
+        value = approximately(exact_value)
+    except NotNumericError:
+        return node
+    if abs(value - float(rounded.value)) > abs(value) / 100:
+        return node
+    return exact_value if len(node.sides) == 2 else Relation(node.sides[:-1], node.operators[:-1])
 
 
 def name_of(node: Node) -> str | None:

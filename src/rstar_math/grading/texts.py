@@ -166,8 +166,17 @@ def number_in_words(text: str) -> int | None:
     return (-value if negative else value) if seen else None
 
 
+_NOTHING_EXISTS = re.compile(
+    r"no such (?:[a-z]+ ){0,4}[a-z]+|there (?:is|are) no (?:such )?[a-z]+(?: [a-z]+){0,3}"
+    r"|no [a-z]+(?: [a-z]+){0,2} exists?"
+    r"|there (?:do|does) not exist (?:any |such )*[a-z]+|(?:such )?[a-z]+ (?:do|does) not exist|none exist"
+)
+
+
 def meaning(text: str) -> str | None:
     """The common meaning of a set phrase ("no solution", "true" ...); None for anything else."""
+    if _NOTHING_EXISTS.fullmatch(plain(text)):
+        return "no solution"
     return _MEANING.get(plain(text)) or _MEANING.get(" ".join(unmarked(text).casefold().split()))
 
 

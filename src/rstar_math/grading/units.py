@@ -72,6 +72,9 @@ _CUBIC = frozenset({"cubic", "cubed", "cu"})
 _SAME_WORD = ({"pound", "lb"}, {"pound", "sterling"}, {"s", "second"})
 """Units that share a word: a pound is money or a weight."""
 
+WORDS = frozenset(word for word in _CANONICAL if len(word) > 2 and word not in {"unit", "units", "point", "points"})
+"""Names of units that are written out."""
+
 AMBIGUOUS = frozenset("mgshlnjwv")
 """Units of one letter, which may as well be variables."""
 

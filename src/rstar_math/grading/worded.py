@@ -268,11 +268,27 @@ def _only_number(text: str, parse: Parse) -> Node | None:
     return parse(numbers[0])
 
 
+def same_statement(left: str, right: str) -> bool:
+    """Whether two texts say the same of their subject, which one of them may leave out."""
+    first, second = plain(left), plain(right)
+    for one, other in ((said(left), _stemmed(second)), (_stemmed(first), said(right))):
+        if one == other and re.search("[a-z]{3}", one):
+            return True
+    nouns = [_SUBJECT.match(words) for words in (first, second)]
+    return all(nouns) and said(left) == said(right)
+
+
 def said(text: str) -> str:
     """What a short sentence says of its subject, in plain words: of "The series is divergent." "diverges"."""
     words = plain(text)
     match = _SUBJECT.match(words)
-    rest = words[match.end() :] if match and words[match.end() :] else words
+    if not match:
+        match = re.match(r"[a-z] (?:is|are) (?:an? )?", words)
+    return _stemmed(words[match.end() :] if match and words[match.end() :] else words)
+
+
+def _stemmed(rest: str) -> str:
+    """Plain words with one form for each of those that sentences bend."""
     stems = [_STEMS.get(word, word) for word in rest.split()]
     if "converges" in stems or "diverges" in stems:
         return " ".join(sorted(stems)) if len(stems) <= 3 else rest
@@ -280,9 +296,16 @@ def said(text: str) -> str:
 
 
 _CLAUSE = re.compile(
-    r"\s*(?P<label>[A-Za-z][A-Za-z -]{2,60}?)\s*(?:\b(?:when|on|for|if|in|at|over|is|are)\b|:|=)\s*(?P<rest>.+)",
+    r"\s*(?P<label>[A-Za-z][A-Za-z -]{2,60}?)\s*\.?\s*(?:\b(?:when|on|for|if|in|at|over|is|are)\b|:|=|(?=\())"
+    r"\s*(?P<rest>.+)",
     re.DOTALL,
 )
+
+
+_SHORT_FORMS = {
+    "min": "minimum", "max": "maximum", "pt": "point", "pts": "point", "abs": "absolute", "rel": "relative",
+    "minima": "minimum", "maxima": "maximum", "minimums": "minimum", "maximums": "maximum",
+}  # fmt: skip
 
 
 def labelled(text: str, parse: Parse) -> dict[str, Node] | None:
@@ -291,10 +314,11 @@ def labelled(text: str, parse: Parse) -> dict[str, Node] | None:
     bare = re.sub(r"\\(max|min)(?![a-z])", r"\1", unmarked(text).replace("$", " "))
     pieces = re.split(r"\s*(?:[,;.]|\band\b)\s*(?:and\s+)?(?=[a-z]{3,}[a-z ]* )", bare)
     for piece in pieces:
-        match = _CLAUSE.fullmatch(piece.strip(" .,;"))
+        subject = _SUBJECT.match(piece.lower())
+        match = _CLAUSE.fullmatch(piece[subject.end() if subject else 0 :].strip(" .,;"))
         if not match:
             return None
-        label = said(match.group("label"))
+        label = " ".join(_SHORT_FORMS.get(word, word.removesuffix("s")) for word in said(match.group("label")).split())
         node = parse(match.group("rest").strip(" .,;"))
         if node is None or label in found or isinstance(node, Quantity) or not label:
             return None

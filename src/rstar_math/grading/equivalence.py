@@ -97,7 +97,7 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
     sentences = _compared_sentences(left, right, first, second, policy)
     if sentences is not None:
         return sentences
-    if first is None or second is None:
+    if (first is None or second is None) and _is_short(left) and _is_short(right):
         found_in_words = _compared_labelled(left, right, policy) or _compared_truths(left, right, policy)
         if found_in_words is not None:
             return found_in_words
@@ -147,6 +147,8 @@ def _compared_times(first: texts.Clock, second: texts.Clock, policy: Policy) -> 
 
 def _read(text: str) -> Node | None:
     """The node of a formula, or of words that are as good as one."""
+    if not _is_short(text):
+        return _parsed(text)
     if "mod" in text:
         found = congruence(text, _parsed)
         if found is not None:
@@ -179,7 +181,8 @@ def _read_with_letters(text: str) -> Node | None:
 def _compared_sentences(left: str, right: str, first: Node | None, second: Node | None, policy: Policy) -> Match | None:
     """Where one answer is a sentence: what it states, against the other. Only equality is decided here."""
     inner = [
-        answers_in(text, _parsed, is_reference=text is left) if _has_words(text) else None for text in (left, right)
+        answers_in(text, _parsed, is_reference=text is left) if _is_short(text) and _has_words(text) else None
+        for text in (left, right)
     ]
     for gold, prediction in ((inner[0], second), (first, inner[1]), (inner[0], inner[1])):
         if gold is not None and prediction is not None:
@@ -218,6 +221,10 @@ def _compared_truths(left: str, right: str, policy: Policy) -> Match | None:
             continue  # a reference that goes on with numbers may mean these
         return Match(policy.truth_words if texts.meaning(truth) == alone else False, "truth_words", contested=True)
     return None
+
+
+def _is_short(text: str) -> bool:
+    return len(text) <= guards.MAX_SENTENCE_CHARS
 
 
 def _has_words(text: str) -> bool:
@@ -294,7 +301,7 @@ def _compared_as_text(left: str, right: str, first: Node | None, second: Node | 
     """Words: the same but for case and punctuation, phrases of one meaning, numbers that are spelled out."""
     if (first is None or second is None) and (texts.same_words(left, right) or squeezed(left) == squeezed(right)):
         return Match(True, "text")
-    if first is None and second is None and same_statement(left, right):
+    if first is None and second is None and _is_short(left) and same_statement(left, right):
         return Match(True, "text")
     meanings = _meaning(left, first), _meaning(right, second)
     if None not in meanings:

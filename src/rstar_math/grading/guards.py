@@ -35,6 +35,9 @@ MAX_ITEMS = 400
 MAX_SYMBOLIC_CHARS = 400
 """Longer answers are not handed to math-verify."""
 
+MAX_SENTENCE_CHARS = 400
+"""Longer texts are not searched for the answer in a sentence."""
+
 MAX_WORK = 100_000
 """Steps of evaluation that one comparison may take; a step at 256 bits costs about ten microseconds of CPU."""
 

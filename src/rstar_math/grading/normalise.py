@@ -193,7 +193,7 @@ def _grouped(match: re.Match[str]) -> str:
 def plain(text: str) -> str:
     """A normalised text as words for comparing texts: lower case, without markup, punctuation and articles."""
     text = re.sub(rf"[{OPEN_TEXT}{CLOSE_TEXT}{{}}$\"`*_\\]", " ", text).casefold()
-    text = re.sub(r"[.!?;:,]+(?=\s|$)", " ", text)
+    text = re.sub(r"(?<![.!?;:,])[.!?;:,]+(?=\s|$)", " ", text)
     text = re.sub(r"(?<![\w'])(?:the|a|an)(?=\s)", " ", text) if len(text.split()) > 1 else text
     return " ".join(text.replace("'", "").split())
 

@@ -24,6 +24,7 @@ Polynomial = dict[Monomial, Fraction]
 
 _MAX_TERMS = 300
 _MAX_POWER = 24
+_MAX_DENOMINATORS = 24
 _MAX_COEFFICIENT_BITS = 2_000
 
 
@@ -315,6 +316,9 @@ def _cancelled(numerator: Polynomial, denominators: tuple[Polynomial, ...]) -> Q
     """The quotient with monic denominators, those left out that are numbers or divide the numerator."""
     if not numerator:
         return Quotient({})
+    if len(denominators) > _MAX_DENOMINATORS:
+        raise UnprovedError
+    guards.spend(len(denominators))
     kept: list[Polynomial] = []
     for denominator in denominators:
         pending = _split_monomial(denominator)

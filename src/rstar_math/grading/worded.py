@@ -50,7 +50,7 @@ _SIGNED_SETS = {
     ("rationals", "positive"): "positive rationals",
 }  # fmt: skip
 
-_PROSE_BRACKET = re.compile(r"[(\[][^()\[\]\d=<>\\]*[a-z]{3,}[^()\[\]\d=<>\\]* [^()\[\]\d=<>\\]*[)\]]")
+_BRACKET = re.compile(r"[(\[]([^()\[\]\d=<>\\]*)[)\]]")
 _OPENING = re.compile(
     r"(?:yes|no|therefore|thus|hence|so|answer|final answer|solution|the answer|ans|result|we have|we get|i\.e\.)"
     r"\s*(?:[,.:;]|(?<=have)\s|(?<=get)\s)\s*",
@@ -175,7 +175,7 @@ def answers_in(text: str, parse: Parse, *, is_reference: bool) -> Node | None:
       is_reference: a reference's sentence with one number in it means that number; a prediction's may not.
     """
     whole = unmarked(text).strip()
-    bare = _PROSE_BRACKET.sub(" ", whole).strip()
+    bare = _BRACKET.sub(_without_prose, whole).strip()
     if bare != whole:
         if re.search(r"\b(?:both|order|all|two|three|four)\b", whole[len(bare) :]):
             bare = re.sub(r"(?<=\d),(?=\d)", ", ", bare)
@@ -212,6 +212,12 @@ def answers_in(text: str, parse: Parse, *, is_reference: bool) -> Node | None:
             return _only_number(bare, parse)
     permuted = _permuted(bare, parse)
     return permuted
+
+
+def _without_prose(match: re.Match[str]) -> str:
+    """Nothing for words in brackets; other brackets as they are."""
+    words = re.findall("[A-Za-z]{3,}", match.group(1))
+    return " " if words and len(match.group(1).split()) > 1 else match.group()
 
 
 def _is_prose(text: str) -> bool:

@@ -371,7 +371,7 @@ JSON_VALUES = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-3, 3)
-    | st.floats()
+    | st.floats(allow_nan=False, allow_infinity=False)
     | st.sampled_from(["", "q", SOLVED, "user", "assistant"]),
     lambda inner: (
         st.lists(inner, max_size=3)

@@ -25,6 +25,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         *("engines", "execution", "grading", "training", "benchmarks", "store", "pocket", "models", "progress"),
         "interchange",
         "own_code",
+        "background",
     ),
     5: (
         "evolve",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from typing import Literal
 
 from rstar_math.errors import ConfigError
@@ -265,6 +266,37 @@ class PreferencePair:
     rejected_num_tokens: int | None = None
 
 
+class Unfinished(StrEnum):
+    """Why no solution was finished, so that there is no answer."""
+
+    QUESTION_TOO_LONG = "question_too_long"
+    """The question leaves no room in the model's context."""
+    SOLUTION_TOO_LONG = "solution_too_long"
+    """Solutions filled the context of the model, or of its reward model, before they had an answer."""
+    BUDGET = "budget"
+    """A limit was reached before any solution had ended."""
+    DEPTH_LIMIT = "depth_limit"
+    """Solutions had no answer within the most steps that are allowed."""
+    STEP_TOO_LONG = "step_too_long"
+    """Steps ran into the limit of tokens before they ended at a marker."""
+    NO_MARKER = "no_marker"
+    """The model ended its text without a marker, behind steps that were as they should be."""
+    FORMAT_IGNORED = "format_ignored"
+    """The model, or the server, wrote not a single step in the step format."""
+    MALFORMED = "malformed"
+    """Steps ended at a marker, and broke the step format otherwise."""
+    EXECUTION_FAILED = "execution_failed"
+    """The code of every step failed to run."""
+    NO_ANSWER = "no_answer"
+    """Solutions came to their end, and no answer stands in them."""
+    REASONING = "reasoning"
+    """The model was still thinking when its tokens ran out, or it thought and wrote no step."""
+    WITHHELD = "withheld"
+    """The server kept the text back."""
+    NOTHING_TRIED = "nothing_tried"
+    """The strategy ended without a rollout."""
+
+
 @dataclass(frozen=True, slots=True)
 class Solution:
     """What answering a problem gives.
@@ -275,8 +307,10 @@ class Solution:
       trajectory: the chosen trajectory, or None.
       candidates: all finished trajectories, best first.
       confidence: share of the vote that went to the answer, in [0, 1].
-      sure: whether the confidence reaches the threshold chosen on validation problems; None where none was chosen.
+      sure: whether the answer counts as sure (`rstar_math.answering.is_sure`); None where nobody measured that.
       cost: what it cost.
+      unfinished: why there is no answer; None where there is one.
+      why: the same in words, with a way out; "" where there is an answer.
     """
 
     answer: str | None
@@ -286,3 +320,5 @@ class Solution:
     confidence: float = 0.0
     sure: bool | None = None
     cost: Cost = field(default_factory=Cost)
+    unfinished: Unfinished | None = None
+    why: str = ""

@@ -86,15 +86,37 @@ def solve(
     ] = None,
     tokens: Annotated[int | None, typer.Option(help="Limit: tokens generated, likewise.")] = None,
     seconds: Annotated[float | None, typer.Option(help="Limit: wall seconds, likewise.")] = None,
+    max_depth: Annotated[int | None, typer.Option(help="Most steps of a solution; default: the model's own.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the search, and of the choice of a test problem.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(help="Questions, one on each line, as text or JSON; - for standard input. One JSON line each."),
+    ] = None,
+    interactive: Annotated[bool, typer.Option("--interactive", help="Ask for question after question.")] = False,
+    concurrency: Annotated[int, typer.Option(help="With --file: questions at the same time.")] = 16,
     deterministic: Deterministic = False,
+    settings: Set = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Think about one problem; show the verified steps, the answer, how sure the search is, and the cost."""
-    from rstar_math.cli.solve import Limits, solve_command
+    """Think about a problem; show the verified steps, the answer, how sure the search is, and the cost."""
+    from rstar_math.cli.solve import Asked, solve_command
 
-    limits = Limits(total_rollouts, tokens, seconds)
-    solve_command(problem, model, strategy, rollouts, trees, limits, seed, deterministic, json)
+    asked = Asked(
+        model=model,
+        strategy=strategy,
+        rollouts=rollouts,
+        trees=trees,
+        max_depth=max_depth,
+        total_rollouts=total_rollouts,
+        tokens=tokens,
+        seconds=seconds,
+        seed=seed,
+        changes=settings or (),
+        deterministic=deterministic,
+    )
+    status = solve_command(problem, file, interactive, asked, concurrency, json)
+    if status:
+        raise typer.Exit(status)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rstar_math.errors import SandboxError
 from rstar_math.execution.processes import Child, Forker
 from rstar_math.execution.reports import ReportError, statements, step_report
-from rstar_math.execution.requests import Request
+from rstar_math.execution.requests import NOBODY_WAITS, Request
 from rstar_math.observation import RecordedExecution
 from rstar_math.types import Execution, ExecutionStatus
 
@@ -189,6 +189,9 @@ class Run:
         if refused and refused.get(child.pid, 0) > MAX_REFUSED_FORKS:
             refused.pop(child.pid)
             self.finish("killed", "Killed: the program kept trying to start processes")
+            return
+        if not self.request.wanted():
+            self.finish("killed", NOBODY_WAITS)
             return
         age = now - self._step_began
         if age < min(limits.cpu_s, limits.wall_s):

@@ -89,6 +89,10 @@ class _Place:
         return None
 
 
+NOBODY_WAITS = "Killed: nobody waits for it any more"
+"""What is said of a program whose search was given up while it ran."""
+
+
 @dataclass(eq=False, slots=True)
 class Request:
     """What to run, and who waits for it.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rstar_math.errors import SandboxError
 from rstar_math.execution.processes import Child, Zygote
 from rstar_math.execution.reports import NotDone, ReportError, WarmResult, warm_report
-from rstar_math.execution.requests import Request
+from rstar_math.execution.requests import NOBODY_WAITS, Request
 from rstar_math.types import Execution, ExecutionStatus
 
 if TYPE_CHECKING:
@@ -184,6 +184,9 @@ class WarmWorker:
         if request is None or not 0.0 < began <= now:
             if now - self._heard_at > limits.wall_s + SILENCE_S:
                 self.lost()
+            return
+        if not request.wanted():
+            self._end_at_limit(number, "killed", NOBODY_WAITS, 0.0)
             return
         age = now - began
         if age < min(limits.cpu_s, limits.wall_s):

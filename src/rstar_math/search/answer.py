@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -11,6 +10,8 @@ from rstar_math.config import AnsweringSettings
 from rstar_math.search.budget import Budget
 from rstar_math.search.environment import Environment
 from rstar_math.search.strategies import Strategy, grow, strategy
+from rstar_math.search.together import all_of
+from rstar_math.search.unfinished import diagnose
 from rstar_math.tree import Tree
 from rstar_math.types import Cost, Problem, Solution, Trajectory, Verdict
 
@@ -21,8 +22,46 @@ MakeEnvironment = Callable[[Problem, int], Environment]
 """(problem, seed of the search) -> its environment."""
 
 
+class Course:
+    """How far an answer has come. `answer` keeps it up to date; it may be read meanwhile, from any thread.
+
+    Attributes:
+      num_trees: trees that are finished.
+      leading: the answer that is ahead; None where there is none yet.
+      share: its share of the vote, in [0, 1].
+    """
+
+    def __init__(self) -> None:
+        self.num_trees = 0
+        self.leading: str | None = None
+        self.share = 0.0
+        self._environments: list[Environment] = []
+
+    @property
+    def tokens_generated(self) -> int:
+        """Tokens that the policy has generated, discarded candidates included."""
+        return sum(env.cost.tokens_generated for env in list(self._environments))
+
+    @property
+    def executions(self) -> int:
+        """Step programs that have been run."""
+        return sum(env.cost.executions for env in list(self._environments))
+
+    def begin(self, environments: Sequence[Environment]) -> None:
+        """Further trees begin to grow."""
+        self._environments += environments
+
+    def note(self, num_trees: int, leading: str | None, share: float) -> None:
+        """So many trees are finished; this answer is ahead."""
+        self.num_trees, self.leading, self.share = num_trees, leading, share
+
+
 async def answer(
-    problem: Problem, make_environment: MakeEnvironment, settings: AnsweringSettings, seed: int
+    problem: Problem,
+    make_environment: MakeEnvironment,
+    settings: AnsweringSettings,
+    seed: int,
+    course: Course | None = None,
 ) -> tuple[Solution, list[Tree]]:
     """Answers a problem without looking at its reference, which is taken away before the search begins.
 
@@ -30,9 +69,17 @@ async def answer(
     the first grows alone, for an early answer, and then as many at a time as the clock allows. They grow one after the
     other where a limit of tokens or rollouts, or a settled vote, is to end the search after any of them.
 
+    Args:
+      problem: the question.
+      make_environment: of each search.
+      settings: strategy, search, choice and limits.
+      seed: the same seed gives the same answer.
+      course: is told how far the answer has come.
+
     Returns:
-      The best solution so far, and the trees it was chosen from.
+      The best solution so far, and the trees it was chosen from. Without any it says why.
     """
+    course = course or Course()
     way = strategy(settings.strategy)
     blind = replace(problem, answer=None)
     budget = Budget(settings.budget)
@@ -43,20 +90,27 @@ async def answer(
     counts = budget.limits.tokens is not None or budget.limits.rollouts is not None or settings.settled is not None
     num_at_once = 1 if counts or way.is_deterministic else settings.num_trees
     trees, found, choice = list[Tree](), list[Trajectory](), None
+    grown_in = list[Environment]()
     while True:
         first = len(trees)
         num_now = 1 if budget.limited and first == 0 else num_at_once
         environments = [make_environment(blind, seed * _TREE_SEEDS + first + k) for k in range(num_now)]
         for env in environments:
             env.budget = budget
+        grown_in += environments
+        course.begin(environments)
         search = settings.search
         if budget.rollouts_left is not None and budget.rollouts_left < search.num_rollouts:
             search = search.model_copy(update={"num_rollouts": budget.rollouts_left})
-        trees += await asyncio.gather(*(grow(settings.strategy, env, search) for env in environments))
+        trees += await all_of(grow(settings.strategy, env, search) for env in environments)
         budget.book_rollouts(sum(max(1, len(tree.rollouts)) for tree in trees))
         found += [t for tree in trees[first:] for t in _voters(tree, way)]
         classes = await equivalence_classes([t.answer for t in found], voting.grade)
         choice = choose(found, classes, settings.selector, settings.aggregate, settings.weight, settings.num_voters)
+        if choice is not None:
+            course.note(len(trees), found[choice.index].answer, choice.share)
+        else:
+            course.note(len(trees), None, 0.0)
         is_settled = settings.settled is not None and choice is not None and choice.lead >= settings.settled
         wasted = trees[-1].cost.tokens_generated == 0  # the context is full, or nothing fits: no tree will do better
         if is_settled or budget.spent or trees[-1].stopped == "budget" or wasted or len(trees) == most_trees:
@@ -66,7 +120,17 @@ async def answer(
         cost.add(part)
     cost.seconds = voting.cost.seconds  # the clock on the wall, not the sum of trees that grew side by side
     if choice is None:
-        return Solution(answer=None, reasoning_trace=(), trajectory=None, candidates=tuple(found), cost=cost), trees
+        diagnosis = diagnose(trees, grown_in, settings)
+        nothing = Solution(
+            answer=None,
+            reasoning_trace=(),
+            trajectory=None,
+            candidates=tuple(found),
+            cost=cost,
+            unfinished=diagnosis.reason,
+            why=diagnosis.text,
+        )
+        return nothing, trees
     chosen = found[choice.index]
     others = [t for i, t in enumerate(found) if i != choice.index]
     others.sort(key=lambda t: _shown_value(t, settings), reverse=True)

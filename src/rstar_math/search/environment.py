@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -23,7 +24,7 @@ from rstar_math.search.budget import Budget, BudgetSpent
 from rstar_math.search.forms import form_of
 from rstar_math.search.together import all_of
 from rstar_math.tree import Tree
-from rstar_math.types import Completion, Cost, Execution, Problem, SamplingParams, Verdict
+from rstar_math.types import Completion, Cost, Execution, FinishReason, Problem, SamplingParams, Verdict
 
 T = TypeVar("T")
 
@@ -37,6 +38,8 @@ class Environment:
       rng: the search's own generator, seeded from (seed, problem id) and from nothing that runs beside it.
       cost: what the search has cost so far, exact in every field.
       budget: what it may cost; without limits unless somebody sets another.
+      unmarked: why completions ended that did not end at a marker, and how many did so.
+      no_room: what the policy said of a prefix that left no room in its context; None where that did not happen.
     """
 
     def __init__(
@@ -53,6 +56,8 @@ class Environment:
         self.rng = random.Random(f"{seed}/{problem.id}")
         self.cost = Cost()
         self.budget = Budget()
+        self.unmarked: Counter[FinishReason] = Counter()
+        self.no_room: str | None = None
         self._engine, self._executor, self._grader, self._scorer = engine, executor, grader, scorer
         self._batch_executor = executor if isinstance(executor, BatchExecutor) else None
         self._started = time.monotonic()
@@ -150,7 +155,8 @@ class Environment:
         try:
             generation = await _within_time(self.budget, self._engine.generate(prefix, params))
             completions = generation.completions
-        except ContextLengthError:
+        except ContextLengthError as error:
+            self.no_room = str(error)
             return []
         finally:
             num_tokens = sum(c.num_tokens for c in completions)
@@ -158,6 +164,7 @@ class Environment:
         self.cost.model_calls += 1
         self.cost.tokens_prompt += generation.num_prompt_tokens
         self.cost.tokens_generated += num_tokens
+        self.unmarked.update(_why_ended(c, params) for c in completions if c.stop is None)
         return list(completions)
 
     async def execute_all(self, prefix: Sequence[str], codes: Sequence[str]) -> list[Execution]:
@@ -213,6 +220,13 @@ class Environment:
         """The total cost, with the wall seconds since the search began."""
         self.cost.seconds = time.monotonic() - self._started
         return self.cost
+
+
+def _why_ended(completion: Completion, params: SamplingParams) -> FinishReason:
+    """Why a completion without a marker ended, also where its engine does not say."""
+    if completion.finish_reason != "unknown":
+        return completion.finish_reason
+    return "length" if completion.num_tokens >= params.max_tokens else "end"
 
 
 async def _within_time(budget: Budget, work: Awaitable[T]) -> T:

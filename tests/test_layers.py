@@ -38,6 +38,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "model",
         "stages",
         "scorers",
+        "runs",
         "workbench",
         "workers",
         "doctor",

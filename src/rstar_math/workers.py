@@ -13,6 +13,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -263,7 +264,8 @@ class _Worker:
         self.device = device
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, runtime, device, num_workers), daemon=True)
-        self._process.start()
+        with _script_left_alone():
+            self._process.start()
         theirs.close()
         self.in_flight: dict[int, Task] = {}
         self._number = 0
@@ -291,6 +293,26 @@ class _Worker:
         if self._process.is_alive():
             self._process.kill()
         self._process.join()
+
+
+_starting = threading.Lock()
+
+
+@contextlib.contextmanager
+def _script_left_alone() -> Iterator[None]:
+    """Keeps a new process from running the script that it is started from, which a worker has no need of.
+
+    So evolving and searching from Python need no `if __name__ == "__main__":`, and work from standard input too.
+    """
+    main: dict[str, object] = sys.modules["__main__"].__dict__
+    with _starting:
+        hidden: dict[str, object] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
+        main["__spec__"] = None
+        main.pop("__file__", None)
+        try:
+            yield
+        finally:
+            main.update(hidden)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,3 +17,12 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of random causal LMs by architecture; mistral is one that runs through transformers."""
     root = tmp_path_factory.mktemp("checkpoints")
     return {name: save_checkpoint(root / name, name) for name in ARCHITECTURES}
+
+
+@pytest.fixture
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The HTTP engine waits a moment where it would wait for seconds."""
+    from rstar_math.engines import http_engine
+
+    monkeypatch.setattr(http_engine, "FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr(http_engine, "LONGEST_PAUSE_S", 0.002)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from typing import Protocol
+from dataclasses import dataclass
 
 from rstar_math.config import EndpointSettings
 from rstar_math.engines.http_failures import names_of
@@ -29,19 +29,17 @@ _MOST_WANTED = (
 """In which order fields are put back, to find out which of them a server does not accept."""
 
 
-class _Outcome(Protocol):
-    """A request, and what came of it."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A request, and what came of it; `kind` is None where there are completions."""
 
-    @property
-    def reply(self) -> Reply: ...
-    @property
-    def kind(self) -> Kind | None: ...
-    @property
-    def request(self) -> Request | None: ...
+    reply: Reply
+    kind: Kind | None
+    request: Request | None = None
 
 
 Make = Callable[[Collection[str]], Request]
-Send = Callable[[Request], Awaitable[_Outcome]]
+Send = Callable[[Request], Awaitable[Outcome]]
 
 
 class Adapting:
@@ -77,7 +75,7 @@ class Adapting:
         """Whether the prompt is longer than all that the server answered."""
         return request.num_chars > self._longest
 
-    async def meet(self, outcome: _Outcome, version: int, make: Make, send: Send, answered: bool) -> bool:
+    async def meet(self, outcome: Outcome, version: int, make: Make, send: Send, answered: bool) -> bool:
         """Whether something was changed, so that asking again may help.
 
         Args:
@@ -109,7 +107,7 @@ class Adapting:
         self._changed("below", f"{url} is not where the API begins ({reply.trouble}); {url}/v1 is, and is used")
         return True
 
-    async def _change_api(self, outcome: _Outcome, make: Make, send: Send) -> bool:
+    async def _change_api(self, outcome: Outcome, make: Make, send: Send) -> bool:
         """Whether the server has the other API, which is used from then on."""
         if "api" in self._settings.model_fields_set:
             return False
@@ -127,7 +125,7 @@ class Adapting:
         )
         return True
 
-    async def _leave_out(self, outcome: _Outcome, make: Make, send: Send) -> bool:
+    async def _leave_out(self, outcome: Outcome, make: Make, send: Send) -> bool:
         """Whether fields could be found that the server does not accept; they are sent otherwise, or not at all."""
         assert outcome.request is not None
         body = outcome.request.body
@@ -150,7 +148,7 @@ class Adapting:
                 left_out -= set(group)
         return self._refuse(frozenset(left_out), outcome, found_out=True)
 
-    def _refuse(self, names: frozenset[str], outcome: _Outcome, found_out: bool = False) -> bool:
+    def _refuse(self, names: frozenset[str], outcome: Outcome, found_out: bool = False) -> bool:
         """Speaks otherwise from now on; whether anything changed."""
         assert outcome.request is not None
         dialect, reply, body = self._dialect, outcome.reply, outcome.request.body

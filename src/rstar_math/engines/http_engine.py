@@ -24,13 +24,13 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from rstar_math.config import EndpointSettings
 from rstar_math.engines.base import Generation, Note
 from rstar_math.engines.bootstrap import Bootstrap, cleaned
-from rstar_math.engines.http_adapting import Adapting
+from rstar_math.engines.http_adapting import Adapting, Outcome
 from rstar_math.engines.http_completions import (
     StartedAgain,
     Stops,
@@ -47,8 +47,7 @@ from rstar_math.engines.http_completions import (
 )
 from rstar_math.engines.http_failures import failure, listed, names_of
 from rstar_math.engines.http_notes import EndpointCounts, PromptWatch, notes_of
-from rstar_math.engines.http_refusals import Kind, kind_of, room_left
-from rstar_math.engines.http_replies import Reply
+from rstar_math.engines.http_refusals import kind_of, room_left
 from rstar_math.engines.http_requests import Dialect, Request, make_request
 from rstar_math.engines.http_transport import Transport
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
@@ -74,15 +73,6 @@ MAX_USELESS = 16
 """Where so many completions came, and each was a thought without a step or was kept back, others will be as well."""
 
 _SAID_AT_ONCE = ("adapted", "repeated", "restated", "estimated")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """A request, and what came of it; `kind` is None where there are completions."""
-
-    reply: Reply
-    kind: Kind | None
-    request: Request | None = None
 
 
 class _Withheld(Exception):

@@ -30,3 +30,15 @@ def test_labelled_pairs() -> None:
     assert num_pairs > 1_000
     assert num_right >= 0.995 * num_pairs
     assert false_accepts <= 1
+
+
+REPORTS = PAIRS.with_name("reports.jsonl")
+
+
+@pytest.mark.skipif(not REPORTS.exists(), reason=f"no labelled pairs at {REPORTS}")
+def test_pairs_from_complaints_about_graders() -> None:
+    rows = [json.loads(line) for line in REPORTS.read_text(encoding="utf-8").splitlines()]
+    decided = [(equivalent(row["gold"], row["prediction"]).equal, row["equivalent"]) for row in rows]
+    assert len(rows) > 400
+    assert not any(equal and not label for equal, label in decided), "a false accept"
+    assert sum(equal == label for equal, label in decided) >= 0.97 * len(rows)

@@ -20,7 +20,7 @@ from rstar_math.report.schema import ByTier, Report
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_POLICY, _SYSTEM, _QUIET = "#3b82c4", "#d9772b", "#8a8f98"
+_POLICY, _SYSTEM, _ALONE, _QUIET = "#3b82c4", "#d9772b", "#4f9d5d", "#8a8f98"
 _INK = "#24292f"
 
 
@@ -59,7 +59,7 @@ def solved_plot(report: Report) -> str | None:
 
     def panel(axes: Axes, tier: str) -> None:
         _line(axes, 0, solved, tier, "solved so far", _POLICY, "o-")
-        _line(axes, 0, alone, tier, "in this round", _POLICY, "o:")
+        _line(axes, 0, alone, tier, "in this round", _ALONE, "^:")  # above the first, with which it may coincide
         _line(axes, 0, control, tier, "control: base, same tokens", _QUIET, "s--")
 
     return _panels(report.tiers, [str(r.round) for r in report.rounds], panel)

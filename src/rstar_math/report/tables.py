@@ -154,7 +154,7 @@ def data_table(report: Report) -> TextTable | None:
         Column("trajectories", "trained on"),
         Column("pairs", "trained on"),
         Column("PPM", "pair accuracy, %"),
-        *(Column(f"by {name}", "pair accuracy, %") for name in baselines),
+        *(Column(f"by {name.replace('_', ' ')}", "pair accuracy, %") for name in baselines),
         Column("pairs", "held out"),
         Column("error, %", "calibration"),
     )

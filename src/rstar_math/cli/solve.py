@@ -198,7 +198,7 @@ def _print(solution: Solution, example: Problem | None) -> None:
             continue
         number += 1
         console.print(f"\nStep {number}", style="bold cyan")
-        console.print(Padding(Syntax(step.code.strip(), "python", background_color="default"), (0, 2)))
+        console.print(Padding(Syntax(step.code.strip(), "python", background_color="default", word_wrap=True), (0, 2)))
         if step.execution.output.strip():
             console.print(Padding(Text("prints: " + step.execution.output.strip(), style="green"), (0, 2)))
     console.print()

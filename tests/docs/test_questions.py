@@ -13,6 +13,7 @@ from rstar_math.pocket.splits import pocket_problems, split_of
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _ASKED = re.compile(r"^    (?:\S*/)?rstar solve (.*)$", re.MULTILINE)
+_OTHER_MODEL = re.compile(r"--model (?:\S*(?://|\.py|\.yaml)|\S?\$)")
 _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _ROW = re.compile(r'"question": ("(?:[^"\\]|\\.)*").*?"source": "pocket/(\w+)"')
 
@@ -20,7 +21,7 @@ _ROW = re.compile(r'"question": ("(?:[^"\\]|\\.)*").*?"source": "pocket/(\w+)"')
 def asked(document: Path) -> list[str]:
     """The questions that a document puts to the shipped models, in commands and in Python."""
     text = document.read_text(encoding="utf-8")
-    commands = [c for c in _ASKED.findall(text) if not re.search(r"--model \S*(://|\.py|\.yaml)", c)]
+    commands = [c for c in _ASKED.findall(text) if not _OTHER_MODEL.search(c)]
     found = [q for c in commands for q in re.findall(r'"([^"]{12,})"', c)]
     if document.name in ("README.md", "usage.md", "python.md"):
         found += [q for block in _PYTHON.findall(text) for q in re.findall(r'"([^"\n]{12,}\?)"', block)]

@@ -477,3 +477,8 @@ def test_long_texts_cost_little(piece: str) -> None:
     text = piece * (5_000 // len(piece))
     for gold, prediction in ((text, "5"), ("5", text), (text, text[:-1] + "7")):
         assert equivalent(gold, prediction).seconds < 5, "a worker is ended after five seconds of CPU time"
+
+
+def test_chains_that_end_in_one_name_are_read() -> None:
+    assert not equivalent("b + 1 = c + 2 = x, d + 1 = c + 3 = x", "1, 2").equal
+    assert equivalent("b + 1 = c + 2 = x, d + 1 = c + 3 = x", "x = b + 1 = c + 2, d + 1 = c + 3 = x").rule

@@ -87,7 +87,7 @@ def _settled_group(node: Group) -> Node:
         if len(named) == len(node.items) and len(set(names)) == len(names) and len(names) > 1:
             pairs = tuple((item.sides[0], item.sides[-1]) for item in named if isinstance(item, Relation))
             return Mapping(pairs)
-        if len(set(names)) == 1:
+        if len(set(names)) == 1 and all(stated_values(item) for item in node.items):
             return Group(tuple(stated_values(item)[-1] for item in node.items), node.bracket)
     if len(node.items) > 1 and node.bracket in {"", "[", "{"}:
         items = tuple(_settled_group(item) if isinstance(item, Group) else item for item in node.items)

@@ -26,11 +26,10 @@ def replacing(path: Path) -> Iterator[Path]:
       DiskFullError: there is no room; what `path` held before is still there.
     """
     require_name(path)
-    if is_device(path):
-        with writing(path):
-            yield path
-        return
     with writing(path):
+        if is_device(path):
+            yield path
+            return
         target = path.resolve() if path.is_symlink() else path
         target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name[:180]}.{os.getpid()}.tmp")

@@ -150,7 +150,7 @@ def require_file(path: Path) -> None:
             raise PathError(f"cannot write {shown(path)}: it is a folder, where a file is needed")
         if is_device(path):
             return
-        _require_writable(path.resolve().parent, path)
+        _require_writable((path.resolve() if path.is_symlink() else path).parent, path)
 
 
 def is_device(path: Path) -> bool:

@@ -50,7 +50,7 @@ def trees_by_id(run: Path, number: int) -> dict[str, Any]:
 def test_a_run_leaves_whole_rounds_and_a_report(finished: Path) -> None:
     assert set(stages(finished)) == {"base", "round-1", "round-2"}
     for name in ("round-1", "round-2"):
-        assert list(stages(finished)[name]) == ["search", "select", "policy", "ppm", "evaluate"]
+        assert list(stages(finished)[name]) == ["search", "select", "policy", "ppm", "calibrate", "evaluate"]
         assert (finished / name / "policy" / "model.safetensors").exists()
         assert (finished / name / "ppm" / "ppm.json").exists()
     report = json.loads((finished / "report.json").read_text())

@@ -24,10 +24,13 @@ LAYERS: dict[int, tuple[str, ...]] = {
     4: (
         *("engines", "execution", "grading", "training", "benchmarks", "store", "pocket", "models", "progress"),
         "interchange",
+        "familiarity",
         "own_code",
         "background",
     ),
     5: (
+        "calibrate",
+        "step_probability",
         "evolve",
         "evaluate",
         "methods",

@@ -55,7 +55,7 @@ def test_a_method_takes_from_the_model_what_it_does_not_name(model: ModelFolders
 
 
 def test_only_the_models_own_way_keeps_its_threshold(model: ModelFolders) -> None:
-    solution = Solution(answer="7", reasoning_trace=(), trajectory=None, confidence=0.9)
+    solution = Solution(answer="7", reasoning_trace=(), trajectory=None, confidence=0.9, outside=False)
 
     def sure(ready: Method, threshold: float | None = 0.9) -> bool | None:
         return is_sure(solution, ready.settings, model.answering, threshold)
@@ -67,6 +67,17 @@ def test_only_the_models_own_way_keeps_its_threshold(model: ModelFolders) -> Non
     assert sure(prepare(own, model, BudgetSettings(rollouts=3))) is None
     assert sure(prepare(own.model_copy(update={"answering": {"num_trees": 2}}), model)) is None
     assert sure(prepare(MethodSettings(name="forest", strategy="forest"), model)) is None
+
+
+def test_a_question_from_outside_is_never_sure(model: ModelFolders) -> None:
+    own = prepare(MethodSettings(name="mcts", strategy="mcts"), model).settings
+
+    def sure(outside: bool | None, threshold: float | None = 0.5) -> bool | None:
+        solution = Solution(answer="7", reasoning_trace=(), trajectory=None, confidence=1.0, outside=outside)
+        return is_sure(solution, own, model.answering, threshold)
+
+    assert (sure(False), sure(True), sure(True, None)) == (True, False, False)
+    assert sure(None) is None  # nobody measured which questions are familiar: nothing is claimed
 
 
 def test_a_strategy_is_named_once(model: ModelFolders) -> None:

@@ -152,22 +152,40 @@ def test_precision_and_coverage(threshold: float, precision: float | None, cover
     assert precision_and_coverage(CONFIDENCES, CORRECT, threshold) == (precision, coverage)
 
 
-@pytest.mark.parametrize(
-    ("target", "threshold"),
-    [(0.5, 0.2), (0.6, 0.2), (0.7, 0.5), (0.75, 0.5), (0.8, 0.7), (1.0, 0.7)],
-)
-def test_confidence_threshold(target: float, threshold: float) -> None:
-    assert confidence_threshold(CONFIDENCES, CORRECT, target) == threshold
-
-
-def test_a_target_out_of_reach_takes_the_highest_precision() -> None:
-    # precision: 0.4 at 0.1, 0.5 at 0.2, 2/3 at 0.3, 0.5 at 0.8, 0 at 0.9
-    confidences, correct = [0.9, 0.8, 0.3, 0.2, 0.1], [False, True, True, False, False]
-    assert confidence_threshold(confidences, correct, 0.9) == 0.3
-    # the same precision everywhere: the most coverage
-    assert confidence_threshold([0.1, 0.5, 0.9], [False] * 3, 0.9) == 0.1
-    assert confidence_threshold([], [], 0.9) == 1.0
+def test_no_answers_have_no_precision() -> None:
     assert precision_and_coverage([], [], 0.5) == (None, 0.0)
+
+
+def test_a_threshold_is_one_whose_precision_is_shown() -> None:
+    # 50 of 50 right from 0.9 on: the one-sided 95 % Wilson bound is 1 / (1 + 1.6449**2 / 50) = 0.9487
+    confidences, correct = [0.9] * 50, [True] * 50
+    assert confidence_threshold(confidences, correct, 0.94) == 0.9
+    assert confidence_threshold(confidences, correct, 0.95) is None
+    # ten more at 0.5, half of them right: 55 of 60 are 0.917, and shown to be 0.8385
+    confidences, correct = confidences + [0.5] * 10, correct + [True, False] * 5
+    assert confidence_threshold(confidences, correct, 0.9) == 0.9
+    assert confidence_threshold(confidences, correct, 0.84) == 0.9
+    assert confidence_threshold(confidences, correct, 0.838) == 0.5
+
+
+def test_too_few_or_too_bad_answers_give_no_threshold() -> None:
+    assert confidence_threshold([], [], 0.9) is None
+    assert confidence_threshold([1.0] * 5, [True] * 5, 0.9) is None
+    assert confidence_threshold([0.1, 0.5, 0.9], [False] * 3, 0.1) is None
+
+
+def test_a_threshold_holds_on_other_answers() -> None:
+    """Of 200 draws of 100 answers, at most some 5 % may choose a threshold below which their law does not reach 0.9."""
+    rng = random.Random(0)
+    law = ((1.0, 0.97), (0.8, 0.4), (0.5, 0.3))  # from 0.8 on 87 % are right
+    num_chosen, num_wrong = 0, 0
+    for _ in range(200):
+        drawn = [law[min(2, int(rng.expovariate(1.6)))] for _ in range(100)]
+        threshold = confidence_threshold([c for c, _ in drawn], [rng.random() < p for _, p in drawn], 0.9)
+        num_chosen += threshold is not None
+        num_wrong += threshold is not None and threshold < 1.0
+    assert num_chosen > 50
+    assert num_wrong <= 14
 
 
 def test_maj_at_k_by_hand() -> None:

@@ -66,14 +66,19 @@ def run(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     trees = {
         "trees": [searched(p, 0) for p in load_problems(loaded.problems).problems],
         "held-out": [searched(p, 1) for p in load_problems(loaded.held_out.problems).problems],
+        "calibration": [searched(p, 2) for p in load_problems(loaded.held_out.problems).problems],
     }
     for name, pairs in (("trees", "pairs"), ("held-out", "held-out-pairs")):
         with TreeStore(place / name) as store:
             for tree in trees[name]:
                 store.append(tree)
         write_pairs(place / f"{pairs}.parquet", select(trees[name], loaded.selection, None).pairs)
+    with TreeStore(place / "calibration") as store:
+        for tree in trees["calibration"]:
+            store.append(tree)
     (place / "policy").symlink_to(tiny_checkpoint)
     Manifest(place).finish("policy")
+    Manifest(place).finish("calibrate")
     return folder
 
 
@@ -87,8 +92,6 @@ def test_halves_of_the_held_out_problems_steer_and_measure(run: Path) -> None:
     assert len(source.texts("orm")) == 12
     assert len(source.texts("pqm")) == 24
     assert {pair.kind for pair in source.pairs()} == {"step", "answer"}
-    assert {len(source.calibration_examples(kind)) for kind in ("ppm", "pqm")} == {12}
-    assert len(source.calibration_examples("orm")) == 6
 
 
 @pytest.mark.parametrize("kind", ["ppm", "pqm", "orm"])
@@ -98,7 +101,7 @@ def test_each_kind_is_trained_calibrated_and_measured(kind: Kind, run: Path, tmp
     content = read_ppm_file(tmp_path / kind)
     assert content.kind == kind
     assert content.calibration is not None
-    assert made["calibration_error"] == content.calibration.expected_calibration_error
+    assert made["calibration_error"] == content.calibration.measured.expected_calibration_error
     assert made["num_measuring_pairs"] == len(source.held_out_pairs(steering=False)) == 6
     assert 0 <= made["measured_answer_pair_accuracy"] <= 1
     assert (made["measured_pair_accuracy"] is None) == (kind == "orm")

@@ -13,7 +13,7 @@ import pytest
 
 from rstar_math.config import SelectionSettings
 from rstar_math.execution.fake import FakeExecutor
-from rstar_math.stages import outcome_examples, pair_length_accuracy, pair_logprob_accuracy, select, sft_rows
+from rstar_math.stages import pair_length_accuracy, pair_logprob_accuracy, select, sft_rows
 from rstar_math.store.records import TreeStore
 from rstar_math.tree import Tree
 from rstar_math.types import Execution, PreferencePair, Problem, Step
@@ -118,12 +118,6 @@ def test_sft_takes_the_latest_round_that_solved_a_problem() -> None:
     third = found(EASY, 3)
     assert [tree for _, _, tree in sft_rows(third, [first, second])] == ["easy@3", "hard@2"]
     assert [tree for _, _, tree in sft_rows(third, [])] == ["easy@3"]
-
-
-def test_outcomes_of_steps_for_calibration() -> None:
-    tree = answered(EASY, 0, ["2", "3"])
-    assert [outcome for _, outcome in outcome_examples([tree])] == [1, 1, 0, 0]
-    assert all(text.startswith("<|user|>:\nWhat is 1 + 1?") for text, _ in outcome_examples([tree]))
 
 
 def test_the_rule_that_the_shorter_step_is_better() -> None:

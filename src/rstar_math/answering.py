@@ -114,16 +114,20 @@ def is_sure(
     """Whether an answer counts as sure. The one place where this is decided, for `solve`, `eval` and reports.
 
     Args:
-      solution: the answer, with the confidence that it has.
+      solution: the answer, with the confidence that it has, and whether the question is outside of what the model was
+        trained on.
       settings: how the question was answered.
       own: the model's own settings, with which the threshold was chosen; None where nobody measured.
       threshold: confidence in [0, 1] from which answers count as sure; None where nobody measured.
 
     Returns:
-      None where nobody measured what the confidence is worth: a share of the vote under other settings, or under
-      another budget, is not what the threshold was chosen for.
+      False for a question from outside: samples of a policy agree on nonsense. None where nobody measured what the
+      confidence is worth, or which questions are outside: a share of the vote under other settings, or under another
+      budget, is not what the threshold was chosen for.
     """
-    if threshold is None or settings != own:
+    if solution.outside:
+        return False
+    if threshold is None or solution.outside is None or settings != own:
         return None
     return solution.answer is not None and solution.confidence >= threshold
 

@@ -387,7 +387,33 @@ class PPMHeldOut(Settings):
 
     problems: ProblemSource = Field(
         default_factory=lambda: ProblemSource(source="pocket/validation", num_problems=120),
-        description="first half: early stopping and calibration; second half: the reported pair accuracy",
+        description="first half: early stopping; second half: the reported pair accuracy",
+    )
+
+
+class CalibrationSettings(Settings):
+    """What a model is to know of its own judgements, from problems that it was not trained on."""
+
+    problems: ProblemSource | None = Field(
+        default=None,
+        description="problems whose sampled solutions calibrate `evaluate_step`, and whose questions say which are "
+        "familiar; null: the held-out problems of the PPM",
+    )
+    num_rollouts: int = Field(
+        default=8,
+        ge=1,
+        description="solutions drawn for each problem as the model answers; each is one fresh rollout below its steps",
+    )
+    known: tuple[ProblemSource, ...] = Field(
+        default=(),
+        description="further questions of the kind that the model was trained on beside the training problems, for "
+        "example those of its base; only their wording is counted",
+    )
+    share_outside: float = Field(
+        default=0.01,
+        ge=0,
+        lt=1,
+        description="share of these questions that may count as outside of what the model was trained on",
     )
 
 
@@ -409,7 +435,7 @@ class EvaluationSettings(Settings):
         description="validation problems on which the confidence threshold of `solve` is chosen; null: skip",
     )
     target_precision: float = Field(
-        default=0.9, gt=0, le=1, description="share of right answers wanted above the threshold"
+        default=0.9, gt=0, le=1, description="share of right answers that is to be shown above the threshold"
     )
     reported: tuple[str, ...] = Field(
         default=(), description="benchmarks that will be reported: training problems are held against them as well"
@@ -511,6 +537,9 @@ class Recipe(Settings):
     seed: int = Field(default=0, description="of everything")
     problems: ProblemSource = Field(description="training problems with reference answers")
     held_out: PPMHeldOut = Field(default_factory=PPMHeldOut, description="problems that steer and measure the PPM")
+    calibration: CalibrationSettings = Field(
+        default_factory=CalibrationSettings, description="`evaluate_step` as a probability, and familiar questions"
+    )
     selection: SelectionSettings = Field(default_factory=SelectionSettings, description="trajectories and pairs")
     keep_earlier_solutions: bool = Field(
         default=True,

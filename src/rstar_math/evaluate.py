@@ -93,7 +93,7 @@ def to_row(
     is_shared: bool = False,
 ) -> dict[str, Any]:
     """The result row of one problem."""
-    solution = answered.solution
+    solution = model.with_outside(answered.solution, problem.question)
     is_own = method.scorer_folder == model.ppm
     return {
         "benchmark": benchmark,
@@ -110,6 +110,7 @@ def to_row(
         "grading_timed_out": answered.timed_out,
         "confidence": solution.confidence,
         "sure": is_sure(solution, method.settings, model.answering, model.threshold) if is_own else None,
+        "outside": solution.outside,
         "num_trajectories": len(solution.candidates),
         "solution": "".join(s.text + s.observation for s in solution.reasoning_trace),
         **asdict(solution.cost),

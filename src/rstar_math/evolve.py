@@ -17,16 +17,16 @@ from pydantic import ValidationError
 
 from rstar_math.benchmarks.problem_sets import require_no_overlap
 from rstar_math.benchmarks.problems import ProblemSet, left_out, load_problems, with_references
+from rstar_math.calibrate import answers_as, calibrate_ppm, draw_solutions, familiarity_of, measured, threshold_of
 from rstar_math.config import AnsweringSettings, ProblemSource, Recipe, RoundSettings, SearchSettings
 from rstar_math.errors import ConfigError, UserError
 from rstar_math.evaluate import evaluate
-from rstar_math.metrics import confidence_threshold
+from rstar_math.familiarity import write_familiarity
 from rstar_math.models import ModelFolders, find_model, write_answering
 from rstar_math.progress import Progress, Steps
 from rstar_math.stages import (
     Selected,
     by_problem,
-    outcome_examples,
     pair_length_accuracy,
     pair_logprob_accuracy,
     round_search,
@@ -47,6 +47,7 @@ from rstar_math.store.records import (
 from rstar_math.store.result_rows import read_results
 from rstar_math.store.run import Run
 from rstar_math.store.run_files import read_control
+from rstar_math.training.ppm_file import FILE_NAME as PPM_FILE
 from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
 from rstar_math.workbench import answer_comparison, open_executor
@@ -59,21 +60,25 @@ _FILES = {
         "search-cost.json",
     ),
     "policy": ("policy",),
-    "ppm": ("ppm",),
+    "calibrate": ("calibration", "ppm/ppm.json", "familiarity.json"),
     "evaluate": ("evaluation", "answering.json"),
 }
 """What each stage of a round leaves in its folder: the checksums of these stand in the manifest. A file that a later
-stage writes again stands with both."""
+stage writes again stands with both, but `ppm.json` only with the one that calibrates it: it may be killed between."""
 
 
 @dataclass(frozen=True)
 class Problems:
-    """The problems of a run: searched and trained on; steering the PPM; only ever evaluated on."""
+    """The problems of a run: searched and trained on; steering the PPM; only ever evaluated on.
+
+    `calibration` is None where the held-out problems serve.
+    """
 
     training: ProblemSet
     held_out: ProblemSet
     evaluation: ProblemSet
     threshold: ProblemSet | None
+    calibration: ProblemSet | None = None
 
 
 def evolve(recipe: Recipe, folder: Path, progress: Progress) -> None:
@@ -126,6 +131,7 @@ def evolve_round(
     stages.run_stage("select", stages.select)
     stages.run_stage("policy", stages.train_policy)
     stages.run_stage("ppm", stages.train_ppm)
+    stages.run_stage("calibrate", stages.calibrate)
     stages.run_stage("evaluate", stages.evaluate)
 
 
@@ -154,8 +160,13 @@ class RoundStages:
             return
         began = time.monotonic()
         made = stage()
-        self.manifest.finish(name, _FILES[name], **made)
+        self.manifest.finish(name, self._files(name), **made)
         self.run.log("stage", round=self.number, stage=name, seconds=round(time.monotonic() - began, 3), **made)
+
+    def _files(self, stage: str) -> list[str]:
+        if stage == "ppm":
+            return [f"ppm/{path.name}" for path in (self.folder / "ppm").iterdir() if path.name != PPM_FILE]
+        return list(_FILES[stage])
 
     def search(self) -> dict[str, Any]:
         """Searches the training problems, and the held-out ones whose pairs steer the PPM, with the last models."""
@@ -212,7 +223,7 @@ class RoundStages:
 
     def train_ppm(self) -> dict[str, Any]:
         """Trains the PPM from this round's policy; held-out problems steer it (first half) and measure it (second)."""
-        from rstar_math.training.ppm import calibrate, pair_accuracy, train_ppm
+        from rstar_math.training.ppm import pair_accuracy, train_ppm
 
         first = 1 if self.run.recipe.accumulate_pairs else self.number
         pairs = [p for n in range(first, self.number + 1) for p in read_pairs(self.run.round(n) / "pairs.parquet")]
@@ -222,9 +233,6 @@ class RoundStages:
             report = train_ppm(
                 self.folder / "policy", pairs, steering, self.settings.ppm, self.folder / "ppm", self.seed, progress
             )
-        trees = [t for t in read_trees(self.folder / "held-out") if t.problem.id in steering_ids]
-        examples = outcome_examples(trees)
-        calibration = calibrate(self.folder / "ppm", examples) if examples else None
         return {
             "num_pairs": report.num_pairs,
             "num_too_long": report.num_too_long,
@@ -234,15 +242,41 @@ class RoundStages:
             "pair_accuracy_by_logprob": pair_logprob_accuracy(measuring, per_token=False),
             "pair_accuracy_by_logprob_per_token": pair_logprob_accuracy(measuring, per_token=True),
             "num_measuring_pairs": len(measuring),
-            "calibration_error": round(calibration.expected_calibration_error, 6) if calibration else None,
         }
+
+    def calibrate(self) -> dict[str, Any]:
+        """Makes `evaluate_step` a probability, and says which questions are familiar, on problems held out."""
+        recipe = self.run.recipe
+        problems = self.problems.calibration or self.problems.held_out
+        answering = answers_as(recipe)
+        folder = self.folder / "calibration"
+        familiarity = familiarity_of(self.problems.training, problems, recipe.calibration)
+        write_familiarity(self.folder, familiarity)
+        made: dict[str, Any] = {"ppm": None, "familiarity_limit": familiarity.limit}
+        if len(problems.problems) < 2:  # a fit that is judged by another problem needs two
+            return made
+        draw_solutions(
+            self.pool,
+            self.folder / "policy",
+            problems.problems,
+            answering,
+            recipe.calibration,
+            folder,
+            self.seed,
+            self.progress,
+            f"round {self.number}, calibration",
+        )
+        calibration = calibrate_ppm(self.folder / "ppm", folder, answering, recipe.calibration)
+        return made | {"ppm": measured(calibration)}
 
     def evaluate(self) -> dict[str, Any]:
         """Measures the policy alone and the whole system on problems that no training ever sees."""
         settings = self.run.recipe.evaluation
         is_last = self.number == len(self.run.recipe.rounds)
         is_measured = is_last or settings.rounds == "all"
-        model = ModelFolders(f"round-{self.number}", self.folder / "policy", self.folder / "ppm")
+        model = ModelFolders(
+            f"round-{self.number}", self.folder / "policy", self.folder / "ppm", familiarity=self.folder
+        )
         made = {}
         if is_measured:
             alone = AnsweringSettings(strategy="greedy", search=SearchSettings(form=self.settings.sft.form))
@@ -252,10 +286,7 @@ class RoundStages:
             if is_last and self.problems.threshold is not None:
                 name = "threshold"
                 self._accuracy(model, settings.system, self.problems.threshold, name)
-                rows = [r for r in self._rows(name) if r["correct"] is not None]
-                threshold = confidence_threshold(
-                    [r["confidence"] for r in rows], [r["correct"] for r in rows], settings.target_precision
-                )
+                threshold = threshold_of(self._rows(name), settings.target_precision)
             if is_measured:
                 made["system"] = self._accuracy(model, settings.system, self.problems.evaluation, "system")
             write_answering(
@@ -418,9 +449,10 @@ def load_run_problems(recipe: Recipe) -> Problems:
         held_out=with_references(load_problems(recipe.held_out.problems)),
         evaluation=load_problems(settings.problems),
         threshold=load_problems(settings.threshold_problems) if settings.threshold_problems else None,
+        calibration=load_problems(recipe.calibration.problems) if recipe.calibration.problems else None,
     )
     trained = {p.question.strip() for p in problems.training.problems}
-    for other in (problems.held_out, problems.evaluation, problems.threshold):
+    for other in (problems.held_out, problems.evaluation, problems.threshold, problems.calibration):
         for p in other.problems if other else ():
             if p.question.strip() in trained:
                 raise ConfigError(f"problem {p.id} of {other.name if other else ''} is also a training problem")

@@ -182,14 +182,23 @@ def precision_and_coverage(
     return (sum(kept) / len(kept) if kept else None), coverage
 
 
-def confidence_threshold(confidences: Sequence[float], correct: Sequence[bool], target_precision: float) -> float:
-    """The lowest confidence at which the answers that reach it are right with at least `target_precision`.
+ONE_SIDED_95 = 1.644854
+"""Standard errors below which 5 % of a normal distribution lie."""
 
-    Where no threshold reaches the target, the one with the highest precision (and, among those, the most coverage).
+
+def confidence_threshold(
+    confidences: Sequence[float], correct: Sequence[bool], target_precision: float
+) -> float | None:
+    """The lowest confidence from which answers are shown to be right with at least `target_precision`.
+
+    Shown means: the lower end of the one-sided 95 % Wilson interval reaches the target. The share itself, at the best
+    of many thresholds, promises more than holds on other problems.
+
+    Returns:
+      The threshold; None where the answers are too often wrong, or too few to show it.
     """
-    best = (-1.0, 0.0, 1.0)  # precision capped at the target, coverage, threshold
     for threshold in sorted(set(confidences)):
-        precision, coverage = precision_and_coverage(confidences, correct, threshold)
-        if precision is not None:
-            best = max(best, (min(precision, target_precision), coverage, threshold), key=lambda b: b[:2])
-    return best[2]
+        kept = [c for p, c in zip(confidences, correct, strict=True) if p >= threshold]
+        if wilson(sum(kept), len(kept), ONE_SIDED_95).low >= target_precision:
+            return threshold
+    return None

@@ -4,18 +4,22 @@ function of a file."""
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from rstar_math.config import AnsweringSettings, PolicySettings, SearchSettings
 from rstar_math.errors import ConfigError, DataError, ModelError
+from rstar_math.familiarity import FILE_NAME as FAMILIARITY_FILE
+from rstar_math.familiarity import Familiarity, read_familiarity
 from rstar_math.own_code import absolute, is_own
 from rstar_math.store.files import read_json, write_json
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.recipes import check
 from rstar_math.store.yaml_text import parse_yaml, read_yaml, shown_value
+from rstar_math.types import Solution
 
 SHIPPED = Path(__file__).parent / "pocket" / "models"
 """Folders of the models that come with the package."""
@@ -37,6 +41,7 @@ class ModelFolders:
       ppm: folder of the process preference model, or None.
       answering: how the model answers best, as measured on validation problems; None where nobody measured.
       threshold: confidence from which its answers count as sure; None where nobody measured.
+      familiarity: folder with what is known of its training questions (`familiarity.json`), or None.
     """
 
     name: str
@@ -44,6 +49,7 @@ class ModelFolders:
     ppm: Path | None = None
     answering: AnsweringSettings | None = None
     threshold: float | None = None
+    familiarity: Path | None = None
 
     @property
     def policy_folder(self) -> Path:
@@ -61,6 +67,24 @@ class ModelFolders:
         if is_own(self.policy.policy):
             raise ModelError(f"{self.name} is an engine of your own, which cannot be trained; name a folder")
         return _folder_or_hub(self.policy.policy)
+
+    def familiar(self) -> Familiarity | None:
+        """What is known of the questions that it was trained on; read once for each state of the file."""
+        if self.familiarity is None:
+            return None
+        return _familiarity(self.familiarity, (self.familiarity / FAMILIARITY_FILE).stat().st_mtime_ns)
+
+    def with_outside(self, solution: Solution, question: str) -> Solution:
+        """The solution with the word on whether its question is outside of what the model was trained on."""
+        familiar = self.familiar()
+        if familiar is None:
+            return solution
+        return replace(solution, outside=familiar.is_outside(question), unknown_words=familiar.unknown_words(question))
+
+
+@lru_cache(4)
+def _familiarity(folder: Path, modified: int) -> Familiarity | None:
+    return read_familiarity(folder)
 
 
 def find_model(spec: str | Path) -> ModelFolders:
@@ -96,10 +120,11 @@ def find_model(spec: str | Path) -> ModelFolders:
             raise ModelError(f"{path} is a run without a finished policy; let `rstar evolve` finish a round first")
         path = rounds[-1]
     if (path / "policy").is_dir():
-        Manifest(path).verify(("policy", "ppm", "answering.json"))
+        Manifest(path).verify(("policy", "ppm", "answering.json", FAMILIARITY_FILE))
         ppm = path / "ppm" if (path / "ppm" / "ppm.json").exists() else None
         answering, threshold = read_answering(path / "answering.json")
-        return ModelFolders(name, path / "policy", ppm, answering, threshold)
+        familiarity = path if (path / FAMILIARITY_FILE).exists() else None
+        return ModelFolders(name, path / "policy", ppm, answering, threshold, familiarity)
     if not any((path / file).exists() for file in ("config.json", "adapter_config.json")):
         raise ModelError(f"{path} is not a model: it has no config.json, and no policy/ folder with one")
     return ModelFolders(name, path)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from rstar_math.benchmarks.problems import load_problems
-from rstar_math.config import PPMSettings, Recipe
+from rstar_math.calibrate import answers_as, calibrate_ppm
+from rstar_math.config import AnsweringSettings, PPMSettings, Recipe
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.progress import Progress, Steps
 from rstar_math.scored_texts import ScoredText, outcomes, step_values
-from rstar_math.stages import outcome_examples
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.recipes import load_recipe
 from rstar_math.store.records import read_pairs, read_trees
@@ -31,6 +31,7 @@ class FinishedRound:
       number: of the round, from 1.
       settings: how the round's PPM was trained.
       seed: that the round's PPM was trained with.
+      answering: how the round's model answers.
     """
 
     def __init__(self, run: Path, number: int | None = None) -> None:
@@ -63,6 +64,7 @@ class FinishedRound:
         Manifest(self.folder).verify(("policy",))
         self.settings: PPMSettings = self.recipe.rounds[self.number - 1].ppm
         self.seed = self.recipe.seed * 1_000_000 + self.number * 1_000
+        self.answering: AnsweringSettings = answers_as(self.recipe)
         held_out = load_problems(self.recipe.held_out.problems).problems
         self._steering = {p.id for p in held_out[::2]}
 
@@ -85,12 +87,11 @@ class FinishedRound:
         trees = [t for t in read_trees(self.folder / "held-out") if (t.problem.id in self._steering) == steering]
         return outcomes(trees) if kind == "orm" else step_values(trees)
 
-    def calibration_examples(self, kind: Kind) -> list[tuple[str, int]]:
-        """(text, whether it led to a right answer) of the held-out problems that steer: whole solutions for an ORM."""
-        if kind == "orm":
-            return [(row.text, int(row.target)) for row in self.held_out_texts("orm", steering=True)]
-        trees = (t for t in read_trees(self.folder / "held-out") if t.problem.id in self._steering)
-        return outcome_examples(trees)
+    @property
+    def drawn(self) -> Path | None:
+        """Folder of the solutions that the round's PPM was calibrated on; None in a run of an earlier version."""
+        folder = self.folder / "calibration"
+        return folder if "calibrate" in Manifest(self.folder) else None
 
 
 def train_scorer(
@@ -112,7 +113,7 @@ def train_scorer(
       (`measured_answer_pair_accuracy`).
     """
     from rstar_math.training.orm_pqm import train_orm, train_pqm
-    from rstar_math.training.ppm import calibrate, pair_accuracy, train_ppm
+    from rstar_math.training.ppm import pair_accuracy, train_ppm
 
     policy = source.folder / "policy"
     made: dict[str, Any]
@@ -124,9 +125,10 @@ def train_scorer(
             train = train_orm if kind == "orm" else train_pqm
             texts, held_out = source.texts(kind), source.held_out_texts(kind, steering=True)
             made = asdict(train(policy, texts, held_out, settings, out, seed, steps))
-    examples = source.calibration_examples(kind)
-    calibration = calibrate(out, examples) if examples else None
-    made["calibration_error"] = calibration.expected_calibration_error if calibration else None
+    calibration = None
+    if source.drawn is not None:
+        calibration = calibrate_ppm(out, source.drawn, source.answering, source.recipe.calibration)
+    made["calibration_error"] = calibration.measured.expected_calibration_error if calibration else None
     measuring = source.held_out_pairs(steering=False)
     answers = [pair for pair in measuring if pair.kind == "answer"]
     made["measured_pair_accuracy"] = pair_accuracy(out, measuring) if measuring and kind != "orm" else None

@@ -72,7 +72,7 @@ def search_problems(
     The k-th tree of a problem has the seed `first_seed + k`. Problems whose trees are in the store are not searched
     again.
     """
-    _grow(pool, job, [Task(p, first_seed) for p in problems], store, progress, stage)
+    grow_all(pool, job, [Task(p, first_seed) for p in problems], store, progress, stage)
     seed = first_seed + 1
     for number, more in enumerate(extra, start=1):
         # solved by the searches before this one, whether this process made them or one that was stopped
@@ -81,13 +81,14 @@ def search_problems(
         again = SearchJob(job.policy, job.ppm, job.strategy, settings)
         unsolved = [p for p in problems if p.id not in solved]
         tasks = [Task(p, seed + k) for p in unsolved for k in range(more.num_trees)]
-        _grow(pool, again, tasks, store, progress, f"{stage}, unsolved again ({number})")
+        grow_all(pool, again, tasks, store, progress, f"{stage}, unsolved again ({number})")
         seed += more.num_trees
 
 
-def _grow(
+def grow_all(
     pool: WorkerPool, job: SearchJob, tasks: Sequence[Task], store: TreeStore, progress: Progress, stage: str
 ) -> None:
+    """Grows a tree for each task whose tree is not in the store yet."""
     todo = [t for t in tasks if f"{t.problem.id}@{t.seed}" not in store.done]
     progress.start(stage, len(tasks), len(tasks) - len(todo))
     for _, tree in pool.run(job, todo):
@@ -216,22 +217,6 @@ def sft_rows(
     for found in [*earlier, current]:
         rows.update(found)
     return [row for problem_id in sorted(rows) for row in rows[problem_id]]
-
-
-def outcome_examples(trees: Iterable[Tree]) -> list[tuple[str, int]]:
-    """For calibration: (prefix that ends in a step, 1 if most rollouts through it were right), one per visited step."""
-    examples: list[tuple[str, int]] = []
-    for tree in trees:
-        right: dict[int, list[bool]] = {}
-        for index in tree.rollouts:
-            end = tree.nodes[index]
-            if end.terminal == "answer" and end.correct is not None:
-                for node in tree.path(end):
-                    right.setdefault(node.index, []).append(end.correct)
-        examples += [
-            (tree.prefix(tree.nodes[i]), int(2 * sum(outcomes) >= len(outcomes))) for i, outcomes in right.items()
-        ]
-    return examples
 
 
 def by_problem(rows: Iterable[Verified]) -> dict[str, list[Verified]]:

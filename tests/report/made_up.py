@@ -8,8 +8,10 @@ from rstar_math.report.schema import (
     Confidence,
     Growth,
     ProblemSetUsed,
+    ReliabilityPoint,
     Report,
     RoundNumbers,
+    StepCalibration,
 )
 from rstar_math.types import Cost
 
@@ -57,6 +59,20 @@ def report() -> Report:
             ppm_pair_baselines={"length": 0.52, "logprob": 0.61},
             num_ppm_pairs_held_out=412,
             ppm_calibration_error=0.031,
+            ppm_calibration=StepCalibration(
+                expected_calibration_error=0.031,
+                brier=0.135,
+                log_loss=0.43,
+                constant_brier=0.188,
+                constant_log_loss=0.564,
+                num_problems=100,
+                num_steps=4000,
+                num_rollouts=8,
+                bins=tuple(
+                    ReliabilityPoint(predicted=p, observed=p + 0.03, num_steps=n)
+                    for p, n in ((0.15, 300), (0.55, 700), (0.85, 3000))
+                ),
+            ),
             stage_seconds={"search": 131.7, "sft": 22.0, "ppm": 40.0, "evaluate": 30.0},
             dropped={"trajectories_not_reproduced": 3 * i, "rows_too_long": 0},
         )
@@ -79,6 +95,8 @@ def report() -> Report:
             threshold=0.62,
             precision=0.913,
             coverage=0.784,
+            outside=0.012,
+            target_precision=0.9,
             chosen_on="pocket/validation",
             measured_on="pocket/test",
             num_problems=360,

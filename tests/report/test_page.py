@@ -65,7 +65,7 @@ def test_the_page_names_its_origin_and_holds_the_numbers(page: str) -> None:
 
 def test_every_plot_is_there_with_ids_of_its_own(page: str) -> None:
     plots = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
-    assert len(plots) == 3
+    assert len(plots) == 4
     ids: list[str] = []
     for svg in plots:
         picture = ElementTree.fromstring(svg)

@@ -19,9 +19,11 @@ from rstar_math.engines.choosing import open_scorer
 from rstar_math.errors import DataError, ModelError
 from rstar_math.scored_texts import ScoredText
 from rstar_math.training import orm_pqm
+from rstar_math.training.calibration import Drawn
 from rstar_math.training.orm_pqm import ORM_SCALE, PQMLoss, orm_loss, ranked_right, train_orm, train_pqm
 from rstar_math.training.ppm import calibrate
 from rstar_math.training.ppm_file import read_ppm_file
+from rstar_math.training.prefixes import prefixes
 
 CPU = torch.device("cpu")
 
@@ -137,9 +139,13 @@ def test_the_doctor_looks_at_its_head(trained: tuple[str, Path, orm_pqm.ScorerRe
 
 def test_it_is_calibrated_as_a_ppm_is(trained: tuple[str, Path, orm_pqm.ScorerReport]) -> None:
     kind, out, _ = trained
-    texts = make_texts(range(40, 46), KINDS[kind][0])
-    calibration = calibrate(out, [(row.text, int(row.target > 0)) for row in texts], CPU)
-    assert calibration.slope > 0
+    solutions = []
+    for row in make_texts(range(40, 52), "outcome"):
+        prompt, response = row.text.split(steps.CODE)
+        found = prefixes(prompt + steps.CODE, steps.parse(response))
+        solutions.append(Drawn(row.problem, tuple(found), row.target > 0))
+    calibration = calibrate(out, solutions, 0.7, 2, CPU)
+    assert calibration.measured.log_loss < calibration.measured.constant_log_loss
     assert read_ppm_file(out).calibration == calibration
     assert read_ppm_file(out).kind == kind
 

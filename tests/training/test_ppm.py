@@ -15,9 +15,11 @@ from rstar_math import steps
 from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError, ModelError
 from rstar_math.training import reward
+from rstar_math.training.calibration import Drawn
 from rstar_math.training.checkpoint import load_causal_lm, load_reward_model, reward_model_from_policy
 from rstar_math.training.ppm import calibrate, pair_accuracy, ppm_loss, reward_example, train_ppm
 from rstar_math.training.ppm_file import read_ppm_file
+from rstar_math.training.prefixes import prefixes
 from rstar_math.types import PreferencePair
 
 CPU = torch.device("cpu")
@@ -208,21 +210,31 @@ def test_the_machinery_trains_on_single_texts_too(tiny_checkpoint: Path) -> None
     assert result.best is None
 
 
+def drawn(pairs: list[PreferencePair]) -> list[Drawn]:
+    """Solutions of one or two steps, right where the last one is the preferred one."""
+    found = []
+    for pair in pairs:
+        prompt, before = pair.prefix.split(steps.CODE)
+        for side in (pair.chosen, pair.rejected):
+            solution = steps.parse(before + side)
+            found.append(Drawn(pair.problem, tuple(prefixes(prompt + steps.CODE, solution)), side == pair.chosen))
+    return found
+
+
 def test_calibration_is_stored_beside_the_weights(trained: Path) -> None:
-    examples = [(pair.prefix + pair.chosen, 1) for pair in HELD_OUT] + [(p.prefix + p.rejected, 0) for p in HELD_OUT]
     before = read_ppm_file(trained)
-    calibration = calibrate(trained, examples, CPU)
-    assert calibration.slope > 0
-    assert calibration.num_examples == 36
-    assert 0 <= calibration.expected_calibration_error < 0.5
+    calibration = calibrate(trained, drawn(make_pairs(range(40, 60))), 0.7, 2, CPU)
+    assert calibration.weights["step"].logit > 0
+    assert (calibration.temperature, calibration.num_rollouts) == (0.7, 2)
+    assert (calibration.measured.num_problems, calibration.measured.num_steps) == (20, 200)
+    assert calibration.measured.log_loss < calibration.measured.constant_log_loss
     assert read_ppm_file(trained) == dataclasses.replace(before, calibration=calibration)
     stored = json.loads((trained / "ppm.json").read_text())["calibration"]
-    assert sorted(stored) == ["expected_calibration_error", "intercept", "num_examples", "slope"]
+    assert sorted(stored) == ["max_depth", "measured", "num_rollouts", "temperature", "weights"]
 
 
 def test_calibration_does_not_depend_on_the_order_of_its_examples(trained: Path) -> None:
     """Trees are stored as they are finished: after a resume they stand in another order, with the same content."""
-    pairs = make_pairs(range(50, 90))
-    examples = [(p.prefix + side, int(side == p.chosen)) for p in pairs for side in (p.chosen, p.rejected)]
-    found = [calibrate(trained, order, CPU) for order in (examples, examples[::-1], examples[1::2] + examples[::2])]
-    assert found[0] == found[1] == found[2]
+    found = drawn(make_pairs(range(50, 90)))
+    fitted = [calibrate(trained, order, 0.7, 2, CPU) for order in (found, found[::-1], found[1::2] + found[::2])]
+    assert fitted[0] == fitted[1] == fitted[2]

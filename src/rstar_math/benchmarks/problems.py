@@ -17,7 +17,7 @@ from rstar_math.errors import DataError
 from rstar_math.own_code import is_own, load_own
 from rstar_math.types import Problem
 
-POCKET_SPLITS: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
+POCKET_SPLITS: tuple[Literal["train", "validation", "test", "base"], ...] = ("train", "validation", "test", "base")
 _DEFAULT_POCKET_SIZE = 300
 
 

@@ -243,6 +243,36 @@ def evaluate(
 
 
 @app.command()
+def calibrate(
+    model: Annotated[str, typer.Argument(help="pocket, a run, or a folder with policy/ and perhaps ppm/.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Says what the model was trained on; default: the recipe of its run."),
+    ] = None,
+    problems: Annotated[
+        str | None, typer.Option(help="Problems that it was not trained on; default: as the recipe says.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many of these problems.")] = None,
+    target_precision: Annotated[
+        float | None, typer.Option(help="Share of right answers among those called sure; default: the recipe's.")
+    ] = None,
+    seed: Seed = 0,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for what is drawn; run again to go on. Default: a temporary one.")
+    ] = None,
+    workers: Workers = None,
+    deterministic: Deterministic = False,
+    settings: Set = None,
+) -> None:
+    """Fit what a model says of itself: evaluate_step, familiar questions, and when an answer is sure."""
+    from rstar_math.cli.calibrate import calibrate_command
+
+    calibrate_command(
+        model, recipe, problems, limit, target_precision, seed, work, workers, deterministic, settings or []
+    )
+
+
+@app.command()
 def doctor(
     model: Annotated[str | None, typer.Option(help="As for solve; default: the machine alone.")] = None,
     ppm: Annotated[str | None, typer.Option(help="Folder of a PPM; default: the model's own.")] = None,

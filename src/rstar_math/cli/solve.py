@@ -171,6 +171,8 @@ def solution_to_json(solution: Solution, problem: Problem) -> dict[str, Any]:
         "answer": solution.answer,
         "confidence": solution.confidence,
         "sure": solution.sure,
+        "outside": solution.outside,
+        "unknown_words": list(solution.unknown_words),
         "unfinished": solution.unfinished,
         "why": solution.why or None,
         "steps": [
@@ -180,6 +182,12 @@ def solution_to_json(solution: Solution, problem: Problem) -> dict[str, Any]:
         "candidates": [{"answer": t.answer, "ppm_score": t.ppm_score} for t in solution.candidates],
         "cost": asdict(solution.cost),
     }
+
+
+def _outside(unknown_words: Sequence[str]) -> str:
+    """Why the confidence is worth nothing here."""
+    never_seen = f", which never had: {', '.join(unknown_words[:5])}" if unknown_words else ""
+    return f"The question is outside of what this model was trained on{never_seen}. Equal answers mean nothing here."
 
 
 def _print(solution: Solution, example: Problem | None) -> None:
@@ -212,7 +220,9 @@ def _print(solution: Solution, example: Problem | None) -> None:
         others = {t.answer for t in solution.candidates} - {solution.answer}
         doubt = f"; other answers found: {', '.join(str(o) for o in sorted(map(str, others))[:5])}" if others else ""
         console.print(Text(f"Confidence: {100 * solution.confidence:.0f} % of the vote{doubt}"))
-        if solution.sure is None:
+        if solution.outside:
+            console.print(Text(_outside(solution.unknown_words), style="yellow"))
+        elif solution.sure is None:
             console.print("Whether that is sure was not measured for this model and these settings.", style="dim")
     cost = solution.cost
     console.print(

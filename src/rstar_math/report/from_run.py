@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import os
 import platform
 from dataclasses import replace
@@ -22,8 +23,10 @@ from rstar_math.report.schema import (
     ProblemSetUsed,
     Report,
     RoundNumbers,
+    StepCalibration,
     SuspectReferenceFound,
 )
+from rstar_math.store.files import read_json
 from rstar_math.store.journal import read_journal, tell_spoiled
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.recipes import load_recipe
@@ -123,6 +126,7 @@ def _round(
     system = _rows(round_folder / "evaluation" / "system.jsonl")
     training, held_out = problems.training.problems, problems.evaluation.problems
     greedy_outcomes, system_outcomes = _outcomes(greedy), _outcomes(system)
+    calibration = _calibration(stages)
     controlled, num_control = None, None
     if control is not None and number <= len(control.rounds):
         solved = set(control.rounds[number - 1].solved)
@@ -158,7 +162,8 @@ def _round(
         num_control_problems=num_control,
         ppm_pair_baselines=_pair_baselines(stages),
         num_ppm_pairs_held_out=stages.count("ppm", "num_measuring_pairs"),
-        ppm_calibration_error=stages.share("ppm", "calibration_error"),
+        ppm_calibration_error=calibration.expected_calibration_error if calibration else None,
+        ppm_calibration=calibration,
         stage_seconds=_stage_seconds(folder, number),
         dropped={name: count for name, count in dropped.items() if count or name == NOT_REPRODUCED},
     )
@@ -171,18 +176,29 @@ def _pair_baselines(stages: Manifest) -> dict[str, float] | None:
     return {name: share for name, share in found.items() if share is not None} or None
 
 
+def _calibration(stages: Manifest) -> StepCalibration | None:
+    """What the stage measured; None in a run of an earlier version, or where there was nothing to measure on."""
+    measured = stages["calibrate"]["ppm"] if "calibrate" in stages else None
+    return None if measured is None else StepCalibration(**measured)
+
+
 def _confidence(round_folder: Path, problems: Problems) -> Confidence | None:
     answering, threshold = read_answering(round_folder / "answering.json")
     rows = [r for r in _rows(round_folder / "evaluation" / "system.jsonl") if r["correct"] is not None]
-    if answering is None or threshold is None or not rows or problems.threshold is None:
+    if answering is None or not rows or problems.threshold is None:
         return None
-    precision, coverage = precision_and_coverage(
-        [r["confidence"] for r in rows], [r["correct"] for r in rows], threshold
+    familiar = [r for r in rows if not r.get("outside")]
+    precision, reached = precision_and_coverage(
+        [r["confidence"] for r in familiar],
+        [r["correct"] for r in familiar],
+        math.inf if threshold is None else threshold,
     )
     return Confidence(
         threshold=threshold,
         precision=precision,
-        coverage=coverage,
+        coverage=reached * len(familiar) / len(rows),
+        outside=1 - len(familiar) / len(rows) if rows[0].get("outside") is not None else None,
+        target_precision=read_json(round_folder / "answering.json").get("target_precision"),
         chosen_on=problems.threshold.name,
         measured_on=problems.evaluation.name,
         num_problems=len(rows),

@@ -8,7 +8,7 @@ from pathlib import Path
 from rstar_math.report.plots import report_plots
 from rstar_math.report.schema import Report, save_report
 from rstar_math.report.table import to_html
-from rstar_math.report.tables import confidence_lines, dropped_lines, report_tables, suspect_lines
+from rstar_math.report.tables import report_lines, report_tables
 from rstar_math.store.files import write_text
 
 _STYLE = """
@@ -51,10 +51,7 @@ def report_page(report: Report) -> str:
         f"<figure><figcaption>{escape(caption)}</figcaption>\n{svg}</figure>\n" for caption, svg in report_plots(report)
     ]
     tables = [to_html(table) for table in report_tables(report)]
-    lines = [
-        f"<p class=lines>{escape(line)}</p>\n"
-        for line in [*confidence_lines(report), *dropped_lines(report), *suspect_lines(report)]
-    ]
+    lines = [f"<p class=lines>{escape(line)}</p>\n" for line in report_lines(report)]
     title = f"rStar-Math: {report.recipe}"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

@@ -29,6 +29,11 @@ def report_plots(report: Report) -> list[tuple[str, str]]:
     drawn = [
         ("Accuracy on held-out problems, %. Bars: 95 % Wilson intervals.", accuracy_plot(report)),
         ("Training problems with a verified solution, %.", solved_plot(report)),
+        (
+            "evaluate_step against the share of fresh rollouts that ended right, on problems that it was not fitted "
+            "on. Larger points stand for more steps; the dashed line is perfect.",
+            reliability_plot(report),
+        ),
         ("Tokens, and how well each round's PPM ranks pairs that it has not seen.", cost_plot(report)),
     ]
     return [(caption, with_own_ids(svg, f"plot{i}-")) for i, (caption, svg) in enumerate(drawn) if svg is not None]
@@ -93,6 +98,30 @@ def _answer_tokens(axes: Axes, report: Report) -> None:
     system = [r.system_tokens_per_problem or 0.0 for r in report.rounds]
     _bars(axes, report, [("greedy", greedy, _POLICY), ("system", system, _SYSTEM)])
     axes.set_title("tokens generated a problem")
+
+
+def reliability_plot(report: Report) -> str | None:
+    """The reliability diagram of `evaluate_step`, one panel per round."""
+    calibrated = [(r.round, r.ppm_calibration) for r in report.rounds if r.ppm_calibration is not None]
+    if not calibrated:
+        return None
+    with picture_style():
+        figure, axes = figure_with_panels(max(3, len(calibrated)), height=2.7, sharey=True)
+        for a, (number, calibration) in zip(axes, calibrated, strict=False):
+            a.plot([0, 100], [0, 100], "--", color=_QUIET, linewidth=1)
+            x = [100 * b.predicted for b in calibration.bins]
+            y = [100 * b.observed for b in calibration.bins]
+            a.plot(x, y, "-", color=_SYSTEM, linewidth=1)
+            sizes = [6 + 120 * b.num_steps / calibration.num_steps for b in calibration.bins]
+            a.scatter(x, y, s=sizes, color=_SYSTEM, clip_on=False, zorder=3)
+            a.set_title(f"round {number}: error {100 * calibration.expected_calibration_error:.1f} %")
+            a.set_xlim(0, 100)
+            a.set_ylim(0, 100)
+            a.set_xlabel("evaluate_step, %")
+        for a in axes[len(calibrated) :]:
+            a.set_visible(False)
+        axes[0].set_ylabel("ended right, %")
+        return svg_text(figure)
 
 
 def _pair_accuracy(axes: Axes, report: Report) -> None:

@@ -52,6 +52,28 @@ class BaseNumbers(Numbers):
     num_problems_parts: dict[str, dict[str, Count]] | None = None
 
 
+class ReliabilityPoint(Numbers):
+    """Steps to which `evaluate_step` gives about the same probability."""
+
+    predicted: Share = Field(description="mean probability")
+    observed: Share = Field(description="share of the rollouts below them that ended right")
+    num_steps: Count
+
+
+class StepCalibration(Numbers):
+    """`evaluate_step` against fresh rollouts of the policy, on problems that it was not fitted on."""
+
+    expected_calibration_error: Share
+    brier: Share = Field(description="mean squared error of the probability")
+    log_loss: float = Field(ge=0, description="nats")
+    constant_brier: Share = Field(description="of one probability for all steps")
+    constant_log_loss: float = Field(ge=0, description="likewise")
+    num_problems: Count
+    num_steps: Count = Field(description="a step counts once for each solution that it stands in")
+    num_rollouts: Count = Field(description="solutions drawn for each problem")
+    bins: tuple[ReliabilityPoint, ...] = Field(description="the reliability diagram")
+
+
 class RoundNumbers(Numbers):
     """One round: the models it made on the held-out problems, what it solved, made and cost."""
 
@@ -89,6 +111,7 @@ class RoundNumbers(Numbers):
         default=None, description="pairs that the pair accuracy was measured on"
     )
     ppm_calibration_error: Share | None = Field(default=None, description="expected calibration error of evaluate_step")
+    ppm_calibration: StepCalibration | None = Field(default=None, description="evaluate_step against fresh rollouts")
     stage_seconds: dict[str, float] = Field(default_factory=dict, description="wall seconds of each stage")
     dropped: dict[str, Count] = Field(default_factory=dict, description="what was dropped or degraded, by name")
 
@@ -106,9 +129,13 @@ class Growth(Numbers):
 class Confidence(Numbers):
     """The threshold below which `rstar solve` says "not sure", and what it is worth."""
 
-    threshold: Share
-    precision: Share | None = Field(description="right answers among those that reach the threshold; null: none does")
-    coverage: Share = Field(description="share of problems whose answer reaches it")
+    threshold: Share | None = Field(description="null: none is shown to be good enough, so that no answer is sure")
+    precision: Share | None = Field(description="right answers among those that count as sure; null: none does")
+    coverage: Share = Field(description="share of problems whose answer reaches it, and whose question is familiar")
+    outside: Share | None = Field(
+        default=None, description="share of problems that count as outside of the training problems"
+    )
+    target_precision: Share | None = Field(default=None, description="what the threshold was chosen for")
     chosen_on: str = Field(description="problems that the threshold was chosen on")
     measured_on: str = Field(description="problems that precision and coverage were measured on")
     num_problems: Count = Field(description="problems of `measured_on`")

@@ -32,8 +32,18 @@ def print_report(console: Console, report: Report) -> None:
     for table in report_tables(report):
         print_table(console, table)
         console.print()
-    for line in [*confidence_lines(report), *dropped_lines(report), *suspect_lines(report)]:
+    for line in report_lines(report):
         console.print(line, markup=False, highlight=False)
+
+
+def report_lines(report: Report) -> list[str]:
+    """What a report says in sentences: what its judgements are worth, what was dropped, which references are odd."""
+    return [
+        *confidence_lines(report),
+        *calibration_lines(report),
+        *dropped_lines(report),
+        *suspect_lines(report),
+    ]
 
 
 def accuracy_table(report: Report) -> TextTable:
@@ -210,10 +220,34 @@ def confidence_lines(report: Report) -> list[str]:
     if c is None:
         return []
     precision = "none of them right or wrong" if c.precision is None else f"{percent(c.precision)} % of them are right"
+    chosen = f"chosen on {c.chosen_on}"
+    if c.target_precision is not None:
+        chosen += f", so that at least {percent(c.target_precision)} % of them are right"
+    if c.threshold is None:
+        return [f"Confidence: no answer counts as sure, because no confidence is good enough ({chosen})."]
+    lines = [
+        f"Confidence: from {c.threshold:.2f} on, an answer counts as sure ({chosen}). On {c.num_problems} problems of "
+        f"{c.measured_on}, {percent(c.coverage)} % of the answers are sure, and {precision}."
+    ]
+    if c.outside is not None:
+        lines.append(
+            f"Familiarity: {percent(c.outside)} % of these questions count as outside of what the model was trained "
+            "on. Their answers are never called sure."
+        )
+    return lines
+
+
+def calibration_lines(report: Report) -> list[str]:
+    """What `evaluate_step` of the last round is worth, as text."""
+    found = [r.ppm_calibration for r in report.rounds if r.ppm_calibration is not None]
+    if not found:
+        return []
+    c = found[-1]
     return [
-        f'Confidence: from {c.threshold:.2f} on, an answer counts as sure, below it as "not sure" (chosen on '
-        f"{c.chosen_on}). On {c.num_problems} problems of {c.measured_on}, {percent(c.coverage)} % of the answers are "
-        f"sure, and {precision}."
+        f"evaluate_step of the last round, on {c.num_steps:,} steps of {c.num_problems} problems that it was not "
+        f"fitted on ({c.num_rollouts} solutions each): calibration error {percent(c.expected_calibration_error)} %, "
+        f"Brier score {c.brier:.3f} (one probability for all steps: {c.constant_brier:.3f}), log loss {c.log_loss:.3f} "
+        f"({c.constant_log_loss:.3f})."
     ]
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from rstar_math.config import PPMSettings
 from rstar_math.metrics import ranking_credit
 from rstar_math.training import loop, reward
-from rstar_math.training.calibration import fit_calibration
+from rstar_math.training.calibration import Drawn, examples_of, fit_calibration
 from rstar_math.training.checkpoint import (
     load_reward_model,
     load_tokenizer,
@@ -174,29 +174,37 @@ def pair_margins(ppm: Path, pairs: Sequence[PreferencePair], device: torch.devic
     return [float(margin) for margin in logits[:, 0] - logits[:, 1]]
 
 
-def calibrate(ppm: Path, examples: Sequence[tuple[str, int]], device: torch.device | None = None) -> Calibration:
-    """Fits a reward model's calibration on held-out (text, outcome) examples and stores it in its `ppm.json`.
+def calibrate(
+    ppm: Path, solutions: Sequence[Drawn], temperature: float, num_rollouts: int, device: torch.device | None = None
+) -> Calibration:
+    """Fits a reward model's calibration on solutions of held-out problems, and stores it in its `ppm.json`.
 
-    The order of the examples has no influence, not on the last digit either: trees are stored in the order in which
+    The order of the solutions has no influence, not on the last digit either: trees are stored in the order in which
     their searches end, which is another one in a run that was resumed.
 
     Args:
       ppm: folder of a trained PPM.
-      examples: a prefix with its step, and 1 if it led to a correct answer, else 0; of problems that neither the
-        policy nor the PPM was trained on.
+      solutions: drawn by the policy for problems that neither the policy nor the PPM was trained on.
+      temperature, num_rollouts: how they were drawn, for the record.
       device: None for the first GPU, or the CPU where there is none.
 
     Raises:
       ModelError: `ppm` is not a PPM's folder.
-      DataError: no examples, an outcome other than 0 and 1, or a text longer than the model's context.
+      DataError: solutions of fewer than two problems, or a text longer than the model's context.
     """
     content = read_ppm_file(ppm)
-    examples = sorted(examples)  # who stands beside whom in a batch moves a logit's eighth digit
-    model = load_reward_model(ppm, device or loop.default_device())
-    logits = reward.score_texts(model, load_tokenizer(ppm), [text for text, _ in examples])
-    calibration = fit_calibration(logits, [outcome for _, outcome in examples])
+    logits = prefix_logits(ppm, solutions, device)
+    calibration = fit_calibration(examples_of(solutions, logits), temperature, num_rollouts)
     write_ppm_file(ppm, dataclasses.replace(content, calibration=calibration))
     return calibration
+
+
+def prefix_logits(ppm: Path, solutions: Sequence[Drawn], device: torch.device | None = None) -> dict[str, float]:
+    """The logit of every prefix of the solutions, by its text; each distinct one is read once."""
+    # who stands beside whom in a batch moves a logit's eighth digit
+    texts = sorted({prefix.text for solution in solutions for prefix in solution.prefixes})
+    model = load_reward_model(ppm, device or loop.default_device())
+    return dict(zip(texts, reward.score_texts(model, load_tokenizer(ppm), texts), strict=True))
 
 
 def reward_example(pair: PreferencePair) -> reward.RewardExample:

@@ -307,8 +307,8 @@ class Solution:
       trajectory: the chosen trajectory, or None.
       candidates: all finished trajectories, best first.
       confidence: share of the vote that went to the answer, in [0, 1].
-      sure: whether the answer counts as sure (`rstar_math.answering.is_sure`): its confidence reaches the threshold that
-        was chosen on validation problems, and its question is not outside. None where nobody measured that.
+      sure: whether the answer counts as sure (`rstar_math.answering.is_sure`): its confidence reaches the threshold
+        chosen on validation problems, and its question is not outside. None where nobody measured that.
       outside: whether the question is of another kind than the model was trained on; None where nobody measured.
       unknown_words: words of the question that no training question has.
       cost: what it cost.

@@ -309,11 +309,11 @@ class Solution:
       confidence: share of the vote that went to the answer, in [0, 1].
       sure: whether the answer counts as sure (`rstar_math.answering.is_sure`): its confidence reaches the threshold
         chosen on validation problems, and its question is not outside. None where nobody measured that.
-      outside: whether the question is of another kind than the model was trained on; None where nobody measured.
-      unknown_words: words of the question that no training question has.
       cost: what it cost.
       unfinished: why there is no answer; None where there is one.
       why: the same in words, with a way out; "" where there is an answer.
+      outside: whether the question is of another kind than the model was trained on; None where nobody measured.
+      unknown_words: words of the question that no training question has.
     """
 
     answer: str | None
@@ -322,8 +322,8 @@ class Solution:
     candidates: tuple[Trajectory, ...] = field(default=(), repr=False)
     confidence: float = 0.0
     sure: bool | None = None
-    outside: bool | None = None
-    unknown_words: tuple[str, ...] = ()
     cost: Cost = field(default_factory=Cost)
     unfinished: Unfinished | None = None
     why: str = ""
+    outside: bool | None = None
+    unknown_words: tuple[str, ...] = ()

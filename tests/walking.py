@@ -1,0 +1,72 @@
+"""Runs many command lines in one process, which loads what is heavy once; what root may do anyway is taken from it.
+
+    python -m tests.walking < cases.json > outcomes.json
+
+A case is a list of arguments. An outcome has the exit status, what was printed, and the traceback of what got through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import json
+import os
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+
+def without_rights_of_root() -> bool:
+    """Takes the right to pass by the modes of files from this thread; whether that could be done."""
+    if os.geteuid() != 0:
+        return True
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this thread
+    return int(libc.capset(header, (ctypes.c_uint32 * 6)(0, 0, 0, 0, 0, 0))) == 0
+
+
+def run(arguments: list[str]) -> dict[str, Any]:
+    """One command line; see above."""
+    from rstar_math.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    code: object = 0
+    sys.argv = ["rstar", *arguments]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+        except BaseException:
+            code = traceback.format_exc()
+    return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
+
+
+def outcomes(cases: list[list[str]], cwd: Path) -> list[dict[str, Any]]:
+    """The outcomes of command lines, each in the order of the cases."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.walking", str(cwd)],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        timeout=250,
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+if __name__ == "__main__":
+    import rstar_math.training.sft  # noqa: F401 (loaded once, before the rights of root are gone)
+
+    todo = json.load(sys.stdin)
+    os.chdir(sys.argv[1])
+    if not without_rights_of_root():
+        todo = [case for case in todo if not any("locked" in part for part in case)]
+    print(json.dumps([run(case) | {"case": case} for case in todo]))

@@ -186,7 +186,8 @@ def solution_to_json(solution: Solution, problem: Problem) -> dict[str, Any]:
 
 def _outside(unknown_words: Sequence[str]) -> str:
     """Why the confidence is worth nothing here."""
-    never_seen = f", which never had: {', '.join(unknown_words[:5])}" if unknown_words else ""
+    words = [word for word in unknown_words if word[0].isalnum()][:5]
+    never_seen = f" (words that it never saw: {', '.join(words)})" if words else ""
     return f"The question is outside of what this model was trained on{never_seen}. Equal answers mean nothing here."
 
 

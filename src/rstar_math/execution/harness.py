@@ -26,6 +26,7 @@ from typing import Any, NoReturn, cast
 globals()["__builtins__"] = dict(vars(builtins))
 _quoted = json.encoder.encode_basestring_ascii
 _exit = os._exit
+_process_time, _monotonic = time.process_time, time.monotonic
 
 HEADER = struct.Struct("<QdQdQ")
 """Start of the shared buffer: bytes in it so far; CPU clock at the start of the running step; its index, in a warm
@@ -83,7 +84,7 @@ class OutputBuffer:
     def begin(self, number: int, at: int) -> None:
         """Starts step `number`, whose output begins at byte `at`."""
         self.begin_at(at)
-        HEADER.pack_into(self._shared, 0, at, time.process_time(), number, time.monotonic(), 0)
+        HEADER.pack_into(self._shared, 0, at, _process_time(), number, _monotonic(), 0)
 
     def begin_at(self, at: int) -> None:
         """What is written from now on begins at byte `at`, and may be as long as one step's output."""
@@ -309,7 +310,7 @@ class Program:
 
         def ended(status: str, error: str | None, records: Records) -> None:
             nonlocal records_end
-            seconds = time.process_time() - started
+            seconds = _process_time() - started
             data = _records_as_json(records) if records else b""
             if records_end + len(data) > len(shared):
                 data = b""
@@ -339,7 +340,7 @@ class Program:
         for index, code in enumerate(steps):
             output.begin(index, at=end if index > first else 0)
             reset_recursion(extra=2)
-            started = time.process_time()
+            started = _process_time()
             records: Records = []
             status, error = "ok", None
             try:
@@ -349,7 +350,7 @@ class Program:
             except BaseException as raised:
                 status, error = "error", describe(raised)
             end = output.end
-            stays = status == "ok" and index == len(steps) - 1 and time.process_time() >= request["stay_s"]
+            stays = status == "ok" and index == len(steps) - 1 and _process_time() >= request["stay_s"]
             ended(status, error, records)
             if status != "ok":
                 break

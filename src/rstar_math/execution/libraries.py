@@ -40,9 +40,15 @@ TEXT_FUNCTIONS = ("parse_expr", "stringify_expr", "eval_expr", "evaluateFalse")
 # ---------------------------------------------------------------- what is switched off
 
 
-def refuse(defer: Defer) -> None:
-    """Switches off what a warm worker does not do, in whatever libraries are loaded."""
+def refuse(defer: Defer, facades: dict[str, types.ModuleType]) -> None:
+    """Switches off what a warm worker does not do, in whatever libraries are loaded.
+
+    Args:
+      defer: notes that a program needs a fork.
+      facades: what programs get for modules.
+    """
     _refuse_text(defer)
+    _refuse_strategies(defer, facades)
     _refuse_methods(defer)
     _refuse_inexact_flags(defer)
 
@@ -66,6 +72,23 @@ def _refuse_text(defer: Defer) -> None:
         for module in [m for n, m in sys.modules.items() if n == "sympy" or n.startswith("sympy.")]:
             if original is not None and vars(module).get(name) is original:
                 setattr(module, name, no_text)
+
+
+def _refuse_strategies(defer: Defer, facades: dict[str, types.ModuleType]) -> None:
+    """Has mpmath take its solvers and rules by name alone: a program's own would be handed all of mpmath's state."""
+
+    def by_name(function: Callable[..., Any], keyword: str) -> Callable[..., Any]:
+        def named(*args: Any, **kwargs: Any) -> Any:
+            if type(kwargs.get(keyword, "")) is not str:
+                raise defer(f"a {keyword} that is no name")
+            return function(*args, **kwargs)
+
+        return named
+
+    contents = vars(facades["mpmath"]) if "mpmath" in facades else {}
+    for name, keyword in (("findroot", "solver"), ("quad", "method")):
+        if name in contents:
+            contents[name] = by_name(contents[name], keyword)
 
 
 def _refuse_methods(defer: Defer) -> None:

@@ -175,7 +175,7 @@ class Worker:
         sys.stdout = cast(Any, self._output)
         sys.stderr = cast(Any, harness.Discarded())
         harness.reset_recursion(extra=_DEPTH_OF_RUN)
-        libraries.refuse(self._guard.defer)
+        libraries.refuse(self._guard.defer, self._lists.facades)
         self._guard.install()
         self._seal.start()
         self._verify()

@@ -14,6 +14,7 @@ from rstar_math import selection
 from rstar_math.config import ExtraSearch, RoundSettings, SelectionSettings
 from rstar_math.errors import ConfigError
 from rstar_math.execution.base import Executor
+from rstar_math.execution.confirm import run_again
 from rstar_math.grading.references import SuspectReference, suspect_references
 from rstar_math.metrics import ranking_credit
 from rstar_math.models import ModelFolders, find_model
@@ -180,7 +181,7 @@ async def _keep_reproduced(selected: Selected, executor: Executor) -> None:
 
     async def checked(row: Verified) -> bool:
         async with gate:
-            return await is_reproduced(row[1], executor)
+            return (await run_again(row[1], executor))[0]
 
     try:
         rows = list(selected.rows())
@@ -192,16 +193,6 @@ async def _keep_reproduced(selected: Selected, executor: Executor) -> None:
     for row, same in zip(rows, verdicts, strict=True):
         if same:
             selected.trajectories.setdefault(row[0].id, []).append(row)
-
-
-async def is_reproduced(trajectory: Trajectory, executor: Executor) -> bool:
-    """Whether a fresh execution of the whole program, past every cache, ends and prints as it did in the search."""
-    before = [s for s in trajectory.steps if s.execution is not None]
-    again = await executor.execute_program([s.code for s in before])
-    # what models read has no white space at its end, and trees of the released code have kept none either
-    return [(e.status, e.output.rstrip()) for e in again] == [
-        (s.execution.status, s.execution.output.rstrip()) for s in before if s.execution
-    ]
 
 
 def sft_rows(

@@ -309,11 +309,13 @@ class Solution:
       confidence: share of the vote that went to the answer, in [0, 1].
       sure: whether the answer counts as sure (`rstar_math.answering.is_sure`): its confidence reaches the threshold
         chosen on validation problems, and its question is not outside. None where nobody measured that.
-      cost: what it cost.
+      cost: what it cost, the program that was run once more included.
       unfinished: why there is no answer; None where there is one.
       why: the same in words, with a way out; "" where there is an answer.
       outside: whether the question is of another kind than the model was trained on; None where nobody measured.
       unknown_words: words of the question that no training question has.
+      num_not_reproduced: trajectories that were chosen and dropped, because their programs, run once more in a fresh
+        process, did not come out the same.
     """
 
     answer: str | None
@@ -327,3 +329,4 @@ class Solution:
     why: str = ""
     outside: bool | None = None
     unknown_words: tuple[str, ...] = ()
+    num_not_reproduced: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -196,3 +197,51 @@ def test_an_open_vote_goes_on() -> None:
     solution, trees = _answer(script, scores, settings)
     assert len(trees) == 5
     assert solution.confidence == pytest.approx(0.5)
+
+
+class Doubting(FakeExecutor):
+    """Whole programs of some answers do not come out as they did step by step, as after a neighbour's mischief."""
+
+    def __init__(self, doubted: set[str]) -> None:
+        super().__init__()
+        self.doubted = doubted
+        self.programs: list[tuple[str, ...]] = []
+
+    async def execute_program(self, steps: Any) -> list[Any]:
+        self.programs.append(tuple(steps))
+        again = await super().execute_program(steps)
+        return [replace(e, output="forged") if e.output.strip() in self.doubted else e for e in again]
+
+
+def doubted_answer(doubted: set[str]) -> tuple[Any, Doubting]:
+    executor = Doubting(doubted)
+
+    def environment(problem: Problem, seed: int) -> Environment:
+        return Environment(problem, FakeEngine(), executor, FakeGrader(), FakeScorer(), seed)
+
+    settings = AnsweringSettings(search=SEARCH, num_trees=2, selector="vote")
+    return asyncio.run(answer(PROBLEM, environment, settings, seed=0))[0], executor
+
+
+def test_an_answer_rests_on_a_program_that_was_run_once_more_in_a_fresh_process() -> None:
+    solution, executor = doubted_answer(set())
+    assert solution.num_not_reproduced == 0
+    assert executor.programs == [tuple(s.code for s in solution.trajectory.steps if s.execution is not None)]
+    plain, _ = doubted_answer({"an output that nothing prints"})
+    assert plain.cost.executions == solution.cost.executions
+    assert executor.num_executions == solution.cost.executions  # the one program is part of the cost
+
+
+def test_a_trajectory_that_does_not_come_out_the_same_is_dropped_and_counted() -> None:
+    trusted, _ = doubted_answer(set())
+    printed = {
+        s.execution.output.strip() for s in trusted.trajectory.steps if s.execution and s.execution.output.strip()
+    }
+    assert printed
+    solution, executor = doubted_answer(printed)
+    assert solution.num_not_reproduced >= 1
+    assert len(executor.programs) == solution.num_not_reproduced + (solution.trajectory is not None)
+    assert trusted.trajectory not in solution.candidates
+    if solution.trajectory is not None:
+        outputs = {s.execution.output.strip() for s in solution.trajectory.steps if s.execution}
+        assert not outputs & printed

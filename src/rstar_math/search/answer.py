@@ -15,6 +15,10 @@ from rstar_math.search.unfinished import diagnose
 from rstar_math.tree import Tree
 from rstar_math.types import Cost, Problem, Solution, Trajectory, Verdict
 
+_DROPPED = (
+    "finished, but their programs did not come out the same when they were run once more in a fresh process, so they were "
+    "dropped; ask again with another seed"
+)
 _TREE_SEEDS = 1_000
 """Seeds of the trees of one answer; those of neighbouring seeds do not overlap."""
 
@@ -69,6 +73,9 @@ async def answer(
     the first grows alone, for an early answer, and then as many at a time as the clock allows. They grow one after the
     other where a limit of tokens or rollouts, or a settled vote, is to end the search after any of them.
 
+    The program of the chosen trajectory is run once more in a fresh process. Where it does not come out the same, the
+    trajectory is dropped and counted, and the choice is made again.
+
     Args:
       problem: the question.
       make_environment: of each search.
@@ -115,6 +122,12 @@ async def answer(
         wasted = trees[-1].cost.tokens_generated == 0  # the context is full, or nothing fits: no tree will do better
         if is_settled or budget.spent or trees[-1].stopped == "budget" or wasted or len(trees) == most_trees:
             break
+    num_not_reproduced = 0
+    while choice is not None and not await voting.confirm(found[choice.index]):
+        num_not_reproduced += 1
+        del found[choice.index]
+        classes = await equivalence_classes([t.answer for t in found], voting.grade)
+        choice = choose(found, classes, settings.selector, settings.aggregate, settings.weight, settings.num_voters)
     cost = Cost()
     for part in (*(tree.cost for tree in trees), voting.finish()):
         cost.add(part)
@@ -128,7 +141,8 @@ async def answer(
             candidates=tuple(found),
             cost=cost,
             unfinished=diagnosis.reason,
-            why=diagnosis.text,
+            why=f"{num_not_reproduced} {_DROPPED}" if num_not_reproduced else diagnosis.text,
+            num_not_reproduced=num_not_reproduced,
         )
         return nothing, trees
     chosen = found[choice.index]
@@ -141,6 +155,7 @@ async def answer(
         candidates=(chosen, *others),
         confidence=choice.share,
         cost=cost,
+        num_not_reproduced=num_not_reproduced,
     )
     return solution, trees
 

@@ -19,12 +19,13 @@ from rstar_math.config import SearchSettings
 from rstar_math.engines.base import Engine, Score, Scorer
 from rstar_math.errors import ConfigError, ContextLengthError
 from rstar_math.execution.base import BatchExecutor, Executor, Recorder
+from rstar_math.execution.confirm import run_again
 from rstar_math.grading.base import Grader
 from rstar_math.search.budget import Budget, BudgetSpent
 from rstar_math.search.forms import form_of
 from rstar_math.search.together import all_of
 from rstar_math.tree import Tree
-from rstar_math.types import Completion, Cost, Execution, FinishReason, Problem, SamplingParams, Verdict
+from rstar_math.types import Completion, Cost, Execution, FinishReason, Problem, SamplingParams, Trajectory, Verdict
 
 T = TypeVar("T")
 
@@ -203,6 +204,16 @@ class Environment:
         self.cost.model_calls += 1
         self.cost.tokens_scored += sum(s.num_tokens for s in scores)
         return scores
+
+    async def confirm(self, trajectory: Trajectory) -> bool:
+        """Whether the trajectory's program, run once more in a fresh process, ends and prints as it did in the search.
+
+        Warm workers and remembered results save time in a search; nothing that is shown or counted rests on them alone.
+        """
+        same, again = await run_again(trajectory, self._executor)
+        self.cost.executions += len(again)
+        self.cost.cpu_seconds += sum(execution.seconds for execution in again)
+        return same
 
     async def grade(self, gold: str, prediction: str | None) -> Verdict:
         """Compares two answers."""

@@ -138,7 +138,8 @@ def test_programs_start_no_processes(running: Running, start: str) -> None:
 
 
 def test_the_memory_of_all_programs_together_is_limited() -> None:
-    settings = QUICK.model_copy(update={"memory_mb": 512, "total_memory_mb": 300, "num_slots": 3})
+    # filling the pages takes longer on a busy machine, which must not reach the limit of CPU first
+    settings = QUICK.model_copy(update={"memory_mb": 512, "total_memory_mb": 300, "num_slots": 3, "cpu_s": 60.0})
     code = "class A: pass\nprint({})\nx = b'x' * (200 << 20)\nimport time\ntime.sleep(2)"
 
     async def run() -> list[Execution]:
@@ -211,7 +212,7 @@ def test_a_process_that_was_killed_counts_until_it_is_gone() -> None:
 
 
 def test_snapshots_that_take_too_much_memory_are_given_up_and_replayed() -> None:
-    settings = QUICK.model_copy(update={"snapshot_memory_mb": 100, "snapshot_after_s": 0.001})
+    settings = QUICK.model_copy(update={"snapshot_memory_mb": 100, "snapshot_after_s": 0.001, "cpu_s": 60.0})
 
     async def run() -> None:
         async with SandboxExecutor(settings) as executor:

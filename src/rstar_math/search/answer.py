@@ -16,8 +16,8 @@ from rstar_math.tree import Tree
 from rstar_math.types import Cost, Problem, Solution, Trajectory, Verdict
 
 _DROPPED = (
-    "finished, but their programs did not come out the same when they were run once more in a fresh process, so they were "
-    "dropped; ask again with another seed"
+    "solutions were dropped, because their programs did not come out the same when they were run once more in a fresh "
+    "process; ask again with another seed"
 )
 _TREE_SEEDS = 1_000
 """Seeds of the trees of one answer; those of neighbouring seeds do not overlap."""

@@ -14,11 +14,11 @@ from rstar_math import selection
 from rstar_math.config import ExtraSearch, RoundSettings, SelectionSettings
 from rstar_math.errors import ConfigError
 from rstar_math.execution.base import Executor
-from rstar_math.execution.confirm import run_again
 from rstar_math.grading.references import SuspectReference, suspect_references
 from rstar_math.metrics import ranking_credit
 from rstar_math.models import ModelFolders, find_model
 from rstar_math.progress import Progress
+from rstar_math.search.confirm import run_again
 from rstar_math.store.records import TreeStore
 from rstar_math.tree import Tree
 from rstar_math.types import Cost, PreferencePair, Problem, Trajectory

@@ -19,9 +19,9 @@ from rstar_math.config import SearchSettings
 from rstar_math.engines.base import Engine, Score, Scorer
 from rstar_math.errors import ConfigError, ContextLengthError
 from rstar_math.execution.base import BatchExecutor, Executor, Recorder
-from rstar_math.execution.confirm import run_again
 from rstar_math.grading.base import Grader
 from rstar_math.search.budget import Budget, BudgetSpent
+from rstar_math.search.confirm import run_again
 from rstar_math.search.forms import form_of
 from rstar_math.search.together import all_of
 from rstar_math.tree import Tree

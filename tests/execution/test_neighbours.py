@@ -22,9 +22,9 @@ from tests.execution import hostile
 from tests.execution.test_hostile import LIGHT, LIGHT_CLASSES, NUMERIC, NUMERIC_CLASSES, SLEEPERS
 
 LIMITS = ExecutionSettings(
-    cpu_s=1.0, wall_s=600, memory_mb=512, output_bytes=65536, num_slots=1, cache_entries=0, total_memory_mb=4096
+    cpu_s=0.5, wall_s=600, memory_mb=512, output_bytes=65536, num_slots=1, cache_entries=0, total_memory_mb=4096
 )
-AT_ONCE = 25
+AT_ONCE = 75
 """Programs between two runs of the victims; where a victim differs, each program is tried by itself."""
 
 CORPUS = Path(__file__).parents[2] / "perf" / "execution_corpus.json"
@@ -36,8 +36,8 @@ VICTIMS = (
     "from sympy import *\nx = symbols('x')\nprint(O(x, (x, 1.0)), Tuple(1.0, (True, x)), Sum(x, (x, 1.0, 3)))",
     "from sympy import *\ntry: print(igcd(2.0, 4))\nexcept ValueError as e: print(e)\nprint(gcd(2, 4.0), igcd(2, 4))",
     "import mpmath\nprint(mpmath.quad(lambda x: x**2, [mpmath.mpc(0), 1]), mpmath.quad(lambda x: x, [False, True]))",
-    "from sympy import *\nx = symbols('x')\nprint(solve(x**4 - 5*x**2 + 4), Poly(x**5 - x - 1).all_roots()[0].n(30))",
-    "from numpy import *\nprint(arange(4)[::-1], linspace(0, 1, 3), add(1, 2), zeros(2), random.rand(2))",
+    "from sympy import *\nx = symbols('x')\nprint(solve(x**4 - 5*x**2 + 4), Poly(x**5 - x - 1).nroots(20))",
+    "from numpy import *\nprint(arange(4)[::-1], linspace(0, 1, 3), add(1, 2), zeros(2), mean([1, 2]))",
     "import re\nprint(re.findall('A', 'aA', re.I), re.compile('b', 2), re.sub('x+', 'y', 'axxb'))",
     "from sympy import *\nn = symbols('n', integer=True)\nprint(n.is_odd, (2*n).is_even, (n**2).is_positive, cos(n))",
     "x = bytes(300 << 20)\ntry: y = bytes(100 << 20)\nexcept MemoryError: print('none left')\nelse: print(len(y))",
@@ -86,8 +86,8 @@ def _said(execution: object) -> tuple[str, str, str | None]:
     return execution.status, execution.output, execution.error  # type: ignore[attr-defined]
 
 
-async def check(programs: Sequence[str], forced: bool) -> None:
-    """Checks `programs` in groups, all in one executor."""
+async def check(programs: Sequence[str], forced: bool, most_are_warm: bool = False) -> None:
+    """Checks `programs` in groups, all in one executor; that most of them do run in workers, where they ought to."""
     async with SandboxExecutor(LIMITS) as executor:
         neighbours = Neighbours(executor)
         await neighbours.learn()
@@ -95,6 +95,9 @@ async def check(programs: Sequence[str], forced: bool) -> None:
         for start in range(0, len(programs), AT_ONCE):
             wrong = await neighbours.culprit(programs[start : start + AT_ONCE])
             assert wrong is None, wrong
+        if most_are_warm:
+            counts = executor.counts
+            assert counts.not_admitted + counts.deferred < len(programs) / 4, executor.reasons
 
 
 def hostile_programs() -> list[str]:
@@ -191,7 +194,7 @@ START = (
     "from fractions import Fraction\nfrom decimal import Decimal\nfrom collections import Counter, deque\n"
     "x, y, z = symbols('x y z')\nn = symbols('n', integer=True)\n"
 )
-GUARDED = "try:\n    {}\nexcept Exception as e: print(type(e) is ValueError)\n"
+GUARDED = "try:\n    {}\nexcept Exception as e: print(isinstance(e, ValueError))\n"
 
 
 def _program(statements: list[str]) -> str:
@@ -233,7 +236,7 @@ def test_honest_programs_leave_nothing_for_their_neighbours() -> None:
 def test_generated_programs_leave_nothing_for_their_neighbours() -> None:
     programs = generated(300, start=1)
     assert len(programs) >= 300
-    asyncio.run(check(programs, forced=False))
+    asyncio.run(check(programs, forced=False, most_are_warm=True))
 
 
 @pytest.mark.slow
@@ -241,4 +244,4 @@ def test_generated_programs_leave_nothing_for_their_neighbours() -> None:
 def test_many_generated_programs_leave_nothing_for_their_neighbours(start: int) -> None:
     programs = generated(1000, start=start)
     assert len(programs) >= 1000
-    asyncio.run(check(programs, forced=False))
+    asyncio.run(check(programs, forced=False, most_are_warm=True))

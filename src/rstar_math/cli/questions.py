@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rstar_math.cli.thinking import shown
+from rstar_math.cli.visible import visible_json
 from rstar_math.errors import DataError, UserError
 from rstar_math.types import Problem, Solution
 
@@ -211,7 +212,7 @@ async def questions_command(stream: BinaryIO, solve: Callable[[str], Awaitable[S
             print(f"rstar: line {question.line}: {found}", file=sys.stderr)
         else:
             tokens += found.cost.tokens_generated
-        print(json.dumps(to_json(question, found), ensure_ascii=False), flush=True)
+        print(visible_json(to_json(question, found)), flush=True)
 
     def line() -> str:
         return f"{done:,} questions answered, {tokens:,} tokens, {time.monotonic() - began:.0f} s"

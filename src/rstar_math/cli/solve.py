@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import sys
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rstar_math.cli.questions import open_questions, questions_command
 from rstar_math.cli.thinking import shown, thinking
+from rstar_math.cli.visible import visible, visible_json
 from rstar_math.config import AnsweringSettings
 from rstar_math.errors import ConfigError
 from rstar_math.search.answer import Course
@@ -123,7 +123,7 @@ def _answer(
             course=course,
         )
     if as_json:
-        print(json.dumps(solution_to_json(solution, problem), ensure_ascii=False), flush=True)
+        print(visible_json(solution_to_json(solution, problem)), flush=True)
     else:
         _print(solution, example)
     return UNFINISHED if solution.answer is None else 0
@@ -200,29 +200,31 @@ def _print(solution: Solution, example: Problem | None) -> None:
     console = Console(highlight=False)
     if example is not None:
         console.print("No problem given; here is one from the pocket test split:", style="dim")
-        console.print(Text(example.question), style="bold")
+        console.print(Text(visible(example.question)), style="bold")
     number = 0
     for step in solution.reasoning_trace:
         if step.execution is None:
             continue
         number += 1
         console.print(f"\nStep {number}", style="bold cyan")
-        console.print(Padding(Syntax(step.code.strip(), "python", background_color="default", word_wrap=True), (0, 2)))
+        console.print(
+            Padding(Syntax(visible(step.code.strip()), "python", background_color="default", word_wrap=True), (0, 2))
+        )
         if step.execution.output.strip():
-            console.print(Padding(Text("prints: " + step.execution.output.strip(), style="green"), (0, 2)))
+            console.print(Padding(Text("prints: " + visible(step.execution.output.strip()), style="green"), (0, 2)))
     console.print()
     if solution.answer is None:
         console.print("No solution was finished.", style="bold red")
-        console.print(Text(f"Why: {solution.why}"))
+        console.print(Text(f"Why: {visible(solution.why)}"))
     else:
         console.print(_answer_line(solution))
         if example is not None:
             console.print(Text(f"Reference: {example.answer}"), style="dim")
         others = {t.answer for t in solution.candidates} - {solution.answer}
         doubt = f"; other answers found: {', '.join(str(o) for o in sorted(map(str, others))[:5])}" if others else ""
-        console.print(Text(f"Confidence: {100 * solution.confidence:.0f} % of the vote{doubt}"))
+        console.print(Text(f"Confidence: {100 * solution.confidence:.0f} % of the vote{visible(doubt)}"))
         if solution.outside:
-            console.print(Text(_outside(solution.unknown_words), style="yellow"))
+            console.print(Text(visible(_outside(solution.unknown_words)), style="yellow"))
         elif solution.sure is None:
             console.print("Whether that is sure was not measured for this model and these settings.", style="dim")
     cost = solution.cost
@@ -238,4 +240,4 @@ def _answer_line(solution: Solution) -> Any:
     from rich.text import Text
 
     style, doubt = {True: ("bold green", ""), False: ("bold yellow", "not sure: "), None: ("bold", "")}[solution.sure]
-    return Text("Answer: ").append_text(Text(f"{doubt}{solution.answer}", style=style))
+    return Text("Answer: ").append_text(Text(visible(f"{doubt}{solution.answer}"), style=style))

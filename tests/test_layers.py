@@ -26,7 +26,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "interchange",
         "familiarity",
         "own_code",
-        "background",
+        *("background", "child_processes"),
     ),
     5: (
         "calibrate",

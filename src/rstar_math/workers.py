@@ -12,7 +12,6 @@ import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
-import signal
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rstar_math.answering import value
+from rstar_math.child_processes import started_deaf, stay_deaf
 from rstar_math.config import AnsweringSettings, RuntimeSettings, SearchSettings
 from rstar_math.errors import EngineError, RStarError
 from rstar_math.models import Policy
@@ -264,7 +264,7 @@ class _Worker:
         self.device = device
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, runtime, device, num_workers), daemon=True)
-        with _script_left_alone():
+        with _script_left_alone(), started_deaf():
             self._process.start()
         theirs.close()
         self.in_flight: dict[int, Task] = {}
@@ -334,8 +334,7 @@ def _devices(runtime: RuntimeSettings) -> list[str]:
 
 def _serve(connection: Connection, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
     """The life of a worker process: jobs and tasks in, results out, until the parent is gone."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):  # a terminal's, which the parent handles
-        signal.signal(number, signal.SIG_IGN)
+    stay_deaf()
     import torch
 
     if device == "cpu":

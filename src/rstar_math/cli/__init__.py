@@ -1,5 +1,21 @@
 """The command `rstar`: thin commands over the layers below; what is heavy is imported inside a command."""
 
-from rstar_math.cli.boundary import main
+from __future__ import annotations
+
+import sys
+
+from rstar_math.cli.ending import Stopped, signals_handled
 
 __all__ = ["main"]
+
+
+def main() -> None:
+    """Runs the command line; errors that a person can mend are shown without a traceback (`rstar_math.cli.ending`)."""
+    with signals_handled() as stopping:
+        try:
+            from rstar_math.cli.boundary import run  # loads much; a signal may come meanwhile
+
+            code = run()
+        except (KeyboardInterrupt, Stopped):
+            code = stopping.end()
+    sys.exit(code)

@@ -448,6 +448,7 @@ async def _start_zygote(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             cwd="/",
+            start_new_session=True,  # a terminal's signals are the parent's, also while it starts
             env=clean_environment(),
         )
     except BaseException:

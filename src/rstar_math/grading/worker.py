@@ -334,6 +334,7 @@ class _Worker:
             stderr=self._errors,
             env=environment,
             bufsize=0,
+            start_new_session=True,  # a terminal's signals are the parent's, also while it starts
         )
         self._process = process
         if self._killed:  # the pool was closed while the process came up

@@ -30,8 +30,6 @@ def main() -> None:
     parent, timeout_s, memory_mb, backend = int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     _die_with(parent)
     _limit_memory(memory_mb)
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):  # a terminal's, which the parent handles
-        signal.signal(number, signal.SIG_IGN)
     requests = sys.stdin
     # libraries may print: what they print must not reach the pool
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.connection
 import os
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from multiprocessing.context import SpawnProcess
 from typing import TypeVar
 
+from rstar_math.child_processes import started_deaf, stay_deaf
 from rstar_math.errors import EngineError, RStarError
 
 T = TypeVar("T")
@@ -42,7 +42,8 @@ def side_by_side(jobs: Sequence[Callable[[], T]], num_processes: int) -> Generat
                 share = free.popleft()
                 ours, theirs = context.Pipe(duplex=False)
                 process = context.Process(target=_work, args=(theirs, job, share))  # no daemon: it may have children
-                process.start()
+                with started_deaf():
+                    process.start()
                 theirs.close()
                 running[ours] = index, process, share
             for ready in multiprocessing.connection.wait(list(running)):
@@ -72,10 +73,9 @@ def side_by_side(jobs: Sequence[Callable[[], T]], num_processes: int) -> Generat
 
 def _work(connection: multiprocessing.connection.Connection, job: Callable[[], object], cores: list[int]) -> None:
     """The life of a process: one job, and its result or the error that it raised on purpose."""
+    stay_deaf()
     import torch
 
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):  # a terminal's, which the parent handles
-        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.sched_setaffinity(0, cores)
     torch.set_num_threads(len(cores))

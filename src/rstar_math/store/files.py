@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
+import platform
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,7 +34,8 @@ def replacing(path: Path) -> Iterator[Path]:
             return
         target = path.resolve() if path.is_symlink() else path
         target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name[:180]}.{os.getpid()}.tmp")
+    _remove_leftovers_of(target)
+    temporary = target.with_name(f".{target.name[:180]}.{_machine()}-{os.getpid()}.tmp")
     try:
         with writing(path):
             yield temporary
@@ -43,6 +46,33 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(OSError):  # nothing was made, or the file system is gone: the first error says so
             temporary.unlink(missing_ok=True)
         raise
+
+
+def _remove_leftovers_of(target: Path) -> None:
+    """Removes what killed processes of this machine left while they wrote `target`."""
+    begin = f".{target.name[:180]}.{_machine()}-"
+    for path in target.parent.iterdir():
+        if path.name.startswith(begin) and path.name.endswith(".tmp"):
+            pid = path.name[len(begin) : -len(".tmp")]
+            if pid.isdecimal() and not _is_alive(int(pid)):
+                with suppress(OSError):  # another user's, or removed by another process just now
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@functools.cache
+def _machine() -> str:
+    """Stands in the names of temporary files: in a folder that machines share, a process id says nothing alone."""
+    return hashlib.sha256(platform.node().encode("utf-8", "backslashreplace")).hexdigest()[:6]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -86,7 +86,7 @@ def explanation(error: BaseException, path: Path | None = None) -> RStarError | 
     place = path if path is not None else named
     doing = "use" if path is None else "write"
     if number in _FULL:
-        where = f" while writing {shown(place)}" if place is not None else ""
+        where = f" while writing {shown(place)}" if place is not None else " while writing the output"
         limit = " (or a limit of this process on the size of files)" if number == errno.EFBIG else ""
         return DiskFullError(
             f"the disk is full{limit}{where}; make room and run the same command again: what was finished is kept"

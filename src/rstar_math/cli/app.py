@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rstar_math.cli.help import HELP_OPTIONS, Group
-from rstar_math.cli.places import file_to_write, folder_to_write
+from rstar_math.cli.places import benchmarks_from, file_to_write, folder_to_write
 from rstar_math.cli.problems import commands as problem_commands
 
 app = typer.Typer(
@@ -224,7 +224,7 @@ def evaluate(
 
     asked = Asked(
         models=model,
-        benchmarks=[str(from_folder / name) if from_folder and "/" not in name else name for name in benchmark],
+        benchmarks=benchmarks_from(from_folder, benchmark),
         strategies=strategy.split(",") if strategy else (),
         method_files=methods or (),
         tokens=tokens or (),

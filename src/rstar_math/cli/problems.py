@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from rstar_math.cli.help import Group
-from rstar_math.cli.places import file_to_write
+from rstar_math.cli.places import benchmarks_from, file_to_write
 
 commands = typer.Typer(cls=Group, help="Sets of problems to evolve on.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -50,7 +50,7 @@ def prepare(
     if overlap not in ("block", "drop", "allow"):
         raise ConfigError(f"--overlap {overlap!r} is not known; choose from block, drop, allow")
     names = list(BENCHMARKS) if against is None else against
-    names = [str(from_folder / name) if from_folder and "/" not in name else name for name in names]
+    names = benchmarks_from(from_folder, names)
     benchmarks = [] if overlap == "allow" else [load_problems(ProblemSource(source=name)) for name in names]
     left_out: Counter[str] = Counter()
     problems = []

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from rstar_math.cli.thinking import shown
 from rstar_math.cli.visible import visible_json
 from rstar_math.errors import DataError, UserError
+from rstar_math.store.paths import reading
 from rstar_math.types import Problem, Solution
 
 _NUM_AHEAD = 4
@@ -195,10 +196,8 @@ def open_questions(path: str) -> BinaryIO:
     if path == "-":
         # a file object of its own: at its end Python waits for nobody who still reads from it
         return open(os.dup(sys.stdin.fileno()), "rb")
-    try:
+    with reading(Path(path)):
         return open(Path(path), "rb")
-    except OSError as error:
-        raise DataError(f"--file {path} cannot be read: {error.strerror}") from error
 
 
 async def questions_command(stream: BinaryIO, solve: Callable[[str], Awaitable[Solution]], num_at_once: int) -> Outcome:

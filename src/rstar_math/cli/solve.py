@@ -14,8 +14,9 @@ from rstar_math.cli.questions import open_questions, questions_command
 from rstar_math.cli.thinking import shown, thinking
 from rstar_math.cli.visible import visible, visible_json
 from rstar_math.config import AnsweringSettings
-from rstar_math.errors import ConfigError
+from rstar_math.errors import ConfigError, DataError
 from rstar_math.search.answer import Course
+from rstar_math.store.paths import shown as shown_path
 from rstar_math.types import Problem, Solution
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def solve_command(
             model = opened.enter_context(_load(asked))
         settings = _settings(model, asked)
         if stream is not None:
-            return _answer_file(model, stream, asked, settings, num_at_once)
+            return _answer_file(model, stream, file or "-", asked, settings, num_at_once)
         if interactive:
             from rstar_math.cli.conversation import conversation
 
@@ -130,7 +131,7 @@ def _answer(
 
 
 def _answer_file(
-    model: RStarMathModel, stream: BinaryIO, asked: Asked, settings: AnsweringSettings, num_at_once: int
+    model: RStarMathModel, stream: BinaryIO, file: str, asked: Asked, settings: AnsweringSettings, num_at_once: int
 ) -> int:
     async def solve(question: str) -> Solution:
         return await model.asolve(
@@ -146,6 +147,10 @@ def _answer_file(
         )
 
     outcome = asyncio.run(questions_command(stream, solve, num_at_once))
+    if not outcome.num_answered + outcome.num_unfinished + outcome.num_bad:
+        raise DataError(
+            f"{'standard input' if file == '-' else shown_path(file)} holds no question; each line is one, text or JSON"
+        )
     if outcome.num_bad or outcome.num_unfinished:
         print(
             f"rstar: {outcome.num_answered} answered, {outcome.num_unfinished} without an answer, {outcome.num_bad} "

@@ -15,6 +15,7 @@ from rstar_math.config import PPMSettings, ProblemSource
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.models import find_model
 from rstar_math.scored_texts import ScoredText
+from rstar_math.store.paths import shown
 from rstar_math.training.foreign_rows import Readable, RowT
 from rstar_math.training.ppm_file import Kind
 from rstar_math.tree import Tree
@@ -143,6 +144,8 @@ def select_command(
 
     with answer_comparison() as same:
         selected = select(found(), settings, executor, same)
+    if selected.num_trees == 0:
+        raise DataError(f"no tree in {', '.join(map(shown, trees))}; nothing was written")
     write_trajectories(out / "trajectories.parquet", selected.rows())
     write_pairs(out / "pairs.parquet", selected.pairs)
     finished, values = merged(finished), merged(values)

@@ -62,12 +62,16 @@ def execute_file(
       report: where malformed lines are reported with their numbers; None: standard error.
 
     Raises:
-      DataError: `programs` cannot be read.
+      DataError: `programs` cannot be read, or has no program at all; `out` stays as it was.
       SandboxError: execution itself is broken or refused.
     """
     report = report or sys.stderr
     with _input(programs) as source, _output(out) as sink:
         executed = asyncio.run(_execute(source, sink, settings, num_slots, report))
+        if executed.num_programs == 0:
+            number = len(executed.malformed)
+            what = f"none of its {number:,} lines is a program" if number else "it is empty"
+            raise DataError(f'{programs}: {what}; a line is {{"id": ..., "steps": ["code", ...]}}')
     if executed.malformed:
         print(
             f"{programs}: {len(executed.malformed)} malformed lines were left out; "

@@ -63,8 +63,13 @@ def outcomes(cases: list[list[str]], cwd: Path) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    import rstar_math.training.sft  # noqa: F401 (loaded once, before the rights of root are gone)
+    import typer
 
+    import rstar_math.cli.boundary
+    import rstar_math.training.sft
+
+    # made once: typer makes all commands anew for each command line
+    rstar_math.cli.boundary.app = typer.main.get_command(rstar_math.cli.boundary.app)  # type: ignore[assignment]
     todo = json.load(sys.stdin)
     os.chdir(sys.argv[1])
     if not without_rights_of_root():

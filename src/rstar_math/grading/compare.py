@@ -410,7 +410,7 @@ class _Comparison:
     def _quantities(self, gold: Node, prediction: Node) -> Match:
         """Numbers with units, which may be added or dropped."""
         amounts = [node.amount if isinstance(node, Quantity) else node for node in (gold, prediction)]
-        found_units = [node.unit if isinstance(node, Quantity) else "" for node in (gold, prediction)]
+        found_units = [_unit_of(node) for node in (gold, prediction)]
         for node, other in ((gold, prediction), (prediction, gold)):
             if not isinstance(node, Quantity) or isinstance(other, Quantity):
                 continue
@@ -600,6 +600,12 @@ class _Comparison:
             return Match(equal_to_many_bits(first, second, common_log=False), "logarithms")
         except (TooLargeError, UndefinedError, NotNumericError):
             return Match(False, "too_large")
+
+
+def _unit_of(node: Node) -> str:
+    if isinstance(node, Call) and node.name == "degrees":
+        return "degree"
+    return node.unit if isinstance(node, Quantity) else ""
 
 
 def _based_value(node: Based) -> Fraction:

@@ -329,8 +329,8 @@ def _meaning(text: str, node: Node | None) -> str | None:
             return {"empty": "no solution", "reals": "all reals"}.get(node.name, node.name)
         if node == Constant("zoo"):
             return "undefined"
-        if isinstance(node, Group) and not node.items:
-            return "no solution"
+        if isinstance(node, Group):
+            return None if node.items else "no solution"
     return texts.meaning(text)
 
 

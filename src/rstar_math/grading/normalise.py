@@ -26,7 +26,7 @@ _CHARACTERS = {
     "≤": r"\le ", "≦": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "≧": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ",
     "≈": r"\approx ", "≅": r"\approx ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ",
     "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}",
-    "∧": " and ", "∨": " or ", "⟨": r"\langle ", "⟩": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ",
+    "∧": r"\land ", "∨": r"\lor ", "⟨": r"\langle ", "⟩": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ",
     "⌈": r"\lceil ", "⌉": r"\rceil ", "′": "'", "″": "''", "’": "'", "‘": "'", "“": '"', "”": '"', "…": r"\ldots ",
     "∠": r"\angle ", "△": r"\triangle ", "∖": r"\setminus ", "⟦": "[", "⟧": "]",
     "€": r"\euro ", "£": r"\pounds ", "￥": r"\yen ", "¥": r"\yen ", "₹": r"\rupee ", "₩": r"\won ", "¢": " cents ",
@@ -89,8 +89,8 @@ _EQUAL_MARKS = {
     r"\leqslant": r"\le", r"\geqslant": r"\ge", r"\leqq": r"\le", r"\geqq": r"\ge", r"\leq": r"\le", r"\geq": r"\ge",
     r"\neq": r"\ne", r"\lt": "<", r"\gt": ">", r"\dfrac": r"\frac", r"\tfrac": r"\frac", r"\cfrac": r"\frac",
     r"\dbinom": r"\binom", r"\tbinom": r"\binom", r"\varnothing": r"\emptyset", r"\lbrace": r"\{", r"\rbrace": r"\}",
-    r"\lbrack": "[", r"\rbrack": "]", r"\lvert": "|", r"\rvert": "|", r"\vert": "|", r"\mid": "|", r"\land": " and ",
-    r"\wedge": " and ", r"\lor": " or ", r"\vee": " or ", r"\colon": ":", r"\ast": "*", r"\div": "/",
+    r"\lbrack": "[", r"\rbrack": "]", r"\lvert": "|", r"\rvert": "|", r"\vert": "|", r"\mid": "|", r"\wedge": r"\land",
+    r"\vee": r"\lor", r"\colon": ":", r"\ast": "*", r"\div": "/",
     r"\varphi": r"\phi", r"\varepsilon": r"\epsilon", r"\vartheta": r"\theta", r"\degree": r"^\circ",
     r"\simeq": r"\approx", r"\doteq": "=", r"\coloneqq": "=", r"\equiv": "=", r"\cdots": r"\ldots",
     r"\dots": r"\ldots", r"\backslash": r"\setminus", r"\smallsetminus": r"\setminus", r"\R": r"\mathbb{R}",
@@ -105,7 +105,7 @@ _FUNCTION_WORDS = frozenset(
     (
         "arcsin arccos arctan arccot arcsec arccsc sin cos tan cot sec csc sinh cosh tanh coth ln log lg lcm gcd max "
         "min exp sgn sign mod deg arsinh arcosh artanh sech csch cis asin acos atan acot asec acsc asinh acosh atanh "
-        "re im"
+        "re im Re Im arg Arg erf"
     ).split()
 )
 
@@ -130,6 +130,8 @@ def normalised(text: str) -> str:
     text = re.sub(r"(?<![A-Za-z])(?:US|AU|CA|HK|NZ|A|C|S)\s*(?=\\?\$\s*\d)", "", text)
     text = _dollars(_MATH_DELIMITERS.sub(" ", text))
     text = _EQUAL_MARK.sub(lambda match: _EQUAL_MARKS[match.group()], text)
+    if "\\l" in text:
+        text = _connectives(text)
     text = re.sub(r"\\textcolor\s*\{[^{}]*\}", "", text)
     text = _LAYOUT.sub(" ", text)
     text = _SIZES.sub("", text)
@@ -154,6 +156,13 @@ def normalised(text: str) -> str:
     text = _UNIT_FRACTION.sub(r" \1/\2", text)
     text = _FRENCH_INTERVAL.sub(_interval, text)
     return re.sub(rf"(?<=[{CLOSE_TEXT}\w)}}])\s*\.$", "", text)
+
+
+def _connectives(text: str) -> str:
+    """The signs of logic: between conditions they are words (`x > 1 and x < 3`), between statements they stay."""
+    joins_conditions = bool(re.search(r"[<>=]|\\(?:le|ge|ne|in|approx)(?![a-zA-Z])", text))
+    names = (" and ", " or ") if joins_conditions else (r"\conjunction ", r"\disjunction ")
+    return re.sub(r"\\l(and|or)(?![a-zA-Z])", lambda match: names[match.group(1) == "or"], text)
 
 
 def _unit_vectors(text: str) -> str:

@@ -195,9 +195,24 @@ def _answer(found: Tokens) -> Node:
     connectives = {separator.value for separator in separators}
     if len(items) == 1:
         return items[0]
+    excluded = _excluded(items)
+    if excluded is not None:
+        return excluded
     if connectives & {"and", "or"} and all(_is_condition(item) for item in items):
         return SetOperation("union" if "or" in connectives else "intersection", tuple(items))
     return Group(tuple(items), "")
+
+
+def _excluded(items: Sequence[Node]) -> Node | None:
+    """`x != 0, 1` as x being neither; None for anything else."""
+    match items[0]:
+        case Relation(sides=(name, _), operators=("!=",)) if all(
+            isinstance(item, EXPRESSIONS) and not symbols(item) for item in items[1:]
+        ):
+            others = [Relation((name, item), ("!=",)) for item in items[1:]]
+            return SetOperation("intersection", (items[0], *others))
+        case _:
+            return None
 
 
 def _block(found: Tokens) -> Node:
@@ -263,6 +278,10 @@ def _closing(found: Tokens, start: int) -> int:
 
 def _logic(found: Tokens) -> Node:
     """Conditions joined by Python's & and |, or a relation."""
+    for operator, operation in (("disjunction", "union"), ("conjunction", "intersection")):
+        parts, separators = _split(found, lambda token, operator=operator: token.value == operator)  # type: ignore[misc]
+        if separators and all(parts):
+            return SetOperation("union" if operation == "union" else "intersection", tuple(map(_logic, parts)))
     for operator, operation in (("|", "union"), ("&", "intersection")):
         if not any(token.value == operator for token in found):
             continue

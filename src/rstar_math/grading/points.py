@@ -113,6 +113,23 @@ def integer_points(left: Node, right: Node) -> Coverage:
     return Coverage(tuple(points), complete=period is not None and period <= 12)
 
 
+def complex_points(left: Node, right: Node, letters: frozenset[str]) -> list[dict[str, tuple[Fraction, Fraction]]]:
+    """Points as (real part, imaginary part), `letters` complex and the others real; "z bar" is the conjugate of z."""
+    names = sorted(symbols(left) | symbols(right))
+    sizes = [Fraction(1), *_sizes((left, right))[:5], Fraction(1000)]
+    points = []
+    for i in range(2 * len(sizes)):
+        size = sizes[i // 2]
+        point: dict[str, tuple[Fraction, Fraction]] = {}
+        for name in names:
+            letter = name.removesuffix(" bar") if name in letters else name
+            real = size * _drawn(f"{letter}/{i}/real", 0.2, 1.9) * (-1) ** (i % 2)
+            imaginary = size * _drawn(f"{letter}/{i}/imaginary", 0.2, 1.9) if name in letters else Fraction(0)
+            point[name] = (real, imaginary if letter == name else -imaginary)
+        points.append(point)
+    return points
+
+
 def _drawn(key: str, low: float, high: float) -> Fraction:
     """A number between two, the same for the same key; with a large denominator, so that it is no root of anything."""
     return Fraction(low + (high - low) * zlib.crc32(key.encode()) / 2**32)

@@ -63,6 +63,8 @@ def pieces(node: Node, *, tuples_are_intervals: bool = True) -> list[Piece] | No
       node: an interval, an inequality, a union, a finite set ...
       tuples_are_intervals: read (a, b) and [a, b] as intervals.
     """
+    if len(symbols(node)) > 1:  # conditions on several variables are no set of numbers
+        return None
     try:
         found = _pieces(node, tuples_are_intervals)
     except NotNumericError:
@@ -78,7 +80,10 @@ def is_conditional(node: Node) -> bool:
         return any(operator not in {"=", "~"} for operator in node.operators)
     if isinstance(node, Named):
         return node.name in {"reals"}
-    return isinstance(node, Group) and has_infinite_end(node)
+    if not isinstance(node, Group):
+        return False
+    listed = len(symbols(node)) == 1 and all(is_inequality(item) for item in node.items) and bool(node.items)
+    return listed or has_infinite_end(node)
 
 
 def has_infinite_end(node: Group) -> bool:
@@ -107,6 +112,8 @@ def _pieces(node: Node, tuples: bool) -> list[Piece] | None:
         case Group(items=items, bracket="(" | "[" as bracket) if tuples and len(items) == 2:
             closed = bracket == "["
             return _interval(items[0], items[1], closed, closed)
+        case Group(items=items) if any(is_inequality(item) for item in items):
+            return _listed_conditions(items, tuples)
         case Group(items=items, bracket="{" | "" | "["):
             return _points(items, tuples)
         case SetOperation(operator=operator, parts=parts):
@@ -119,6 +126,22 @@ def _pieces(node: Node, tuples: bool) -> list[Piece] | None:
             return _interval(node, node, True, True)
         case _:
             return None
+
+
+def is_inequality(node: Node) -> bool:
+    """Whether a node is an inequality, or a chain with one in it."""
+    return isinstance(node, Relation) and any(operator in _FLIPPED and operator != "=" for operator in node.operators)
+
+
+def _listed_conditions(items: tuple[Node, ...], tuples: bool) -> list[Piece] | None:
+    """Inequalities with commas between them: all hold at once where they can (x > 1, x < 5), otherwise one of them.
+
+    None where numbers stand beside them: `x > 1, 3` says neither clearly.
+    """
+    if not all(isinstance(item, (Relation, SetOperation, Range)) for item in items):
+        return None
+    at_once = _combined("intersection", items, tuples)
+    return at_once or (None if at_once is None else _combined("union", items, tuples))
 
 
 def _points(items: tuple[Node, ...], tuples: bool) -> list[Piece] | None:

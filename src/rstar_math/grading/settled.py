@@ -69,7 +69,7 @@ def beside(node: Node, other: Node) -> Node:
 
 def _settled_group(node: Group) -> Node:
     if len(node.items) == 1 and node.bracket != "<":
-        return node.items[0]
+        return node if node.bracket == "{" and _is_empty_set(node.items[0]) else node.items[0]
     if Named("dots") in node.items:
         return with_dots_filled(node)
     if node.bracket == "" and len(node.items) > 1 and all(_is_interval(item) for item in node.items):
@@ -87,13 +87,17 @@ def _settled_group(node: Group) -> Node:
         if len(named) == len(node.items) and len(set(names)) == len(names) and len(names) > 1:
             pairs = tuple((item.sides[0], item.sides[-1]) for item in named if isinstance(item, Relation))
             return Mapping(pairs)
-        if len(set(names)) == 1 and all(stated_values(item) for item in node.items):
+        if len(set(names)) == 1 and all(stated_values(item) and not realsets.is_inequality(item) for item in node.items):
             return Group(tuple(stated_values(item)[-1] for item in node.items), node.bracket)
     if len(node.items) > 1 and node.bracket in {"", "[", "{"}:
         items = tuple(_settled_group(item) if isinstance(item, Group) else item for item in node.items)
         if all(isinstance(item, Mapping) for item in items):
             return _settled_solutions(Group(items, node.bracket))
     return node
+
+
+def _is_empty_set(node: Node) -> bool:
+    return node == Named("empty") or (isinstance(node, Group) and not node.items)
 
 
 def _says_real(node: Node) -> bool:

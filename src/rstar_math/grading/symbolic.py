@@ -17,10 +17,12 @@ from rstar_math.grading import polynomials
 from rstar_math.grading.evaluate import Evaluator, NotRationalError, context, exact
 from rstar_math.grading.guards import NotNumericError, TooLargeError, UndefinedError
 from rstar_math.grading.kinds import Call, Constant, Node, Number, Power, Sum, Symbol, negated, symbols, walk
-from rstar_math.grading.points import Point, integer_points, real_points
+from rstar_math.grading.points import Point, complex_points, integer_points, real_points
 
 _BITS = 200
+_MAX_SPREAD = 3_000
 _ENOUGH_REAL_POINTS = 3
+_ENOUGH_COMPLEX_POINTS = 6
 _INTEGER_NAMES = frozenset(["n", "k", "m", "j", "l", "p", "q", "r", "s", "t", "N", "M", "K", "a", "b"])
 _OF_INTEGERS = frozenset(
     {"factorial", "factorial2", "binomial", "floor", "ceiling", "sum", "prod", "mod", "gcd", "lcm"}
@@ -38,14 +40,21 @@ def identical(left: Node, right: Node, tolerance: float = 0.0, *, common_log: bo
     Returns:
       None where too few points could be evaluated to tell.
     """
-    proved = None if tolerance else polynomials.equal(left, right)
-    if proved is not None:
-        return proved
+    bits = _needed_bits(left, right)
+    if bits is None:
+        return None
+    conjugated = _complex_letters(left, right)
+    if not conjugated or not any(name.endswith(" bar") for name in conjugated):
+        proved = None if tolerance else polynomials.equal(left, right)
+        if proved is not None:
+            return proved
+    if conjugated:
+        return _identical_at_complex(left, right, conjugated, bits, tolerance)
     coverage = real_points(left, right)
     num_real = num_other = 0
     other_agree = True
     for point in coverage.points:
-        pair = _values_at(left, right, point, common_log)
+        pair = _values_at(left, right, point, common_log, bits)
         if pair is None:
             continue
         agree = _close(pair, tolerance)
@@ -63,6 +72,70 @@ def identical(left: Node, right: Node, tolerance: float = 0.0, *, common_log: bo
     if num_real + num_other >= _ENOUGH_REAL_POINTS:
         return other_agree if coverage.complete or not other_agree else None
     return None
+
+
+def _needed_bits(left: Node, right: Node) -> int | None:
+    """A precision at which the smallest constant beside the largest is still seen; None where that is too costly.
+
+    At 200 bits sin x + 10^-60 would be sin x.
+    """
+    spread = 0.0
+    for part in (*walk(left), *walk(right)):
+        match part:
+            case Number(value=value):
+                spread = max(spread, _size(value))
+            case Power(base=Number(value=value), exponent=Number(value=exponent)):
+                spread += _size(value) * float(min(abs(exponent), 10**6))
+            case Call(name="factorial" | "factorial2", arguments=(Number(value=value),)):
+                spread += _size(value) * float(min(abs(value), 10**6))
+            case _:
+                pass
+    if spread <= 60:
+        return _BITS
+    return int(_BITS + 2 * spread) if spread <= _MAX_SPREAD else None
+
+
+def _size(value: Fraction) -> float:
+    """About the binary logarithm of the larger of numerator and denominator."""
+    return float(max(abs(value.numerator).bit_length(), value.denominator.bit_length()))
+
+
+def _complex_letters(left: Node, right: Node) -> frozenset[str]:
+    """Letters that may stand for complex numbers: those beside their own conjugates, and z and w between bars."""
+    names = symbols(left) | symbols(right)
+    found = {name for name in names if name.endswith(" bar") and name.removesuffix(" bar") in names}
+    if found:
+        return frozenset(found | {name.removesuffix(" bar") for name in found})
+    if not any(name[0] in "zw" and name.partition("_")[0] in {"z", "w"} for name in names):
+        return frozenset()
+    return frozenset(
+        name
+        for part in (*walk(left), *walk(right))
+        if isinstance(part, Call) and part.name == "abs"
+        for name in symbols(part)
+        if name.partition("_")[0] in {"z", "w"}
+    )
+
+
+def _identical_at_complex(left: Node, right: Node, letters: frozenset[str], bits: int, tolerance: float) -> bool | None:
+    """Whether two expressions agree where `letters` are complex, and what carries a bar is the conjugate."""
+    mp = context()
+    num_points = 0
+    for point in complex_points(left, right, letters):
+        with mp.workprec(bits):
+            values = {name: mp.mpc(_mpf(value[0]), _mpf(value[1])) for name, value in point.items()}
+            values = {name: mp.re(value) if mp.im(value) == 0 else value for name, value in values.items()}
+        pair = _values(left, right, values, False, bits)
+        if pair is None:
+            continue
+        if not _close(pair, tolerance):
+            return False
+        num_points += 1
+    return True if num_points >= _ENOUGH_COMPLEX_POINTS else None
+
+
+def _mpf(value: Fraction) -> Any:
+    return context().mpf(value.numerator) / value.denominator
 
 
 def identical_at_integers(left: Node, right: Node) -> bool:
@@ -98,9 +171,12 @@ def proportional(left: Node, right: Node, *, positive: bool = False) -> bool:
     mp = context()
     ratio: Any = None
     num_points = 0
+    bits = _needed_bits(left, right)
+    if bits is None:
+        return False
     coverage = real_points(left, right)
     for point in coverage.points if coverage.complete else ():
-        pair = _values_at(left, right, point, common_log=False)
+        pair = _values_at(left, right, point, False, bits)
         if pair is None:
             continue
         if _defined_on_one_side(pair, left, right):
@@ -109,11 +185,11 @@ def proportional(left: Node, right: Node, *, positive: bool = False) -> bool:
             if abs(pair.second) <= pair.epsilon and abs(pair.first) <= pair.epsilon and len(coverage.points) > 8:
                 continue
             return False
-        with mp.workprec(_BITS):
+        with mp.workprec(bits):
             current = pair.first / pair.second
             if ratio is None:
                 ratio = current
-            elif abs(current - ratio) > abs(ratio) * mp.mpf(2) ** -100:
+            elif abs(current - ratio) > abs(ratio) * mp.mpf(2) ** (100 - bits):
                 return False
         num_points += 1
     if num_points < _ENOUGH_REAL_POINTS:
@@ -170,35 +246,41 @@ class _Values:
       first, second: mpf or mpc.
       epsilon: absolute error of both.
       complex_sides: for each, whether a value on the way to it was not real.
+      bits: working precision.
     """
 
     first: Any
     second: Any
     epsilon: Any
     complex_sides: tuple[bool, bool]
+    bits: int = _BITS
 
     @property
     def is_real(self) -> bool:
         return not any(self.complex_sides)
 
 
-def _values_at(left: Node, right: Node, point: Point, common_log: bool) -> _Values | None:
-    """The values at a point; None where one has no finite value there."""
+def _values_at(left: Node, right: Node, point: Point, common_log: bool, bits: int = _BITS) -> _Values | None:
+    """The values at a real point; None where one has no finite value there."""
+    with context().workprec(bits):
+        values = {name: _mpf(value) for name, value in point.items()}
+    return _values(left, right, values, common_log, bits)
+
+
+def _values(left: Node, right: Node, values: dict[str, Any], common_log: bool, bits: int) -> _Values | None:
     mp = context()
-    with mp.workprec(_BITS):
-        values = {name: mp.mpf(value.numerator) / value.denominator for name, value in point.items()}
     try:
-        evaluators = [Evaluator(_BITS, values, common_log=common_log, real_roots=True) for _ in range(2)]
+        evaluators = [Evaluator(bits, values, common_log=common_log, real_roots=True) for _ in range(2)]
         first, second = evaluators[0](left), evaluators[1](right)
     except (UndefinedError, TooLargeError, NotNumericError):
         return None
     if not (mp.isfinite(first) and mp.isfinite(second)):
         return None
     lost = max(evaluator.largest for evaluator in evaluators)
-    if lost > _BITS - 60:
+    if lost > bits - 60:
         return None
-    epsilon = mp.mpf(2) ** (max(lost, 0.0) - _BITS + 40)
-    return _Values(first, second, epsilon, (evaluators[0].met_complex, evaluators[1].met_complex))
+    epsilon = mp.mpf(2) ** (max(lost, 0.0) - bits + 40)
+    return _Values(first, second, epsilon, (evaluators[0].met_complex, evaluators[1].met_complex), bits)
 
 
 def _defined_on_one_side(pair: _Values, left: Node, right: Node) -> bool:
@@ -227,10 +309,10 @@ def _keeps_real(part: Node) -> bool:
 
 def _close(pair: _Values, tolerance: float) -> bool:
     mp = context()
-    with mp.workprec(_BITS):
+    with mp.workprec(pair.bits):
         distance = abs(pair.first - pair.second)
         scale = max(abs(pair.first), abs(pair.second))
-        if distance <= scale * max(mp.mpf(2) ** -120, tolerance):
+        if distance <= scale * max(mp.mpf(2) ** (80 - pair.bits), tolerance):
             return True
         return bool(distance <= pair.epsilon)
 

@@ -53,7 +53,7 @@ _OTHER_FUNCTIONS = {
     "arccosh": "arcosh", "arctanh": "artanh", "arsinh": "arsinh", "arcosh": "arcosh", "artanh": "artanh",
     "log10": "log10", "log2": "log2", "factorial2": "factorial2", "lg": "log10", "nCr": "binomial",
     "deg": "degrees_of", "arg": "arg", "erf": "erf", "det": "det", "zeta": "zeta",
-    "Re": "re", "Im": "im", "Gamma": "gamma", "Rational": "ratio_of", "Fraction": "ratio_of",
+    "Re": "re", "Im": "im", "Arg": "arg", "Gamma": "gamma", "Rational": "ratio_of", "Fraction": "ratio_of",
     "Add": "add", "Mul": "multiply",
 }  # fmt: skip
 FUNCTIONS = {name: name for name in _ELEMENTARY} | _OTHER_FUNCTIONS
@@ -102,7 +102,7 @@ _GREEK = frozenset(
 _COMMAND_OPERATORS = {
     "cdot": "*", "times": "*", "le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "sim": "~", "in": "in", "cup": "cup",
     "cap": "cap", "setminus": "setminus", "pm": "pm", "mp": "mp", "ldots": "dots", "choose": "choose", "over": "over",
-    "circ": "circ",
+    "circ": "circ", "conjunction": "conjunction", "disjunction": "disjunction",
 }  # fmt: skip
 _CURRENCIES = {"euro": "euro", "pounds": "sterling", "yen": "yen", "rupee": "rupee", "won": "won"}
 _ACCENTS = {
@@ -462,7 +462,7 @@ def rest_of_abbreviation(text: str, position: int) -> int:
 _FUNCTIONS_OR_UNITS = frozenset({"sec", "min", "deg", "max", "in"})
 _AMBIGUOUS_FUNCTIONS = frozenset(
     (
-        "re im Re Im arg erf zeta Gamma sign root max min Mod floor ceil abs comb gamma Add Mul Pow pow deg lg N "
+        "re im Re Im arg Arg erf zeta Gamma sign root max min Mod floor ceil abs comb gamma Add Mul Pow pow deg lg N "
         "conjugate"
     ).split()
 )

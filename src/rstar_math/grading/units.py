@@ -1,5 +1,6 @@
 """Names of units: which words are units, and which of them mean the same."""
 
+# ruff: noqa: SIM905  (word lists read better as text)
 from __future__ import annotations
 
 import re
@@ -38,9 +39,21 @@ _SAME = {
     "rupee": "rupee rupees rs",
     "yen": "yen jpy",
     "won": "won krw",
+    "pence": "pence penny pennies",
+    "yuan": "yuan renminbi rmb cny",
+    "peso": "peso pesos",
+    "franc": "franc francs chf",
+    "ruble": "ruble rubles rouble roubles rub",
+    "krona": "krona kronor krone kroner sek nok dkk",
+    "lira": "lira liras lire",
+    "dinar": "dinar dinars",
+    "dirham": "dirham dirhams aed",
+    "shekel": "shekel shekels",
+    "forint": "forint forints",
+    "zloty": "zloty zlotys",
     "celsius": "celsius centigrade",
     "fahrenheit": "fahrenheit",
-    "kelvin": "kelvin kelvins",
+    "kelvin": "kelvin kelvins k",
     "degree": "degree degrees deg",
     "radian": "radian radians rad",
     "n": "newton newtons n",
@@ -54,6 +67,33 @@ _SAME = {
     "point": "point points pt pts",
     "percent": "percent pct percentage",
 }
+_COUNTED = frozenset(
+    (
+        "way person people man woman men women child children student boy girl kid apple orange book marble ball coin "
+        "card ticket solution root point vertex edge face triangle square circle digit word letter number integer "
+        "page egg cookie candy flower tree animal dog cat fish bird car toy pen pencil chair table box bag team game "
+        "question problem choice arrangement permutation combination path outcome set subset pair triple member "
+        "customer worker player friend family house room seat stamp block tile cube bead sticker"
+    ).split()
+)
+"""Nouns of what is counted: an amount of these is no length, no angle, no money."""
+
+_DIRECTIONS = (
+    ("increase", "decrease", "increased", "decreased", "rise", "drop", "growth", "decline"),
+    ("profit", "loss", "gain"),
+    ("more", "less", "fewer"),
+    ("north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"),
+    ("left", "right", "up", "down"),
+    ("above", "below"),
+    ("clockwise", "counterclockwise", "anticlockwise"),
+    ("older", "younger"),
+    ("early", "late"),
+    ("before", "after"),
+)
+_SAME_DIRECTION = (
+    {"increase", "increased", "rise", "growth"}, {"decrease", "decreased", "drop", "decline"}, {"profit", "gain"},
+    {"less", "fewer"}, {"counterclockwise", "anticlockwise"},
+)  # fmt: skip
 _CANONICAL = {word: name for name, words in _SAME.items() for word in words.split()}
 _SIZES = {
     "time": {"s": 1, "min": 60, "h": 3600, "day": 86400, "week": 604800},
@@ -146,9 +186,31 @@ def is_known(unit: str) -> bool:
 
 
 def differ(left: str, right: str) -> bool:
-    """Whether two canonical units are known and not the same; words that are no unit never differ."""
+    """Whether two canonical units say different things.
+
+    Known units that are not the same do, a known unit and a noun of what is counted do, and opposite directions do.
+    Other words that are no unit never differ.
+    """
     if left == right or not left or not right or {left, right} in _SAME_WORD:
         return False
+    if _opposed(left, right):
+        return True
+    generic = re.compile(r"unit(\^\d+)?|point|percent")
+    if any(generic.fullmatch(unit) for unit in (left, right)):
+        return False
     known = [is_known(unit) for unit in (left, right)]
-    generic = re.compile(r"unit(\^\d+)?")
-    return all(known) and not generic.fullmatch(left) and not generic.fullmatch(right)
+    return all(known) or (any(known) and any(_is_counted(unit) for unit in (left, right)))
+
+
+def _is_counted(unit: str) -> bool:
+    return unit in _COUNTED or unit.removesuffix("s") in _COUNTED or unit.split()[-1] in _COUNTED
+
+
+def _opposed(left: str, right: str) -> bool:
+    """Whether two texts name different directions of one kind: a decrease and an increase."""
+    words = set(left.split()), set(right.split())
+    for kind in _DIRECTIONS:
+        first, second = words[0] & set(kind), words[1] & set(kind)
+        if first and second and first != second and not any(first | second <= same for same in _SAME_DIRECTION):
+            return True
+    return False

@@ -373,4 +373,5 @@ def squeezed(text: str) -> str:
     text = re.sub(
         r"(?<![\\A-Za-z])[A-Za-z]{1,12}(?![A-Za-z])", lambda word: canonical(word.group()) or word.group(), text
     )
+    text = re.sub(r"(?<=\d)\s+(?=\d)", "\N{MIDDLE DOT}", text)  # 1 2 is not 12
     return re.sub(r"[\s${}\\]|(?<=,),|\.$", "", text).casefold()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from rstar_math.grading import guards, realsets, symbolic, units
-from rstar_math.grading.conditions import conditions_written_out, residues
+from rstar_math.grading.conditions import as_congruence, conditions_written_out, residues
 from rstar_math.grading.equations import same_solutions, with_names_of, with_same_arguments
 from rstar_math.grading.evaluate import Evaluator, NotRationalError, context, exact
 from rstar_math.grading.guards import NotNumericError, TooLargeError, UndefinedError
@@ -94,14 +94,14 @@ class _Comparison:
         gold, prediction = beside(gold, settled(prediction)), beside(prediction, settled(gold))
         if gold == prediction and not _has_undefined(gold):
             return Match(True, "same_structure")
+        if isinstance(gold, Congruence) or isinstance(prediction, Congruence):
+            return self._congruences(gold, prediction)
         if is_equation(gold) or is_equation(prediction):
             return self._equations(gold, prediction)
         if realsets.is_conditional(gold) or realsets.is_conditional(prediction):
             return self._sets(gold, prediction)
         if isinstance(gold, Piecewise) or isinstance(prediction, Piecewise):
             return self._piecewise(gold, prediction)
-        if isinstance(gold, Congruence) or isinstance(prediction, Congruence):
-            return self._congruences(gold, prediction)
         if isinstance(gold, Mapping) or isinstance(prediction, Mapping):
             return self._mappings(gold, prediction)
         if isinstance(gold, Matrix) or isinstance(prediction, Matrix):
@@ -242,7 +242,11 @@ class _Comparison:
         return self._matching(left, right, "piecewise")
 
     def _congruences(self, gold: Node, prediction: Node) -> Match:
-        """Residues of one modulus."""
+        """Residues of one modulus; x = 7k + 3 is one, and a bare residue may leave its modulus to the question."""
+        for one, other in ((gold, prediction), (prediction, gold)):
+            if isinstance(one, Congruence) and isinstance(other, EXPRESSIONS) and one.residues == other:
+                return self._contested("omitted_condition")
+        gold, prediction = as_congruence(gold), as_congruence(prediction)
         if not isinstance(gold, Congruence) or not isinstance(prediction, Congruence):
             return Match(False, "congruence")
         if gold.modulus != prediction.modulus:

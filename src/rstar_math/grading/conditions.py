@@ -9,12 +9,17 @@ from rstar_math.grading.kinds import (
     Group,
     Named,
     Node,
+    Number,
     Opaque,
     Piecewise,
     Relation,
     SetOperation,
+    Symbol,
     symbols,
 )
+from rstar_math.grading.polynomials import rational_coefficients
+
+_RUNNING = frozenset("kmnjlt")
 
 _OTHERWISE = Named("true")
 _OPPOSITES = {"odd": "even", "even": "odd", "rational": "irrational", "irrational": "rational"}
@@ -51,6 +56,20 @@ def _opposite(condition: Node) -> Node | None:
             return Opaque(" ".join(changed)) if changed != words else None
         case _:
             return None
+
+
+def as_congruence(node: Node) -> Node:
+    """x = 7k + 3 as the residue 3 modulo 7, k being any integer; anything else as it is."""
+    if not isinstance(node, Relation) or node.operators != ("=",) or not isinstance(node.sides[0], Symbol):
+        return node
+    names = symbols(node.sides[1])
+    if len(names) != 1 or not names <= _RUNNING or node.sides[0].name in names:
+        return node
+    numbers = rational_coefficients(node.sides[1])
+    if numbers is None or len(numbers) != 2 or any(number.denominator != 1 for number in numbers):
+        return node
+    modulus = abs(int(numbers[1]))
+    return Congruence(Number(numbers[0]), modulus) if modulus > 1 else node
 
 
 def residues(node: Congruence) -> frozenset[int] | None:

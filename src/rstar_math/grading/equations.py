@@ -14,6 +14,7 @@ from rstar_math.grading.kinds import (
     Call,
     Constant,
     Node,
+    Number,
     Power,
     Relation,
     Sum,
@@ -28,6 +29,13 @@ from rstar_math.grading.polynomials import Polynomial, Quotient, Ring, UnprovedE
 
 _COORDINATES = frozenset("xyz")
 """Letters of points in the plane or in space: there, every point of a curve counts."""
+
+
+_COUNTERS = frozenset("kmnjlt")
+"""Letters that run over integers where they stand alone on the right: n = 4k + 1."""
+
+_PLANE = frozenset("yzfghvF")
+"""Letters on the left of a function or a curve, where the letter on the right is a quantity of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +81,26 @@ def with_same_arguments(gold: Relation, prediction: Relation) -> Relation | None
                 return None
             changed = renamed(prediction, dict(zip(before, after, strict=True)))
             return changed if isinstance(changed, Relation) else prediction
+        case Symbol(name=theirs_name), Symbol(name=own_name):
+            return _with_index(prediction, gold, own_name, theirs_name)
         case _:
             return prediction
+
+
+def _with_index(prediction: Relation, gold: Relation, own: str, theirs: str) -> Relation:
+    """a_k = 3k - 1 with the index of a_n = 3n - 1; n = 4m + 1 with the letter of n = 4k + 1."""
+    (head, _, before), (other_head, _, after) = own.partition("_"), theirs.partition("_")
+    if not before and not after and head == other_head:
+        letters = [symbols(node) - {own} for node in (prediction, gold)]
+        if len(letters[0]) == len(letters[1]) == 1 and (letters[0] | letters[1]) <= _COUNTERS and own not in _PLANE:
+            (before,), (after,) = letters
+            head = ""
+    if head == other_head or not head:
+        is_index = len(before) == len(after) == 1 and before != after and before.isalpha() and after.isalpha()
+        if is_index and after not in symbols(prediction) and before not in symbols(gold):
+            changed = renamed(prediction, {before: after, **({own: theirs} if head else {})})
+            return changed if isinstance(changed, Relation) else prediction
+    return prediction
 
 
 def same_solutions(gold: Relation, prediction: Relation) -> bool:
@@ -106,10 +132,15 @@ def same_solutions(gold: Relation, prediction: Relation) -> bool:
 
 
 def _without_logarithm(relation: Relation) -> Relation:
-    """ln y = x as y = e^x; anything else as it is."""
+    """ln y = x as y = e^x, and logarithms to the base of a number likewise; anything else as it is."""
     match relation.sides:
         case (Call(name="ln", arguments=(inside,)), other) | (other, Call(name="ln", arguments=(inside,))):
             return Relation((inside, Power(Constant("e"), other)), relation.operators)
+        case (Call(name="log", arguments=(inside, Number() as base)), other) | (
+            other,
+            Call(name="log", arguments=(inside, Number() as base)),
+        ) if base.value > 0 and base.value != 1:
+            return Relation((inside, Power(base, other)), relation.operators)
         case _:
             return relation
 

@@ -13,6 +13,7 @@ from rstar_math.grading.kinds import Constant, Group, Named, Node, Number, renam
 from rstar_math.grading.normalise import OPEN_TEXT, ROW_END, SPACED_COMMA, normalised, plain, unmarked
 from rstar_math.grading.parse import parse
 from rstar_math.grading.policy import DEFAULT, Policy
+from rstar_math.grading.shorthand import written_out
 from rstar_math.grading.shortcut import shortcut
 from rstar_math.grading.worded import (
     answers_in,
@@ -74,7 +75,7 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
         return Match(False, "failure_message")
     if max(len(gold), len(prediction)) > guards.MAX_CHARS:
         return Match(gold.split() == prediction.split(), "long_text")
-    left, right = normalised(gold), normalised(prediction)
+    left, right = written_out(normalised(gold)), written_out(normalised(prediction))
     if left and left == right:
         return Match(True, "same_text")
     if not right:
@@ -123,6 +124,14 @@ def _compared_as_whole(left: str, right: str, policy: Policy) -> Match | None:
             return Match(letters == chosen, "choice")
         if chosen is not None and len(letters) > 1:
             return Match(False, "choice")
+    labelled_choice = texts.labelled_choice(left)
+    if labelled_choice is not None:
+        letter, value = labelled_choice
+        chosen = texts.chosen(right)
+        if chosen is not None:
+            return Match(chosen == letter, "choice")
+        found = _compared(value, right, policy)
+        return found if found.equal else None
     first, second = texts.clock(left), texts.clock(right)
     if first is not None and second is not None:
         return _compared_times(first, second, policy)
@@ -317,8 +326,9 @@ def _compared_as_text(left: str, right: str, first: Node | None, second: Node | 
         if node is None:
             continue
         number = texts.number_in_words(text)
-        if number is not None:
-            found = compare(Number(Fraction(number)), node, policy)
+        spelled = texts.fraction_in_words(text) if number is None else Fraction(number)
+        if spelled is not None:
+            found = compare(Number(spelled), node, policy)
             return Match(policy.number_words, "number_words", True) if found.equal else Match(False, "number_words")
     return Match(False, "text" if first is None or second is None else "kind")
 

@@ -309,7 +309,8 @@ def _relation(found: Tokens) -> Node:
     sides: list[Node] = []
     for i, part in enumerate(parts):
         try:
-            side = _list_or_side(part)
+            side = _expectation(part) if i == 0 and operators[0] == "=" else None
+            side = side or _list_or_side(part)
         except UnparsedError:
             if i == 0 and operators[0] in {"=", "~", "in"} and not any(token.value in _DENIALS for token in part):
                 side = Opaque("".join(token.value for token in part))
@@ -333,6 +334,14 @@ def _with_constant_as_name(parts: list[Tokens]) -> list[Tokens]:
     if letter.value == "pi" and is_alone:
         return parts
     return [_renamed(part, letter) for part in parts]
+
+
+def _expectation(found: Tokens) -> Node | None:
+    """E[X^2] as a name; None for anything else."""
+    if len(found) < 4 or found[1].value != "[" or _closing(found, 1) != len(found) - 1:
+        return None
+    is_statistic = (found[0].written or found[0].value) in {"E", "P", "Var", "V", "D"}
+    return Opaque("".join(token.value for token in found)) if is_statistic else None
 
 
 _DENIALS = frozenset({"not", "except", "than", "if", "unless", "least", "most", "never", "no", "but"})
@@ -459,6 +468,8 @@ def _unit_start(found: Tokens) -> int:
             i -= 1
             continue
         break
+    if 1 < run < len(found) and found[run - 1].value == "/" and found[run - 2].kind in {"number", "close"}:
+        run -= 1  # 3/hour
     if run < len(found):
         # a bracket opened just before the first word belongs to it: 5 (cm)
         while run > 0 and found[run - 1].kind == "open" and _closes_at_end(found, run - 1):

@@ -19,7 +19,7 @@ from itertools import pairwise
 from rstar_math.grading.evaluate import NotRationalError, exact
 from rstar_math.grading.guards import TooLargeError, UndefinedError
 from rstar_math.grading.kinds import Call, Node, Number, Power, Sum, children, negated, symbols, walk
-from rstar_math.grading.polynomials import Ring, UnprovedError, coefficients, real_roots
+from rstar_math.grading.polynomials import numerator_coefficients, real_roots
 
 _RANGES = ((1.1, 3.0), (-3.0, -0.2), (0.1, 0.9), (4.0, 9.0), (1.1, 3.0), (-3.0, -0.2), (0.1, 0.9), (10.0, 30.0))
 _STEPS = frozenset({"floor", "ceiling", "mod", "gcd", "lcm"})
@@ -240,20 +240,8 @@ def _period(parts: Sequence[Node]) -> int | None:
 
 def _linear(node: Node) -> tuple[Fraction, Fraction] | None:
     """(slope, constant) of an argument linear in one variable; None for any other."""
-    found = _coefficients(node)
+    found = numerator_coefficients(node)
     return (found[1], found[0]) if found is not None and len(found) == 2 else None
-
-
-def _coefficients(node: Node) -> list[Fraction] | None:
-    ring = Ring()
-    try:
-        quotient = ring.quotient(node)
-    except (UnprovedError, UndefinedError):
-        return None
-    numerator = quotient.numerator
-    if len(symbols(node)) != 1 or any(isinstance(key, tuple) for key in ring.variables(numerator)):
-        return None
-    return coefficients(numerator)
 
 
 def _breaks(parts: Sequence[Node], name: str) -> tuple[list[Fraction], bool]:
@@ -265,7 +253,7 @@ def _breaks(parts: Sequence[Node], name: str) -> tuple[list[Fraction], bool]:
         if not symbols(part):
             continue
         for bend in _bends(part):
-            numbers = _coefficients(bend)
+            numbers = numerator_coefficients(bend)
             if numbers is not None:
                 found.update(Fraction(root).limit_denominator(10**9) for root in real_roots(numbers))
         if not isinstance(part, Call) or part.name not in _STEPS:

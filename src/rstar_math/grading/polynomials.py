@@ -14,7 +14,7 @@ from itertools import pairwise
 
 from rstar_math.grading import guards
 from rstar_math.grading.evaluate import NotRationalError, exact, is_application
-from rstar_math.grading.kinds import Call, Constant, Group, Node, Number, Percent, Power, Product, Sum, Symbol
+from rstar_math.grading.kinds import Call, Constant, Group, Node, Number, Percent, Power, Product, Sum, Symbol, symbols
 
 Monomial = tuple[tuple[int, int], ...]
 """(index of an indeterminate, exponent above 0), sorted by index."""
@@ -251,6 +251,29 @@ def coefficients(polynomial: Polynomial) -> list[Fraction] | None:
     found = [Fraction(0)] * (degree(polynomial) + 1)
     for monomial, coefficient in polynomial.items():
         found[monomial[0][1] if monomial else 0] = coefficient
+    return found
+
+
+def numerator_coefficients(node: Node) -> list[Fraction] | None:
+    """Coefficients, the constant first, of the numerator of an expression in one variable; None for any other."""
+    found = _in_one_variable(node)
+    return None if found is None else coefficients(found.numerator)
+
+
+def rational_coefficients(node: Node) -> list[Fraction] | None:
+    """Coefficients, the constant first, of a polynomial in one variable; None for anything else."""
+    found = _in_one_variable(node)
+    return None if found is None or found.denominators else coefficients(found.numerator)
+
+
+def _in_one_variable(node: Node) -> Quotient | None:
+    ring = Ring()
+    try:
+        found = ring.quotient(node)
+    except (UnprovedError, guards.UndefinedError):
+        return None
+    if len(symbols(node)) != 1 or any(isinstance(key, tuple) for key in ring.variables(found.numerator)):
+        return None
     return found
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 from rstar_math.grading.evaluate import approximately
 from rstar_math.grading.guards import NotNumericError
@@ -31,6 +32,7 @@ from rstar_math.grading.kinds import (
     quotient,
     symbols,
 )
+from rstar_math.grading.polynomials import rational_coefficients, real_roots
 
 INFINITY: Node = Constant("oo")
 MINUS_INFINITY: Node = negated(INFINITY)
@@ -269,13 +271,84 @@ def _solved(left: Node, operator: str, right: Node, name: str) -> list[Piece] | 
         return _solved_absolute(left.arguments[0], operator, right, name)
     line = _line(Sum((left, negated(right))), name)
     if line is None:
-        return None
+        return _solved_polynomial(Sum((left, negated(right))), operator)
     slope, constant = line
     rise = approximately(slope)
     if rise == 0 or not math.isfinite(rise):
         return None
     bound = quotient(negated(constant), slope) if slope != Number(Fraction(1)) else negated(constant)
     return _ray(bound, _FLIPPED[operator] if rise < 0 else operator)
+
+
+def _solved_polynomial(node: Node, operator: str) -> list[Piece] | None:
+    """The solutions of f > 0 (or another sign) for a polynomial whose real roots are rational, or of a quadratic.
+
+    None where a root has no such form.
+    """
+    if operator not in {"<", "<=", ">", ">="}:
+        return None
+    numbers = rational_coefficients(node)
+    if numbers is None or not 3 <= len(numbers) <= 7:
+        return None
+    roots = _real_roots(numbers)
+    if roots is None:
+        return None
+    closed = operator in {"<=", ">="}
+    wanted = 1 if operator in {">", ">="} else -1
+    ends: list[Node] = [MINUS_INFINITY, *roots, INFINITY]
+    found = []
+    for i, (low, high) in enumerate(pairwise(ends)):
+        inside = _between(low, high) if 0 < i < len(ends) - 2 else _beyond(low, high)
+        value = sum(number * inside**power for power, number in enumerate(numbers))
+        if (value > 0) - (value < 0) == wanted:
+            found += _interval(low, high, closed, closed)
+    if closed:
+        found += [piece for root in roots for piece in _interval(root, root, True, True)]
+    return found
+
+
+def _real_roots(numbers: list[Fraction]) -> list[Node] | None:
+    """The real roots of a polynomial in order, each once; None where they are neither rational nor of a quadratic."""
+    roots: list[Node] = []
+    rest = list(numbers)
+    for about in real_roots(tuple(numbers)):
+        root = Fraction(about).limit_denominator(1000)
+        while len(rest) > 1 and sum(number * root**power for power, number in enumerate(rest)) == 0:
+            rest = _divided(rest, root)
+            roots.append(Number(root))
+    if len(rest) == 3:
+        c, b, a = rest
+        under = b * b - 4 * a * c
+        if under >= 0:
+            surd = Product((Number(1 / (2 * abs(a))), Call("sqrt", (Number(under),))))
+            middle = Number(-b / (2 * a))
+            roots += [Sum((middle, negated(surd))), Sum((middle, surd))]
+    elif len(rest) != 1:
+        return None
+    roots.sort(key=approximately)
+    return [
+        root for i, root in enumerate(roots) if not i or not _same(approximately(roots[i - 1]), approximately(root))
+    ]
+
+
+def _divided(numbers: list[Fraction], root: Fraction) -> list[Fraction]:
+    """A polynomial divided by x - root, which divides it."""
+    found: list[Fraction] = []
+    carried = Fraction(0)
+    for number in reversed(numbers[1:]):
+        carried = number + carried * root
+        found.append(carried)
+    return found[::-1]
+
+
+def _between(low: Node, high: Node) -> Fraction:
+    return Fraction((approximately(low) + approximately(high)) / 2)
+
+
+def _beyond(low: Node, high: Node) -> Fraction:
+    """A number between two ends of which at least one is infinite."""
+    ends = [end for end in (approximately(low), approximately(high)) if math.isfinite(end)]
+    return Fraction(0) if not ends else Fraction(ends[0]) + (1 if high == INFINITY else -1)
 
 
 def _solved_absolute(inside: Node, operator: str, bound: Node, name: str) -> list[Piece] | None:

@@ -32,7 +32,7 @@ from rstar_math.grading.kinds import (
 )
 from rstar_math.grading.parse import matrix_rows
 from rstar_math.grading.progressions import with_dots_filled
-from rstar_math.grading.vectors import as_plain_vector
+from rstar_math.grading.vectors import as_plain_vector, as_point
 
 _FUNCTION_NAMES = frozenset(
     ("f g h F G H P p q s u v w y C A V S T R Q D L N W E I K M U X Y Z e i a b c d r t x z").split()
@@ -63,7 +63,7 @@ def beside(node: Node, other: Node) -> Node:
         if isinstance(item, Group) and item.bracket == "[" and (rows := matrix_rows(node)) is not None:
             return Matrix(rows)
     if isinstance(other, (Group, Matrix)) and isinstance(node, Sum):
-        return as_plain_vector(node)
+        node = as_plain_vector(as_point(node))
     return settled(node)
 
 
@@ -87,7 +87,9 @@ def _settled_group(node: Group) -> Node:
         if len(named) == len(node.items) and len(set(names)) == len(names) and len(names) > 1:
             pairs = tuple((item.sides[0], item.sides[-1]) for item in named if isinstance(item, Relation))
             return Mapping(pairs)
-        if len(set(names)) == 1 and all(stated_values(item) and not realsets.is_inequality(item) for item in node.items):
+        if len(set(names)) == 1 and all(
+            stated_values(item) and not realsets.is_inequality(item) for item in node.items
+        ):
             return Group(tuple(stated_values(item)[-1] for item in node.items), node.bracket)
     if len(node.items) > 1 and node.bracket in {"", "[", "{"}:
         items = tuple(_settled_group(item) if isinstance(item, Group) else item for item in node.items)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 from rstar_math.grading.normalise import plain, unmarked
 
@@ -14,6 +15,7 @@ _CHOSEN = re.compile(
     r"(?:[(\[]\s*([A-Z])\s*[)\]]|([A-Z])\s*[).:](?=\s)|([A-Z])\s*[).:])(?:.*)",
     re.IGNORECASE,
 )
+_LABELLED_CHOICE = re.compile(r"\(([A-H])\)[.:]?\s*((?:-(?=\d))?[^\s+\-*/^=_(<>|&!].*)")
 _CHOICE_WORD = re.compile(r"(?:option|choice|answer)\s*:?\s*\(?([A-Z])\)?\.?", re.IGNORECASE)
 _CHOICE_LIST = re.compile(r"\(?[A-H]\)?(?:(?:\s*(?:,|;|and|&)\s*)+\(?[A-H]\)?)+")
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?(?:([ap])m)?")
@@ -102,6 +104,12 @@ def chosen(text: str) -> str | None:
     return None
 
 
+def labelled_choice(text: str) -> tuple[str, str] | None:
+    """(letter, value) of a reference that names a choice and its value, `(B) 12`; None for anything else."""
+    match = _LABELLED_CHOICE.fullmatch(_tight(text))
+    return (match.group(1), match.group(2)) if match else None
+
+
 def _tight(text: str) -> str:
     """A text without marks, and without blanks inside brackets."""
     return re.sub(r"(?<=[(\[])\s+|\s+(?=[)\]])", "", unmarked(text))
@@ -164,6 +172,33 @@ def number_in_words(text: str) -> int | None:
         seen = True
     value = total + current
     return (-value if negative else value) if seen else None
+
+
+_PARTS = {
+    "half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
+    "ninth": 9, "tenth": 10, "eleventh": 11, "twelfth": 12, "hundredth": 100, "thousandth": 1000,
+}  # fmt: skip
+
+
+def fraction_in_words(text: str) -> Fraction | None:
+    """The fraction that a text spells out ("two thirds", "one and a half", "three-quarters"); None for any other."""
+    words = plain(text).replace("-", " ").split()
+    if not words or len(words) > 8:
+        return None
+    part = _PARTS.get(words[-1]) or _PARTS.get(words[-1].removesuffix("s"))
+    if part is None:
+        return None
+    whole, upper = 0, words[:-1]
+    if "and" in upper:
+        place = upper.index("and")
+        found = number_in_words(" ".join(upper[:place]))
+        if found is None:
+            return None
+        whole, upper = found, upper[place + 1 :]
+    numerator = 1 if upper in ([], ["a"], ["an"]) else number_in_words(" ".join(upper))
+    if numerator is None or (not upper and not words[:-1] and words[-1] not in {"half"}):
+        return None
+    return whole + Fraction(numerator, part)
 
 
 _NOTHING_EXISTS = re.compile(

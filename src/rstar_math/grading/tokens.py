@@ -105,6 +105,7 @@ _COMMAND_OPERATORS = {
     "circ": "circ", "conjunction": "conjunction", "disjunction": "disjunction",
 }  # fmt: skip
 _CURRENCIES = {"euro": "euro", "pounds": "sterling", "yen": "yen", "rupee": "rupee", "won": "won"}
+_MONEY_WORDS = frozenset({"rs", "usd", "eur", "gbp", "inr", "cny", "rmb", "jpy", "chf"})
 _ACCENTS = {
     "overline": "bar", "bar": "bar", "widebar": "bar", "hat": "hat", "widehat": "hat", "tilde": "tilde",
     "widetilde": "tilde",
@@ -211,6 +212,8 @@ class _Lexer:
             self._emit("operator", ":")
         elif lower in {"percent", "pct"}:
             self._emit("operator", "%")
+        elif lower in _MONEY_WORDS and not self._found:
+            self._emit("operator", "currency", written=units.canonical(lower))
         elif word in _NAMED:
             self._emit("named", _NAMED[word])
         elif word in {"pi", "oo"}:
@@ -374,7 +377,7 @@ class _Lexer:
             self._emit("operator", ":", len(word))
         elif lower in {"percent", "pct"}:
             self._emit("operator", "%", len(word))
-        elif lower in {"rs", "usd", "eur", "gbp", "inr"} and not self._found:
+        elif lower in _MONEY_WORDS and not self._found:
             self._emit(
                 "operator",
                 "currency",

@@ -149,6 +149,8 @@ def canonical(words: str) -> str:
             name = _CANONICAL.get(word) or (word[:-1] if len(word) > 3 and word.endswith("s") else word)
             names.append(name + (f"^{power}" if power > 1 else ""))
             power = 1
+    if len(names) == 2 and names[0] == "degree" and names[1] in {"celsius", "fahrenheit"}:
+        names = names[1:]
     if power > 1:
         names.append(f"unit^{power}")
     if not any("^-" in name or name == "/" for name in names):

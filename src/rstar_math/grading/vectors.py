@@ -6,6 +6,7 @@ from rstar_math.grading.guards import UnparsedError
 from rstar_math.grading.kinds import (
     EXPRESSIONS,
     MINUS_ONE,
+    Call,
     Constant,
     Group,
     Matrix,
@@ -56,6 +57,38 @@ def with_vectors(node: Node) -> Node:
     return with_leaves(
         node, {Symbol("unit i"): Constant("i"), Symbol("unit j"): Symbol("j"), Symbol("unit k"): Symbol("k")}
     )
+
+
+def as_point(node: Node) -> Node:
+    """(1, 2) + t(3, 4) as one tuple; anything else as it is."""
+    if not isinstance(node, Sum):
+        return node
+    rows: list[tuple[Node, ...]] = []
+    for term in node.terms:
+        row = _coordinates(term)
+        if row is None or (rows and len(row) != len(rows[0])):
+            return node
+        rows.append(row)
+    return Group(tuple(Sum(column) for column in zip(*rows, strict=True)), "(")
+
+
+def _coordinates(term: Node) -> tuple[Node, ...] | None:
+    """The coordinates of a tuple, or of a multiple of one."""
+    match term:
+        case Group(items=items, bracket="(" | "<") if len(items) > 1:
+            return items if all(isinstance(item, EXPRESSIONS) for item in items) else None
+        case Call(name="apply", arguments=(Symbol() as factor, first, second, *rest)):
+            return tuple(Product((factor, item)) for item in (first, second, *rest))
+        case Product(factors=factors):
+            rows = [(factor, row) for factor in factors if (row := _coordinates(factor)) is not None]
+            if len(rows) != 1:
+                return None
+            others = tuple(factor for factor in factors if factor is not rows[0][0])
+            if not all(isinstance(other, EXPRESSIONS) for other in others):
+                return None
+            return tuple(Product((*others, item)) for item in rows[0][1])
+        case _:
+            return None
 
 
 def as_plain_vector(node: Node) -> Node:

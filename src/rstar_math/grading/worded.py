@@ -62,7 +62,13 @@ _STATES = re.compile(
 )
 _HEAD = re.compile(
     r"(?:the |all |only |both |such |any |following )*(?:functions?|solutions?|answers?|values?|pairs?|triples?"
-    r"|polynomials?|integers?|(?:positive |real )*numbers?|equation|result)(?: are| is| of the form)?\s*:?\s*",
+    r"|polynomials?|integers?|(?:positive |real )*numbers?|equation|result)(?: are| is| of the form)?\s*:?\s*"
+    r"|(?:only|just|exactly)\s+(?=[-\d]|[a-z]\s*=)",
+    re.IGNORECASE,
+)
+_IS_THE_ANSWER = re.compile(
+    r"(?:only )?(?P<value>.*[\d)}\]\w])\s+(?:is|are) (?:the|our|an?) (?:only |required |final |correct |desired |unique )*"
+    r"(?:answers?|solutions?|values?|results?|possibilit(?:y|ies)|roots?)(?: of the equation)?\.?",
     re.IGNORECASE,
 )
 _THERE_ARE = re.compile(
@@ -193,6 +199,9 @@ def answers_in(text: str, parse: Parse, *, is_reference: bool) -> Node | None:
         node = _answer(bare, parse)
         if node is not None:
             return node
+    subject = _IS_THE_ANSWER.fullmatch(bare)
+    if subject and not _HEDGES.search(subject.group("value")):
+        return _answer(subject.group("value"), parse)
     count = _THERE_ARE.fullmatch(bare)
     if count and not _HEDGES.search(count.group("rest").lower()):
         return parse(count.group("number"))
@@ -280,8 +289,19 @@ def same_statement(left: str, right: str) -> bool:
     for one, other in ((said(left), _stemmed(second)), (_stemmed(first), said(right))):
         if one == other and re.search("[a-z]{3}", one):
             return True
+    if _noun_phrase(first) == _noun_phrase(second) and re.search("[a-z]{3}", first):
+        return True
     nouns = [_SUBJECT.match(words) for words in (first, second)]
     return all(nouns) and said(left) == said(right)
+
+
+def _noun_phrase(words: str) -> str:
+    """Plain words without "all", in the singular: "all primes" and "prime numbers" are the same."""
+    words = re.sub(r"^(?:set of )?(?:all |any |every |each )+(?:of )?(?:the )?", "", words)
+    words = re.sub(r"\b(prime|odd|even|integer|number)s?\b(?: (?:numbers?|integers?)\b)?", r"\1", words)
+    return " ".join(
+        word.removesuffix("s") if len(word) > 3 and not word.endswith("ss") else word for word in words.split()
+    )
 
 
 def said(text: str) -> str:

@@ -13,8 +13,8 @@ from rstar_math.grading.kinds import Constant, Group, Named, Node, Number, renam
 from rstar_math.grading.normalise import OPEN_TEXT, ROW_END, SPACED_COMMA, normalised, plain, unmarked
 from rstar_math.grading.parse import parse
 from rstar_math.grading.policy import DEFAULT, Policy
-from rstar_math.grading.shorthand import written_out
 from rstar_math.grading.shortcut import shortcut
+from rstar_math.grading.shorthand import written_out
 from rstar_math.grading.worded import (
     answers_in,
     congruence,
@@ -298,6 +298,13 @@ def _compared_without_conditions(left: str, right: str, policy: Policy) -> Match
         return None
     if old != new and new not in symbols(second):
         second = renamed(second, {old: new})
+    elif bool(letters[0]) != bool(letters[1]):
+        declared = next(filter(None, (letters[0] or letters[1]).groups()))
+        own, other = (first, second) if letters[0] else (second, first)
+        free = symbols(other) - symbols(own)
+        if symbols(own) - symbols(other) == {declared} and len(free) == 1:
+            other = renamed(other, {next(iter(free)): declared})
+            first, second = (own, other) if letters[0] else (other, own)
     found = compare(first, second, policy)
     if not found.equal:
         return found

@@ -319,7 +319,7 @@ def _marked_text(text: str) -> str:
             position = match.end()
             continue
         pieces.append(text[position : match.start()])
-        pieces.append(_marked_words(text[match.end() : end - 1], text[end : end + 2].lstrip()))
+        pieces.append(_marked_words(text[match.end() : end - 1], text[end : end + 8].lstrip()))
         position = end
     return "".join(pieces) + text[position:]
 

@@ -7,7 +7,20 @@ from itertools import pairwise
 
 from rstar_math.grading.evaluate import NotRationalError, exact
 from rstar_math.grading.guards import MAX_ITEMS, TooLargeError, UndefinedError
-from rstar_math.grading.kinds import Constant, Group, Named, Node, Number, Symbol, renamed, symbols, walk
+from rstar_math.grading.kinds import (
+    Call,
+    Constant,
+    Group,
+    Named,
+    Node,
+    Number,
+    Product,
+    Sum,
+    Symbol,
+    renamed,
+    symbols,
+    walk,
+)
 from rstar_math.grading.polynomials import Polynomial, Ring, UnprovedError
 
 _RUNNING = frozenset("knmlj")
@@ -43,10 +56,11 @@ def with_dots_filled(node: Group) -> Group:
 
 
 def same_progression(gold: Node, prediction: Node) -> bool:
-    """Whether two multiples of pi plus a constant run over the same values, their letters being any integers.
+    """Whether two multiples of pi, or of degrees, plus a constant run over the same values, their letters being any integers.
 
     The letters must be ones that integers have, and pi must stand with them: `k` alone is a variable like any other.
     """
+    gold, prediction = _in_half_turns(gold), _in_half_turns(prediction)
     letters = [symbols(node) & _RUNNING for node in (gold, prediction)]
     if any(len(found) != 1 for found in letters) or symbols(gold) - letters[0] != symbols(prediction) - letters[1]:
         return False
@@ -73,6 +87,19 @@ def same_progression(gold: Node, prediction: Node) -> bool:
     rest = {monomial: coefficient for monomial, coefficient in rest.items() if coefficient}
     pi = ((ring.index(Constant("pi")), 1),)
     return not rest or (set(rest) == {pi} and (rest[pi] / left[0]).denominator == 1)
+
+
+def _in_half_turns(node: Node) -> Node:
+    """A sum of angles in degrees with pi in place of the degree, so that both are read alike."""
+    match node:
+        case Call(name="degrees", arguments=(amount,)):
+            return Product((amount, Constant("pi")))
+        case Sum(terms=terms):
+            return Sum(tuple(_in_half_turns(term) for term in terms))
+        case Product(factors=factors):
+            return Product(tuple(_in_half_turns(factor) for factor in factors))
+        case _:
+            return node
 
 
 def _line(polynomial: Polynomial, letter: int, pi: int) -> tuple[Fraction, Polynomial] | None:

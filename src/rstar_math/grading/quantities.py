@@ -34,7 +34,8 @@ def quantity(amount: Node, words: str, currency: str = "") -> Node:
         return Quantity(amount.arguments[0], _TEMPERATURES[rest[0].lower()])
     left = " ".join(rest)
     if currency:
-        return Quantity(amount, currency)
+        rate = units.canonical(f"{currency} {left}") if rest and rest[0] in {"per", "/", "a", "an", "each"} else ""
+        return Quantity(amount, rate if "/" in rate else currency)
     if not rest:
         return amount
     return Quantity(amount, units.canonical(left) or left)

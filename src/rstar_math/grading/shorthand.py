@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from rstar_math.grading.normalise import CLOSE_TEXT, OPEN_TEXT
+from rstar_math.grading import units
+from rstar_math.grading.normalise import CLOSE_TEXT, OPEN_TEXT, balanced_end
+from rstar_math.grading.texts import number_in_words
 
 _SCALED_MONEY = re.compile(
     rf"(?P<money>\\(?:\$|euro|pounds|yen|rupee|won)\s*[\d.,]*\d)\s*{OPEN_TEXT}?(?P<scale>[kKmMbB]|bn|mn|mln)"
@@ -34,6 +36,12 @@ _SIGNS = {
 }  # fmt: skip
 
 
+_CHANGE = re.compile(
+    r"^(?:an?\s+|the\s+)?(increase|decrease|rise|drop|gain|loss|decline)\s+(?:of|by)\s+(?=[\d\\$.])(.*)$", re.IGNORECASE
+)
+_SPELLED = re.compile(r"^([a-z]+(?:[ -][a-z]+){0,5})\s+([a-z]+)$")
+
+
 def written_out(text: str) -> str:
     """A normalised text with the short forms that have one meaning only written out."""
     text = _SCALED_MONEY.sub(
@@ -48,9 +56,29 @@ def written_out(text: str) -> str:
         text = _PER_CENT.sub("percent", text)
     if "_" in text and "^" in text:
         text = _with_selections(text)
+    if "\\int" in text and "d" in text:
+        text = _with_differential_behind(text)
     if " " in text and len(text) <= 80:
-        text = _compared(text)
+        words = " ".join(text.replace(OPEN_TEXT, " ").replace(CLOSE_TEXT, " ").split())
+        text = _compared(words, text)
+        text = _CHANGE.sub(r"\2 \1", text)
+        spelled = _SPELLED.match(words.lower())
+        if spelled and units.is_unit(spelled.group(2)):
+            number = number_in_words(spelled.group(1))
+            text = text if number is None else f"{number} {spelled.group(2)}"
     return text
+
+
+def _with_differential_behind(text: str) -> str:
+    r"""`\int_1^e \frac{dx}{x}` as `\int_1^e \frac{1}{x} dx`."""
+    match = re.search(r"\\frac\s*\{([^{}]*?)\s*(d\s*(?:[a-zA-Z]|\\[a-z]+))\s*\}\s*(?=\{)", text)
+    if not match or text.count("\\int") != 1 or match.start() < text.index("\\int"):
+        return text
+    end = balanced_end(text, match.end())
+    if end < 0:
+        return text
+    numerator = match.group(1).strip() or "1"
+    return f"{text[: match.start()]}\\frac{{{numerator}}}{text[match.end() : end]} {match.group(2)}{text[end:]}"
 
 
 def _with_selections(text: str) -> str:
@@ -69,9 +97,8 @@ def _with_selections(text: str) -> str:
     return _SELECTIONS.sub(selection, text)
 
 
-def _compared(text: str) -> str:
-    """ "x is greater than 2" with a sign."""
-    words = " ".join(text.replace(OPEN_TEXT, " ").replace(CLOSE_TEXT, " ").split())
+def _compared(words: str, text: str) -> str:
+    """ "x is greater than 2" with a sign; `text` for anything else."""
     match = _COMPARED.match(words)
     if not match:
         return text

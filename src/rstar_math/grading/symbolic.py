@@ -85,9 +85,9 @@ def _needed_bits(left: Node, right: Node) -> int | None:
             case Number(value=value):
                 spread = max(spread, _size(value))
             case Power(base=Number(value=value), exponent=Number(value=exponent)):
-                spread += _size(value) * float(min(abs(exponent), 10**6))
+                spread += _size(value) * min(float(abs(exponent)), 1e6)
             case Call(name="factorial" | "factorial2", arguments=(Number(value=value),)):
-                spread += _size(value) * float(min(abs(value), 10**6))
+                spread += _size(value) * min(float(abs(value)), 1e6)
             case _:
                 pass
     if spread <= 60:

@@ -67,6 +67,12 @@ _SAME = {
     "point": "point points pt pts",
     "percent": "percent pct percentage",
 }
+_MONEY = frozenset(
+    (
+        "dollar cent euro rupee yen won pound sterling pence yuan peso franc ruble krona lira dinar dirham shekel forint "
+        "zloty"
+    ).split()
+)
 _COUNTED = frozenset(
     (
         "way person people man woman men women child children student boy girl kid apple orange book marble ball coin "
@@ -130,7 +136,7 @@ def canonical(words: str) -> str:
     names: list[str] = []
     power = 1
     words = re.sub(r"(?i)\b(mph|kph|kmph|kmh)\b", lambda match: _SPEEDS[match.group().lower()], words)
-    for word in re.findall(r"[a-z]+|\^\s*\{?\s*-?\d+|/", words.lower().replace("\\circ", "degree")):
+    for word in re.findall(r"[a-z]+|\^\s*\{?\s*-?\s*\d+|/", words.lower().replace("\\circ", "degree")):
         if word in _SQUARE or word in _CUBIC:
             exponent = 2 if word in _SQUARE else 3
             if word in {"squared", "cubed"} and names:
@@ -197,6 +203,10 @@ def differ(left: str, right: str) -> bool:
         return False
     if _opposed(left, right):
         return True
+    if ("/" in left) != ("/" in right) and all(unit.partition(" / ")[0] in _MONEY for unit in (left, right)):
+        left, right = left.partition(" / ")[0], right.partition(" / ")[0]  # $12 per hour may be given as $12
+        if left == right:
+            return False
     generic = re.compile(r"unit(\^\d+)?|point|percent")
     if any(generic.fullmatch(unit) for unit in (left, right)):
         return False

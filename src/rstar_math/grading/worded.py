@@ -67,7 +67,8 @@ _HEAD = re.compile(
     re.IGNORECASE,
 )
 _IS_THE_ANSWER = re.compile(
-    r"(?:only )?(?P<value>.*[\d)}\]\w])\s+(?:is|are) (?:the|our|an?) (?:only |required |final |correct |desired |unique )*"
+    r"(?:only )?(?P<value>.*[\d)}\]\w])\s+(?:is|are) (?:the|our|an?) "
+    r"(?:only |required |final |correct |desired |unique )*"
     r"(?:answers?|solutions?|values?|results?|possibilit(?:y|ies)|roots?)(?: of the equation)?\.?",
     re.IGNORECASE,
 )
@@ -289,6 +290,13 @@ def same_statement(left: str, right: str) -> bool:
     for one, other in ((said(left), _stemmed(second)), (_stemmed(first), said(right))):
         if one == other and re.search("[a-z]{3}", one):
             return True
+    lists = [sorted(re.split(r"\s*(?:,|;|\band\b|&)\s*", words)) for words in (first, second)]
+    if (
+        lists[0] == lists[1]
+        and len(lists[0]) > 1
+        and all(re.fullmatch("[a-z]+(?: [a-z]+)?", word) for word in lists[0])
+    ):
+        return True
     if _noun_phrase(first) == _noun_phrase(second) and re.search("[a-z]{3}", first):
         return True
     nouns = [_SUBJECT.match(words) for words in (first, second)]

@@ -299,7 +299,7 @@ def _compared_without_conditions(left: str, right: str, policy: Policy) -> Match
     if old != new and new not in symbols(second):
         second = renamed(second, {old: new})
     elif bool(letters[0]) != bool(letters[1]):
-        declared = next(filter(None, (letters[0] or letters[1]).groups()))
+        declared = next(group for match in letters if match for group in match.groups() if group)
         own, other = (first, second) if letters[0] else (second, first)
         free = symbols(other) - symbols(own)
         if symbols(own) - symbols(other) == {declared} and len(free) == 1:

@@ -69,8 +69,8 @@ _SAME = {
 }
 _MONEY = frozenset(
     (
-        "dollar cent euro rupee yen won pound sterling pence yuan peso franc ruble krona lira dinar dirham shekel forint "
-        "zloty"
+        "dollar cent euro rupee yen won pound sterling pence yuan peso franc ruble krona lira dinar dirham shekel "
+        "forint zloty"
     ).split()
 )
 _COUNTED = frozenset(

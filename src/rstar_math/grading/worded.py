@@ -290,7 +290,7 @@ def same_statement(left: str, right: str) -> bool:
     for one, other in ((said(left), _stemmed(second)), (_stemmed(first), said(right))):
         if one == other and re.search("[a-z]{3}", one):
             return True
-    lists = [sorted(re.split(r"\s*(?:,|;|\band\b|&)\s*", words)) for words in (first, second)]
+    lists = [sorted(re.split(r"\s*(?:,|;|\band\b|&)\s*", unmarked(text).lower().strip(" ."))) for text in (left, right)]
     if (
         lists[0] == lists[1]
         and len(lists[0]) > 1

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from rstar_math.grading import guards, realsets, symbolic, units
+from rstar_math.grading import guards, polynomials, realsets, symbolic, units
 from rstar_math.grading.conditions import as_congruence, conditions_written_out, residues
 from rstar_math.grading.equations import same_solutions, with_names_of, with_same_arguments
 from rstar_math.grading.evaluate import Evaluator, NotRationalError, context, exact
+from rstar_math.grading.functions import has_functions, with_functions
 from rstar_math.grading.guards import NotNumericError, TooLargeError, UndefinedError
 from rstar_math.grading.kinds import (
     BOUND,
@@ -201,6 +202,9 @@ class _Comparison:
         if isinstance(gold, SetOperation) and isinstance(prediction, SetOperation):
             if gold.operator != prediction.operator or len(gold.parts) != len(prediction.parts):
                 return Match(False, "set_operation")
+            if gold.operator == "difference":
+                first = self.compare(gold.parts[0], prediction.parts[0])
+                return self._matching(gold.parts[1:], prediction.parts[1:], "set_operation") if first.equal else first
             return self._matching(gold.parts, prediction.parts, "set_operation")
         gold, prediction = _as_range(gold), _as_range(prediction)
         if isinstance(gold, Range) and isinstance(prediction, Range):
@@ -267,6 +271,8 @@ class _Comparison:
             return Match(False, "named_values")
         named, other = (left, prediction) if left is not None else (right, gold)
         if named is None or not isinstance(other, Group) or len(other.items) != len(named):
+            return Match(False, "named_values")
+        if other.bracket == "{" or any(is_equation(item) for item in other.items):  # x = 1, 2 is no x = 1, y = 2
             return Match(False, "named_values")
         if left is not None:  # the reference gives its values in the order that it means
             return self._in_order(tuple(named.values()), other.items, "named_values")
@@ -429,7 +435,9 @@ class _Comparison:
             amounts = [Product((amount, Number(size[1]))) for amount, size in zip(amounts, sizes, strict=True) if size]
             found_units = ["", ""]
         kinds = [isinstance(node, Percent) for node in amounts]
-        if kinds[0] != kinds[1] and any(unit and units.is_known(unit) for unit in found_units):
+        if kinds[0] != kinds[1] and any(
+            unit and (units.is_known(unit) or units.is_counted(unit)) for unit in found_units
+        ):
             return Match(False, "unit")
         if not all(_is_scalar(amount) for amount in amounts):
             return self.compare(*amounts) if amounts != [gold, prediction] else Match(False, "unit")
@@ -477,6 +485,9 @@ class _Comparison:
         """Two expressions: numbers exactly or to the precision written, others at points."""
         if gold == prediction and not _has_undefined(gold):
             return Match(True, "same_structure")
+        gold, prediction = with_functions(gold, prediction)
+        if has_functions(gold) or has_functions(prediction):
+            return Match(polynomials.equal(gold, prediction) is True, "identity")
         if symbols(gold) or symbols(prediction):
             return self._symbolic(gold, prediction)
         try:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from itertools import product as cartesian_product
 from typing import Literal
 
+from rstar_math.grading import units
 from rstar_math.grading.guards import MAX_CHARS, MAX_DEPTH, UnparsedError
 from rstar_math.grading.kinds import (
     BOUND,
@@ -63,6 +64,7 @@ _MATRICES = frozenset(
 _UNARY_FUNCTIONS = frozenset(
     ("sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec arccsc").split()
 )
+_INVERTIBLE = frozenset(Symbol(name) for name in "fghFGH")
 _INVERSES = {name: f"arc{name}" for name in ("sin", "cos", "tan", "cot", "sec", "csc")} | {
     name: f"ar{name}" for name in ("sinh", "cosh", "tanh")
 }
@@ -422,7 +424,11 @@ def _quantity(found: Tokens) -> Node:
     if end == len(found):
         amount = _Expression(found).whole()
         return Quantity(amount, unit_words) if unit_words else amount
-    return quantity(_Expression(found[:end]).whole(), _words(found[end:]), unit_words)
+    amount = _Expression(found[:end]).whole()
+    words = _words(found[end:])
+    if amount == Symbol("a") and not units.is_known(units.canonical(words)):
+        raise UnparsedError(f"an article before words: {words}")
+    return quantity(amount, words, unit_words)
 
 
 def _without_prose(found: Tokens) -> Tokens:
@@ -570,6 +576,9 @@ class _Expression:
             elif self._at("/"):
                 self._i += 1
                 divisor = self._signed_factor()
+                opening = self._peek()
+                if opening is not None and opening.value == "(" and divisor in _INVERTIBLE:  # 1/f(x)
+                    divisor = self._application(divisor, opening) or divisor
                 last = factors.pop()
                 factors.append(quotient(last, divisor))
             elif self._at("mod"):
@@ -591,7 +600,8 @@ class _Expression:
 
     def _application(self, function: Node, opening: Token) -> Node | None:
         """A variable with brackets directly behind it: f(x), or x(x + 1)."""
-        if not isinstance(function, Symbol) or opening.value not in {"(", "{"}:
+        is_inverse = isinstance(function, Power) and function.exponent == MINUS_ONE and function.base in _INVERTIBLE
+        if not (isinstance(function, Symbol) or is_inverse) or opening.value not in {"(", "{"}:
             return None
         end = self._closing(self._i)
         inner = self._tokens[self._i + 1 : end]

@@ -58,7 +58,8 @@ def with_dots_filled(node: Group) -> Group:
 def same_progression(gold: Node, prediction: Node) -> bool:
     """Whether two multiples of pi, or of degrees, plus a constant run over the same values.
 
-    Their letters are any integers. The letters must be ones that integers have, and pi must stand with them: `k` alone is a variable like any other.
+    Their letters are any integers. They must be ones that integers have, and pi must stand with them: `k` alone is a
+    variable like any other.
     """
     gold, prediction = _in_half_turns(gold), _in_half_turns(prediction)
     letters = [symbols(node) & _RUNNING for node in (gold, prediction)]

@@ -90,7 +90,8 @@ def _settled_group(node: Group) -> Node:
         if len(set(names)) == 1 and all(
             stated_values(item) and not realsets.is_inequality(item) for item in node.items
         ):
-            return Group(tuple(stated_values(item)[-1] for item in node.items), node.bracket)
+            bracket = "{" if len(named) < len(node.items) and node.bracket == "" else node.bracket  # x = 1, 2
+            return Group(tuple(stated_values(item)[-1] for item in node.items), bracket)
     if len(node.items) > 1 and node.bracket in {"", "[", "{"}:
         items = tuple(_settled_group(item) if isinstance(item, Group) else item for item in node.items)
         if all(isinstance(item, Mapping) for item in items):

@@ -152,7 +152,7 @@ def canonical(words: str) -> str:
         elif word in {"of", "the", "a", "an"}:
             continue
         else:
-            name = _CANONICAL.get(word) or (word[:-1] if len(word) > 3 and word.endswith("s") else word)
+            name = _CANONICAL.get(word) or (word[:-1] if re.search(r"..[^s]s$", word) else word)
             names.append(name + (f"^{power}" if power > 1 else ""))
             power = 1
     if len(names) == 2 and names[0] == "degree" and names[1] in {"celsius", "fahrenheit"}:
@@ -193,6 +193,11 @@ def is_known(unit: str) -> bool:
     return all(re.sub(r"\^-?\d+", "", name) in _SAME or name == "/" for name in unit.split())
 
 
+def is_measure(unit: str) -> bool:
+    """Whether a canonical unit is a known one or a noun of what is counted."""
+    return bool(unit) and (is_known(unit) or is_counted(unit))
+
+
 def differ(left: str, right: str) -> bool:
     """Whether two canonical units say different things.
 
@@ -211,10 +216,11 @@ def differ(left: str, right: str) -> bool:
     if any(generic.fullmatch(unit) for unit in (left, right)):
         return False
     known = [is_known(unit) for unit in (left, right)]
-    return all(known) or (any(known) and any(_is_counted(unit) for unit in (left, right)))
+    return all(known) or (any(known) and any(is_counted(unit) for unit in (left, right)))
 
 
-def _is_counted(unit: str) -> bool:
+def is_counted(unit: str) -> bool:
+    """Whether a canonical unit is a noun of what is counted."""
     return unit in _COUNTED or unit.removesuffix("s") in _COUNTED or unit.split()[-1] in _COUNTED
 
 

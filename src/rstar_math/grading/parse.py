@@ -52,6 +52,7 @@ from rstar_math.grading.vectors import determinant, with_vectors
 
 Tokens = Sequence[Token]
 
+_OPENING, _CLOSING = frozenset({"open", "begin"}), frozenset({"close", "end"})
 _RELATIONS = frozenset({"=", "!=", "<", "<=", ">", ">=", "~", "in"})
 _SET_OPERATORS: dict[str, Literal["union", "intersection", "difference"]] = {
     "cup": "union",
@@ -168,14 +169,16 @@ def _split(found: Tokens, is_separator: Callable[[Token], bool]) -> tuple[list[T
     separators: list[Token] = []
     depth = start = 0
     for i, token in enumerate(found):
-        if token.kind in {"open", "begin"}:
+        kind = token.kind
+        if kind == "operator":
+            if depth == 0 and is_separator(token):
+                parts.append(found[start:i])
+                separators.append(token)
+                start = i + 1
+        elif kind in _OPENING:
             depth += 1
-        elif token.kind in {"close", "end"}:
+        elif kind in _CLOSING:
             depth -= 1
-        elif depth == 0 and token.kind == "operator" and is_separator(token):
-            parts.append(found[start:i])
-            separators.append(token)
-            start = i + 1
     parts.append(found[start:])
     return parts, separators
 
@@ -278,20 +281,26 @@ def _closing(found: Tokens, start: int) -> int:
     raise UnparsedError("a bracket that is never closed")
 
 
+_CONNECTIVES: tuple[tuple[str, Literal["union", "intersection"]], ...] = (
+    ("disjunction", "union"), ("conjunction", "intersection"), ("|", "union"), ("&", "intersection"),
+)  # fmt: skip
+
+
 def _logic(found: Tokens) -> Node:
-    """Conditions joined by Python's & and |, or a relation."""
-    for operator, operation in (("disjunction", "union"), ("conjunction", "intersection")):
-        parts, separators = _split(found, lambda token, operator=operator: token.value == operator)  # type: ignore[misc]
-        if separators and all(parts):
-            return SetOperation("union" if operation == "union" else "intersection", tuple(map(_logic, parts)))
-    for operator, operation in (("|", "union"), ("&", "intersection")):
-        if not any(token.value == operator for token in found):
+    """Statements joined by the signs of logic or Python's & and |, or a relation."""
+    values = {token.value for token in found}
+    for operator, operation in _CONNECTIVES:
+        if operator not in values:
             continue
         parts, separators = _split(found, lambda token, operator=operator: token.value == operator)  # type: ignore[misc]
-        if separators and all(part and part[0].value == "(" and part[-1].value == ")" for part in parts):
-            name: Literal["union", "intersection"] = "union" if operation == "union" else "intersection"
-            return SetOperation(name, tuple(_logic(part) for part in parts))
+        is_python = operator in {"|", "&"}
+        if separators and all(part and (not is_python or _in_round_brackets(part)) for part in parts):
+            return SetOperation(operation, tuple(_logic(part) for part in parts))
     return _relation(found)
+
+
+def _in_round_brackets(part: Tokens) -> bool:
+    return part[0].value == "(" and part[-1].value == ")"
 
 
 def _relation(found: Tokens) -> Node:

@@ -8,6 +8,8 @@ from rstar_math.grading import units
 from rstar_math.grading.normalise import CLOSE_TEXT, OPEN_TEXT, balanced_end
 from rstar_math.grading.texts import number_in_words
 
+_HAS_WORD = re.compile(r"(?<![\\A-Za-z])[A-Za-z]{2,}")
+_MONEY = re.compile(r"\\(?:\$|euro|pounds|yen|rupee|won)")
 _SCALED_MONEY = re.compile(
     rf"(?P<money>\\(?:\$|euro|pounds|yen|rupee|won)\s*[\d.,]*\d)\s*{OPEN_TEXT}?(?P<scale>[kKmMbB]|bn|mn|mln)"
     rf"{CLOSE_TEXT}?(?![A-Za-z])"
@@ -44,21 +46,25 @@ _SPELLED = re.compile(r"^([a-z]+(?:[ -][a-z]+){0,5})\s+([a-z]+)$")
 
 def written_out(text: str) -> str:
     """A normalised text with the short forms that have one meaning only written out."""
-    text = _SCALED_MONEY.sub(
-        lambda match: f"{match.group('money')} {OPEN_TEXT}{_SCALES[match.group('scale').lower()]}{CLOSE_TEXT}", text
-    )
-    text = _SMALL_O.sub(r"^\\circ ", text)
-    text = _TIMES_TEN.sub(r" \\times ", text)
+    if "\\" in text and _MONEY.search(text):
+        text = _SCALED_MONEY.sub(
+            lambda match: f"{match.group('money')} {OPEN_TEXT}{_SCALES[match.group('scale').lower()]}{CLOSE_TEXT}", text
+        )
+    if "o" in text and "^" in text:
+        text = _SMALL_O.sub(r"^\\circ ", text)
+    if "10" in text and "x" in text.lower():
+        text = _TIMES_TEN.sub(r" \\times ", text)
     if "\\mapsto" in text:
         text = _MAPPING.sub(lambda match: f"{match.group('name') or 'f'}({match.group('letter')}) = ", text)
-    text = _DERIVATIVE.sub(r"\\frac{d\1}{d\2}", text)
+    if "/" in text and "d" in text:
+        text = _DERIVATIVE.sub(r"\\frac{d\1}{d\2}", text)
     if "per" in text:
         text = _PER_CENT.sub("percent", text)
     if "_" in text and "^" in text:
         text = _with_selections(text)
     if "\\int" in text and "d" in text:
         text = _with_differential_behind(text)
-    if " " in text and len(text) <= 80:
+    if " " in text and len(text) <= 80 and _HAS_WORD.search(text):
         words = " ".join(text.replace(OPEN_TEXT, " ").replace(CLOSE_TEXT, " ").split())
         text = _compared(words, text)
         text = _CHANGE.sub(r"\2 \1", text)

@@ -13,15 +13,20 @@ import shutil
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from rstar_math import steps as step_format
 from rstar_math.config import RuntimeSettings, SearchSettings
 from rstar_math.engines.base import Engine
-from rstar_math.errors import ContextLengthError, RStarError
+from rstar_math.errors import ContextLengthError, DataError, RStarError
 from rstar_math.models import ModelFolders, find_model, is_url
 from rstar_math.own_code import is_own
+from rstar_math.store.manifest import Manifest
+from rstar_math.store.paths import shown
+from rstar_math.store.recipes import load_recipe
+from rstar_math.store.run import require_recipe_unchanged
 from rstar_math.types import Completion, Problem, SamplingParams
 
 Verdict = Literal["ok", "warning", "failed", "skipped"]
@@ -112,6 +117,45 @@ async def examine(
     finally:
         if patient.engine is not None:
             await patient.engine.aclose()
+    return findings
+
+
+def examine_run(run: Path, on_finding: Callable[[str, Finding], None] | None = None) -> list[tuple[str, Finding]]:
+    """Reads every file of a run in full, and holds it against the checksum that its stage left.
+
+    Returns:
+      A finding for the recipe, one for the base and one for each round.
+
+    Raises:
+      DataError: the folder is no run.
+    """
+    if not (run / "recipe.yaml").exists():
+        raise DataError(f"{shown(run)} is not a run: it has no recipe.yaml")
+
+    def recipe() -> Finding:
+        is_checked = require_recipe_unchanged(run)
+        load_recipe(str(run / "recipe.yaml"))
+        return Finding("ok", "as it was when the run began" if is_checked else "can be read; it has no checksum")
+
+    def part(folder: Path) -> Finding:
+        manifest = Manifest(folder)
+        manifest.verify(in_full=True)
+        if not manifest.num_files:
+            return Finding("warning", "no stage is whole yet: nothing has a checksum")
+        return Finding("ok", f"{manifest.num_files} files, all as their stages left them")
+
+    folders = [run / "base", *sorted(run.glob("round-*"), key=lambda path: (len(path.name), path.name))]
+    checks: list[tuple[str, Callable[[], Finding]]] = [("recipe", recipe)]
+    checks += [(folder.name, partial(part, folder)) for folder in folders if folder.is_dir()]
+    findings = []
+    for name, check in checks:
+        try:
+            finding = check()
+        except RStarError as error:
+            finding = Finding("failed", " ".join(str(error).split()))
+        findings.append((name, finding))
+        if on_finding:
+            on_finding(name, finding)
     return findings
 
 

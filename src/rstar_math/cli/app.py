@@ -274,15 +274,18 @@ def calibrate(
 
 @app.command()
 def doctor(
+    run: Annotated[
+        Path | None, typer.Argument(help="Folder of a run: all its files are held against their checksums.")
+    ] = None,
     model: Annotated[str | None, typer.Option(help="As for solve; default: the machine alone.")] = None,
     ppm: Annotated[str | None, typer.Option(help="Folder of a PPM; default: the model's own.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Is this machine, model, prompt format and sandbox fit to run? One line each."""
+    """Is this machine, model, prompt format and sandbox fit to run? Is a run whole? One line each."""
     from rstar_math.cli.doctor import doctor_command
 
-    doctor_command(model, ppm, device, json)
+    doctor_command(run, model, ppm, device, json)
 
 
 @app.command()

@@ -5,29 +5,36 @@ from __future__ import annotations
 import asyncio
 import json as json_format
 from dataclasses import asdict
+from pathlib import Path
 
 import typer
 
 from rstar_math.config import RuntimeSettings
-from rstar_math.doctor import CHECKS, Finding, examine, patient_of
+from rstar_math.doctor import CHECKS, Finding, examine, examine_run, patient_of
+from rstar_math.errors import ConfigError
 
 _SIGNS = {"ok": "ok", "warning": "note", "failed": "FAILED", "skipped": "-"}
 
 
-def doctor_command(model: str | None, ppm: str | None, device: str, json: bool) -> None:
-    """Examines the machine, and the model and the PPM where they are given.
+def doctor_command(run: Path | None, model: str | None, ppm: str | None, device: str, json: bool) -> None:
+    """Examines a run; or the machine, and the model and the PPM where they are given.
 
     Raises:
       typer.Exit: with status 1 where a check failed.
     """
-    width = max(map(len, CHECKS))
+    if run is not None and (model or ppm):
+        raise ConfigError("give a run, whose files are checked, or --model and --ppm, which are tried; not both")
+    width = max(map(len, ("round-00", *CHECKS)))
 
     def show(name: str, finding: Finding) -> None:
         advice = f" -> {finding.advice}" if finding.advice else ""
         print(f"{_SIGNS[finding.verdict]:<6}  {name:<{width}}  {finding.found}{advice}", flush=True)
 
-    patient = patient_of(model, ppm, RuntimeSettings(device=device))
-    findings = asyncio.run(examine(patient, None if json else show))
+    if run is not None:
+        findings = examine_run(run, None if json else show)
+    else:
+        patient = patient_of(model, ppm, RuntimeSettings(device=device))
+        findings = asyncio.run(examine(patient, None if json else show))
     failed = [name for name, finding in findings if finding.verdict == "failed"]
     if json:
         print(json_format.dumps([{"check": name, **asdict(finding)} for name, finding in findings], indent=2))

@@ -32,7 +32,7 @@ from rstar_math.store.manifest import Manifest
 from rstar_math.store.recipes import load_recipe
 from rstar_math.store.records import read_trajectories
 from rstar_math.store.result_rows import UNREADABLE, read_results, wrong_in_result
-from rstar_math.store.run import wrong_in_event
+from rstar_math.store.run import require_recipe_unchanged, wrong_in_event
 from rstar_math.store.run_files import Control, read_as, read_control
 from rstar_math.types import Cost
 
@@ -42,8 +42,10 @@ def report_of(folder: Path, command: str | None = None) -> Report:
 
     Raises:
       DataError: a file of the run cannot be read.
+      RunError: the recipe or a file of a finished stage was changed since it was made.
       ConfigError: the folder holds no recipe, or its problems cannot be loaded any more.
     """
+    require_recipe_unchanged(folder)
     recipe = load_recipe(str(folder / "recipe.yaml"))
     problems = load_run_problems(recipe)
     for part in (folder / "base", *folder.glob("round-*")):

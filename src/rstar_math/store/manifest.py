@@ -78,6 +78,11 @@ class Manifest:
                 raise DataError(f"{where}: files.{name} needs num_bytes, mtime_ns and sha256")
             self._files[name] = Checksum(**entry)
 
+    @property
+    def num_files(self) -> int:
+        """How many files have a checksum."""
+        return len(self._files)
+
     def __contains__(self, stage: str) -> bool:
         return stage in self._stages
 

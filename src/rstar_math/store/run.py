@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import re
 import time
 from fnmatch import fnmatch
 from pathlib import Path
@@ -24,10 +25,12 @@ from pydantic import ValidationError
 
 from rstar_math.config import Recipe
 from rstar_math.errors import RunError
-from rstar_math.store.files import make_folder, remove_leftovers, write_text
+from rstar_math.store.files import fingerprint, make_folder, read_text, remove_leftovers, write_text
 from rstar_math.store.journal import append_line
 from rstar_math.store.paths import require_name, shown, writing
 from rstar_math.store.yaml_text import read_yaml
+
+_CHECKSUM = re.compile(r"^# .*checksum is ([0-9a-f]{16})")
 
 _CHANGES_NO_RUN = ("runtime", "reproduce")
 """Keys of a recipe that decide about no result of a run."""
@@ -86,7 +89,7 @@ class Run:
         """
         ours = self.recipe.model_dump(mode="json")
         if not self._recipe_path.exists():
-            write_text(self._recipe_path, yaml.safe_dump(ours, sort_keys=False))
+            _write_recipe(self._recipe_path, ours)
             return
         theirs = read_yaml(self._recipe_path, "the recipe of the run")
         if not isinstance(theirs, dict):
@@ -102,7 +105,7 @@ class Run:
             num_common = min(len(ours["rounds"]), len(theirs["rounds"]))
             if ours["rounds"][:num_common] == theirs["rounds"][:num_common]:
                 if len(ours["rounds"]) > num_common:
-                    write_text(self._recipe_path, yaml.safe_dump(ours, sort_keys=False))
+                    _write_recipe(self._recipe_path, ours)
                 return
         if different:
             raise RunError(
@@ -121,6 +124,32 @@ class Run:
     def log(self, event: str, **values: Any) -> None:
         """Appends one line to events.jsonl."""
         append_line(self.folder / "events.jsonl", {"time": round(time.time(), 3), "event": event, **values})
+
+
+def require_recipe_unchanged(folder: Path) -> bool:
+    """Holds the recipe of a run against the checksum in its first line.
+
+    Returns:
+      Whether there is a checksum; recipes of earlier versions have none.
+
+    Raises:
+      RunError: it was changed since the run began: what is in the folder was not made by it.
+      DataError: it cannot be read.
+    """
+    path = folder / "recipe.yaml"
+    first, _, text = read_text(path).partition("\n")
+    match = _CHECKSUM.search(first)
+    if match and match[1] != fingerprint(text):
+        raise RunError(
+            f"{shown(path)} was changed since the run began, so it does not say how the run was made; restore it from "
+            "a copy, or start a run of the changed recipe in another folder"
+        )
+    return match is not None
+
+
+def _write_recipe(path: Path, recipe: dict[str, Any]) -> None:
+    text = yaml.safe_dump(recipe, sort_keys=False)
+    write_text(path, f"# The recipe of this run; its checksum is {fingerprint(text)}.\n{text}")
 
 
 def wrong_in_event(row: dict[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ from rstar_math.grading import guards, polynomials, realsets, symbolic, units
 from rstar_math.grading.conditions import as_congruence, conditions_written_out, residues
 from rstar_math.grading.equations import same_solutions, with_names_of, with_same_arguments
 from rstar_math.grading.evaluate import Evaluator, NotRationalError, context, exact
+from rstar_math.grading.families import with_constants_of
 from rstar_math.grading.functions import has_functions, with_functions
 from rstar_math.grading.guards import NotNumericError, TooLargeError, UndefinedError
 from rstar_math.grading.kinds import (
@@ -54,6 +55,7 @@ from rstar_math.grading.precision import (
 from rstar_math.grading.progressions import same_progression
 from rstar_math.grading.settled import (
     beside,
+    chain_of_names,
     is_equation,
     name_of,
     named_values,
@@ -98,6 +100,10 @@ class _Comparison:
         if isinstance(gold, Congruence) or isinstance(prediction, Congruence):
             return self._congruences(gold, prediction)
         if is_equation(gold) or is_equation(prediction):
+            if isinstance(prediction, (Group, Mapping)) or isinstance(gold, (Group, Mapping)):
+                chains = chain_of_names(gold), chain_of_names(prediction)
+                if chains[0] is not None or chains[1] is not None:
+                    return self.compare(chains[0] or gold, chains[1] or prediction)
             return self._equations(gold, prediction)
         if realsets.is_conditional(gold) or realsets.is_conditional(prediction):
             return self._sets(gold, prediction)
@@ -600,6 +606,10 @@ class _Comparison:
             return Match(True, "identity")
         if symbolic.identical_at_integers(gold, prediction):
             return self._contested("integer_variables") if found is False else Match(True, "identity_at_integers")
+        renamed_constants = with_constants_of(gold, prediction)
+        if renamed_constants is not None:
+            found_renamed = any(symbolic.identical(gold, node, tolerance) for node in renamed_constants)
+            return self._contested("integration_constant") if found_renamed else Match(False, "identity")
         constants = ("C", "c", "K", "k")
         first, second = symbolic.has_additive(gold, constants), symbolic.has_additive(prediction, constants)
         if first and second and symbolic.differ_by_constant(gold, prediction, (first, second)):

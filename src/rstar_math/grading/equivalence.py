@@ -11,6 +11,7 @@ from rstar_math.grading.compare import Match, compare
 from rstar_math.grading.guards import TooLargeError, UnparsedError
 from rstar_math.grading.kinds import Constant, Group, Named, Node, Number, renamed, symbols
 from rstar_math.grading.normalise import OPEN_TEXT, ROW_END, SPACED_COMMA, normalised, plain, unmarked
+from rstar_math.grading.opposites import contrary
 from rstar_math.grading.parse import parse
 from rstar_math.grading.policy import DEFAULT, Policy
 from rstar_math.grading.shortcut import shortcut
@@ -80,6 +81,8 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
         return Match(True, "same_text")
     if not right:
         return Match(False, "no_answer")
+    if _has_words(left) and _has_words(right) and contrary(left, right):
+        return Match(False, "contrary")
     as_whole = _compared_as_whole(left, right, policy)
     if as_whole is not None:
         return as_whole
@@ -226,7 +229,7 @@ def _compared_truths(left: str, right: str, policy: Policy) -> Match | None:
         alone = texts.meaning(other)
         if truth is None or alone not in {"true", "false"}:
             continue
-        if text is left and re.search(r"\d", text) and not re.search(r"\b(?:because|since|as)\b", text):
+        if text is left and re.search(r"\d", text) and not re.search(r"\b(?:because|since|as|for)\b", text):
             continue  # a reference that goes on with numbers may mean these
         return Match(policy.truth_words if texts.meaning(truth) == alone else False, "truth_words", contested=True)
     return None

@@ -251,6 +251,7 @@ def _unwrapped(text: str) -> str:
             text = re.sub(r"\.(\$+)$", r"\1", text)
         if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`" and text.count(text[0]) == 2:
             text = text[1:-1]
+        text = re.sub(r"^#{1,6}\s+(?=\S)", "", text)
         starred = _WRAPPED_IN_STARS.fullmatch(text)
         if starred:
             text = starred.group("inner")

@@ -1013,7 +1013,8 @@ class _Expression:
         token = self._peek()
         if token is None:
             raise UnparsedError(f"{name} of nothing")
-        if token.kind == "open" and token.value in {"(", "[", "{"}:
+        braces = {"\\{"} if name in {"max", "min", "gcd", "lcm"} else set()
+        if token.kind == "open" and token.value in {"(", "[", "{"} | braces:
             end = self._closing(self._i)
             arguments = _arguments(self._tokens[self._i + 1 : end])
             self._i = end + 1

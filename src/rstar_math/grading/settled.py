@@ -174,6 +174,16 @@ def without_approximation(node: Node) -> Node:
     return exact_value if len(node.sides) == 2 else Relation(node.sides[:-1], node.operators[:-1])
 
 
+def chain_of_names(node: Node) -> Mapping | None:
+    """x = y = 2 as values by name; None for anything else."""
+    if not isinstance(node, Relation) or set(node.operators) != {"="} or len(node.sides) < 3:
+        return None
+    *names, value = node.sides
+    if not all(isinstance(name, Symbol) for name in names) or len(set(names)) != len(names) or symbols(value):
+        return None
+    return Mapping(tuple((name, value) for name in names))
+
+
 def name_of(node: Node) -> str | None:
     """The variable that an equation gives a value to."""
     if isinstance(node, Relation) and is_equation(node):

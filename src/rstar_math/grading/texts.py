@@ -42,7 +42,10 @@ _MEANINGS = {
         "does not exist|"
         "no root|no roots|frozenset()|no integer solutions exist|no solutions exist|no solution exists"
     ),
-    "undefined": "undefined|zoo|nan|does not exist|not defined|dne|is undefined|complexinfinity",
+    "undefined": (
+        "undefined|zoo|nan|does not exist|not defined|dne|is undefined|complexinfinity|no limit|limit does not exist|"
+        "limit dne"
+    ),
     "infinitely many": (
         "infinitely many|infinitely many solutions|infinite number of solutions|infinite solutions|infinite|"
         "infinite number|there are infinitely many solutions|infinitely many values|infinitely many integers"
@@ -210,7 +213,7 @@ _NOTHING_EXISTS = re.compile(
 
 def meaning(text: str) -> str | None:
     """The common meaning of a set phrase ("no solution", "true" ...); None for anything else."""
-    if _NOTHING_EXISTS.fullmatch(plain(text)):
+    if _NOTHING_EXISTS.fullmatch(plain(text)) and plain(text) not in _MEANING:
         return "no solution"
     return _MEANING.get(plain(text)) or _MEANING.get(" ".join(unmarked(text).casefold().split()))
 

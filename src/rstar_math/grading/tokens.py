@@ -394,7 +394,9 @@ class _Lexer:
             self._emit("name", word, 1)
         elif word == "in" and self._found and not (len(self._found) == 1 and self._found[0].kind == "number"):
             self._emit("operator", "in", 2)
-        elif _is_product(word) and not units.is_unit(word) and lower not in _SHORT_WORDS:
+        elif self._is_coefficient(word) or (
+            _is_product(word) and not units.is_unit(word) and lower not in _SHORT_WORDS
+        ):
             for letter in word:
                 self._plain_word_letter(letter)
         else:
@@ -404,6 +406,16 @@ class _Lexer:
                 self._emit("name", word[-1], 1)
             else:
                 self._emit("text", word, len(word))
+
+    def _is_coefficient(self, word: str) -> bool:
+        """Whether two letters are a constant and a variable: Ax + B, Ce^x."""
+        following = self._text[self._position + 2 : self._position + 4].lstrip()[:1]
+        is_added = (
+            following in set("+-^)=*/") if following else bool(self._found) and self._found[-1].value in {"+", "-"}
+        )
+        return bool(re.fullmatch("[A-DK][xyzt]", word) and is_added) or bool(
+            re.fullmatch("[A-Z]e", word) and following == "^"
+        )
 
     def _is_between_numbers(self, length: int = 0) -> bool:
         """Whether a number stands before and behind a word: 3 to 4."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from rstar_math.grading.opposites import opposed
+
 _SAME = {
     "m": "meter meters metre metres m",
     "cm": "centimeter centimeters centimetre centimetres cm cms",
@@ -84,22 +86,6 @@ _COUNTED = frozenset(
 )
 """Nouns of what is counted: an amount of these is no length, no angle, no money."""
 
-_DIRECTIONS = (
-    ("increase", "decrease", "increased", "decreased", "rise", "drop", "growth", "decline"),
-    ("profit", "loss", "gain"),
-    ("more", "less", "fewer"),
-    ("north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"),
-    ("left", "right", "up", "down"),
-    ("above", "below"),
-    ("clockwise", "counterclockwise", "anticlockwise"),
-    ("older", "younger"),
-    ("early", "late"),
-    ("before", "after"),
-)
-_SAME_DIRECTION = (
-    {"increase", "increased", "rise", "growth"}, {"decrease", "decreased", "drop", "decline"}, {"profit", "gain"},
-    {"less", "fewer"}, {"counterclockwise", "anticlockwise"},
-)  # fmt: skip
 _CANONICAL = {word: name for name, words in _SAME.items() for word in words.split()}
 _SIZES = {
     "time": {"s": 1, "min": 60, "h": 3600, "day": 86400, "week": 604800},
@@ -206,7 +192,7 @@ def differ(left: str, right: str) -> bool:
     """
     if left == right or not left or not right or {left, right} in _SAME_WORD:
         return False
-    if _opposed(left, right):
+    if opposed(left, right):
         return True
     if ("/" in left) != ("/" in right) and all(unit.partition(" / ")[0] in _MONEY for unit in (left, right)):
         left, right = left.partition(" / ")[0], right.partition(" / ")[0]  # $12 per hour may be given as $12
@@ -222,13 +208,3 @@ def differ(left: str, right: str) -> bool:
 def is_counted(unit: str) -> bool:
     """Whether a canonical unit is a noun of what is counted."""
     return unit in _COUNTED or unit.removesuffix("s") in _COUNTED or unit.split()[-1] in _COUNTED
-
-
-def _opposed(left: str, right: str) -> bool:
-    """Whether two texts name different directions of one kind: a decrease and an increase."""
-    words = set(left.split()), set(right.split())
-    for kind in _DIRECTIONS:
-        first, second = words[0] & set(kind), words[1] & set(kind)
-        if first and second and first != second and not any(first | second <= same for same in _SAME_DIRECTION):
-            return True
-    return False

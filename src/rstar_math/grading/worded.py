@@ -63,6 +63,7 @@ _STATES = re.compile(
 _HEAD = re.compile(
     r"(?:the |all |only |both |such |any |following )*(?:functions?|solutions?|answers?|values?|pairs?|triples?"
     r"|polynomials?|integers?|(?:positive |real )*numbers?|equation|result)(?: are| is| of the form)?\s*:?\s*"
+    r"|(?:for )?(?:all|every|any)\s+(?:real |integers? )?(?=[a-z]\s*(?:\\(?:ne|ge|le|in)(?![a-z])|[<>]|!=))"
     r"|(?:only|just|exactly)\s+(?=[-\d]|[a-z]\s*=)",
     re.IGNORECASE,
 )
@@ -71,6 +72,10 @@ _IS_THE_ANSWER = re.compile(
     r"(?:only |required |final |correct |desired |unique )*"
     r"(?:answers?|solutions?|values?|results?|possibilit(?:y|ies)|roots?)(?: of the equation)?\.?",
     re.IGNORECASE,
+)
+_ATTAINED = re.compile(
+    r"\s*,?\s*(?:and (?:it |this )?(?:is|are) )?\b(?:attained|achieved|reached|obtained|occurring|which occurs)\s+"
+    r"(?:at|when|for|if|only)\b.*$"
 )
 _THERE_ARE = re.compile(
     r"there (?:are|is|were|exist|exists) (?:exactly |precisely |only |a total of |in total )?"
@@ -82,7 +87,7 @@ _SENTENCE_START = re.compile(
 )
 _PERMUTED = re.compile(
     r"(?P<tuple>.*?)[,\s]*(?:and|with|up to|or)?\s*(?:all |any |every )?(?:of )?(?:its|their|the|all|any)?\s*"
-    r"(?P<cyclic>cyclic )?(?:permutations?|rearrangements?|reorderings?)(?: of (?:it|this|them|these))?"
+    r"(?P<cyclic>cyclic )?(?:permutations?|rearrangements?|reorderings?)(?: of (?:it|this|them|these)| thereof)?"
 )
 _PERMUTED_FIRST = re.compile(
     r"(?:all |any |every |the )*(?P<cyclic>cyclic )?(?:permutations?|rearrangements?) of (?P<tuple>.*)", re.IGNORECASE
@@ -215,7 +220,7 @@ def answers_in(text: str, parse: Parse, *, is_reference: bool) -> Node | None:
         for verb in reversed(list(_STATES.finditer(bare))):
             if not _is_prose(bare[: verb.start()]):
                 continue
-            node = _answer(bare[verb.end() :], parse)
+            node = _answer(_ATTAINED.sub("", bare[verb.end() :]), parse)
             if node is not None:
                 return node
         if is_reference and _SENTENCE_START.match(bare) and len(bare.split()) >= 4:
@@ -297,6 +302,9 @@ def same_statement(left: str, right: str) -> bool:
         and all(re.fullmatch("[a-z]+(?: [a-z]+)?", word) for word in lists[0])
     ):
         return True
+    winners = _WINS.fullmatch(first), _WINS.fullmatch(second)
+    if winners[0] and winners[1] and winners[0].group(1) == winners[1].group(1):
+        return True
     if _noun_phrase(first) == _noun_phrase(second) and re.search("[a-z]{3}", first):
         return True
     nouns = [_SUBJECT.match(words) for words in (first, second)]
@@ -305,16 +313,25 @@ def same_statement(left: str, right: str) -> bool:
 
 def _noun_phrase(words: str) -> str:
     """Plain words without "all", in the singular: "all primes" and "prime numbers" are the same."""
+    words = re.sub(r"^[a-z] (?:is|are|must be|can be)(?: any)? (?=[a-z]{2})", "", words)
     words = re.sub(r"^(?:set of )?(?:all |any |every |each )+(?:of )?(?:the )?", "", words)
-    words = re.sub(r"\b(prime|odd|even|integer|number)s?\b(?: (?:numbers?|integers?)\b)?", r"\1", words)
+    words = re.sub(r"\b(prime|odd|even|integer|number)s?\b(?: (?:numbers?|integers?|[a-z])\b)?", r"\1", words)
     return " ".join(
         word.removesuffix("s") if len(word) > 3 and not word.endswith("ss") else word for word in words.split()
     )
 
 
+_WINS = re.compile(
+    r"(.+?) (?:has (?:a )?winning strategy|(?:can |will )?(?:always )?wins?)(?: (?:the )?game)?(?: always)?"
+)
+
+
 def said(text: str) -> str:
     """What a short sentence says of its subject, in plain words: of "The series is divergent." "diverges"."""
     words = plain(text)
+    winner = _WINS.fullmatch(words)
+    if winner:
+        return winner.group(1)
     match = _SUBJECT.match(words)
     if not match:
         match = re.match(r"[a-z] (?:is|are) (?:an? )?", words)
@@ -330,12 +347,19 @@ def _stemmed(rest: str) -> str:
 
 
 _CLAUSE = re.compile(
-    r"\s*(?P<label>[A-Za-z][A-Za-z -]{2,60}?)\s*\.?\s*(?:\b(?:when|on|for|if|in|at|over|is|are)\b|:|=|(?=\())"
+    r"\s*(?P<label>[A-Za-z][A-Za-z -]{2,60}?)\s*\.?\s*(?:\b(?:when|on|for|if|in|at|over|is|are)\b|:|=|(?=[(\d\\-]))"
     r"\s*(?P<rest>.+)",
     re.DOTALL,
 )
 
 
+_SIZES = frozenset(
+    {
+        "radius", "diameter", "slope", "intercept", "area", "perimeter", "length", "width", "height", "depth", "mean",
+        "median", "mode", "range", "amplitude", "period", "degree", "order", "rank", "dimension", "maximum", "minimum",
+        "max", "min", "volume", "speed", "eccentricity",
+    }
+)  # fmt: skip
 _SHORT_FORMS = {
     "min": "minimum", "max": "maximum", "pt": "point", "pts": "point", "abs": "absolute", "rel": "relative",
     "minima": "minimum", "maxima": "maximum", "minimums": "minimum", "maximums": "maximum",
@@ -352,6 +376,9 @@ def labelled(text: str, parse: Parse) -> dict[str, Node] | None:
         match = _CLAUSE.fullmatch(piece[subject.end() if subject else 0 :].strip(" .,;"))
         if not match:
             return None
+        between = match.group()[match.end("label") - match.start() : match.start("rest") - match.start()].strip(" .")
+        if not between and match.group("rest")[0] != "(" and match.group("label").split()[-1].lower() not in _SIZES:
+            return None  # radius 3, but not "nearly 3"
         label = " ".join(_SHORT_FORMS.get(word, word.removesuffix("s")) for word in said(match.group("label")).split())
         node = parse(match.group("rest").strip(" .,;"))
         if node is None or label in found or isinstance(node, Quantity) or not label:

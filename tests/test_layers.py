@@ -17,7 +17,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: ("types", "errors"),
     1: (
         *("tree", "steps", "selection", "scored_texts", "answering", "metrics", "config", "published"),
-        "observation",
+        *("observation", "visible"),
     ),
     2: ("policy", "engines.base", "execution.base", "grading.base"),
     3: ("search",),
@@ -26,7 +26,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "interchange",
         "familiarity",
         "own_code",
-        *("background", "child_processes"),
+        *("background", "child_processes", "terminal", "console"),
     ),
     5: (
         "calibrate",

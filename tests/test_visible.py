@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rstar_math.cli.solve import _print
-from rstar_math.cli.visible import visible, visible_json
 from rstar_math.types import Execution, Solution, Step
+from rstar_math.visible import visible, visible_json
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J\x1b]52;c;YQ==\x07\x9b31m\u202e\r\x00"
 

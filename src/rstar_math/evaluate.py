@@ -120,6 +120,7 @@ def to_row(
         "num_rollouts": answered.num_rollouts,
         "process_cpu_seconds": answered.process_cpu_seconds,
         "shared": is_shared,
+        "num_not_reproduced": solution.num_not_reproduced,
         "candidate_kind": strategy(method.strategy).candidates,
         "candidates": {
             "classes": [c.answer_class for c in answered.candidates],

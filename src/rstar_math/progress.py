@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Self, TextIO
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    import rich.console
 
 _BAR_WIDTH = 30
 _MIN_WIDTH_WITH_BAR = 100
@@ -111,13 +111,14 @@ class BarProgress(LineProgress):
       every_s: seconds between two changes of the line.
     """
 
-    def __init__(self, console: Console | None = None, every_s: float = 0.2) -> None:
+    def __init__(self, console: rich.console.Console | None = None, every_s: float = 0.2) -> None:
         super().__init__(sys.stderr, every_s=every_s)
-        import rich.console
         from rich.progress import BarColumn, Progress, TaskID, TextColumn
         from rich.table import Column
 
-        console = console or rich.console.Console(stderr=True)
+        from rstar_math.console import Console
+
+        console = console or Console(stderr=True)
         # a narrow terminal has no room for a bar; its line folds, and is not cut
         text = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=False, overflow="fold"))
         bar = [BarColumn(bar_width=_BAR_WIDTH)] if console.width >= _MIN_WIDTH_WITH_BAR else []

@@ -295,6 +295,8 @@ class Unfinished(StrEnum):
     """The server kept the text back."""
     NOTHING_TRIED = "nothing_tried"
     """The strategy ended without a rollout."""
+    NOT_REPRODUCED = "not_reproduced"
+    """Solutions were finished, and none came out the same when its program was run once more in a fresh process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,8 +316,8 @@ class Solution:
       why: the same in words, with a way out; "" where there is an answer.
       outside: whether the question is of another kind than the model was trained on; None where nobody measured.
       unknown_words: words of the question that no training question has.
-      num_not_reproduced: trajectories that were chosen and dropped, because their programs, run once more in a fresh
-        process, did not come out the same.
+      dropped: trajectories that were chosen and dropped, because their programs, run once more in a fresh process, did
+        not come out the same; all that have such a program.
     """
 
     answer: str | None
@@ -329,4 +331,9 @@ class Solution:
     why: str = ""
     outside: bool | None = None
     unknown_words: tuple[str, ...] = ()
-    num_not_reproduced: int = 0
+    dropped: tuple[Trajectory, ...] = field(default=(), repr=False)
+
+    @property
+    def num_not_reproduced(self) -> int:
+        """Trajectories that were dropped: see `dropped`."""
+        return len(self.dropped)

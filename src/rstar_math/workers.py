@@ -30,6 +30,7 @@ from rstar_math.errors import EngineError, RStarError
 from rstar_math.models import Policy
 from rstar_math.search.answer import answer, equivalence_classes
 from rstar_math.search.strategies import Strategy, grow, strategy
+from rstar_math.terminal import show_controls
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, Solution, Trajectory
 from rstar_math.workbench import Workbench, open_workbench
@@ -133,7 +134,7 @@ async def graded(
     """
     settings = settings or AnsweringSettings()
     way = strategy(settings.strategy)
-    found = [t for tree in trees for t in _tried(tree, way)]
+    found = [t for tree in trees for t in _tried(tree, way, solution.dropped)]
     verdicts: dict[str | None, bool] = {None: False}
     timed_out = False
     if problem.answer is not None:
@@ -161,12 +162,16 @@ async def graded(
     )
 
 
-def _tried(tree: Tree, way: Strategy) -> list[Trajectory | None]:
-    """Each sample of a strategy that samples, None where it was not finished; else the distinct trajectories."""
+def _tried(tree: Tree, way: Strategy, dropped: Sequence[Trajectory]) -> list[Trajectory | None]:
+    """Each sample of a strategy that samples, None where it was not finished; else the distinct trajectories.
+
+    What was dropped, because its program did not come out the same, counts as not finished.
+    """
     if way.is_sampling:
         ends = [tree.nodes[i] for i in tree.rollouts]
-        return [tree.trajectory(node) if node.terminal == "answer" else None for node in ends]
-    return list(tree.trajectories())
+        samples = [tree.trajectory(node) if node.terminal == "answer" else None for node in ends]
+        return [None if t in dropped else t for t in samples]
+    return [t for t in tree.trajectories() if t not in dropped]
 
 
 class WorkerPool:
@@ -335,6 +340,7 @@ def _devices(runtime: RuntimeSettings) -> list[str]:
 def _serve(connection: Connection, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
     """The life of a worker process: jobs and tasks in, results out, until the parent is gone."""
     stay_deaf()
+    show_controls()
     import torch
 
     if device == "cpu":
@@ -424,4 +430,5 @@ def _slim(result: Result) -> Result:
     if isinstance(result, Tree):
         return result
     candidates = tuple(replace(t, steps=()) for t in result.solution.candidates)
-    return replace(result, solution=replace(result.solution, candidates=candidates))
+    dropped = tuple(replace(t, steps=()) for t in result.solution.dropped)
+    return replace(result, solution=replace(result.solution, candidates=candidates, dropped=dropped))

@@ -7,6 +7,7 @@ import asyncio
 import errno
 import json
 import os
+import platform
 import subprocess
 import sys
 import sysconfig
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from rstar_math.execution.processes import ZYGOTE
 from rstar_math.execution.settings import REQUIRED_LAYERS
 from tests.execution.conftest import Running
 from tests.execution.test_confinement import OPTIONAL, run
@@ -108,6 +110,43 @@ def test_locale_home_and_temporary_folder_do_not_matter() -> None:
     ran, (verdict, found) = looked(**odd)
     assert ran == RUNS, ran
     assert verdict in ("ok", "warning"), found
+
+
+TOLD = """
+import gc, os, platform, re, socket, sys, sysconfig, traceback
+names = {{platform.node(), platform.uname().node, os.uname().nodename, socket.gethostname()}} - {{'sandbox'}}
+print(os.getppid(), ''.join(traceback.format_stack()), sys.argv, sys.orig_argv, os.getcwd(), os.environ)
+frame, strings, numbers = sys._getframe(), set(), set()
+def look(value, depth):
+    if isinstance(value, (str, bytes)): strings.add(str(value))
+    elif type(value) is int: numbers.add(value)
+    elif depth and isinstance(value, dict):
+        for pair in list(value.items()): look(pair, depth - 1)
+    elif depth and isinstance(value, (list, tuple, set, frozenset)):
+        for one in list(value): look(one, depth - 1)
+while frame:
+    look((frame.f_code.co_filename, dict(frame.f_locals), dict(frame.f_globals)), 4)
+    frame = frame.f_back
+for value in gc.get_objects(): look(value, 2)
+for name, module in list(sys.modules.items()): look(dict(vars(module)), 2)
+alone = [re.compile(rf'(?<!\\w){{re.escape(word[::-1])}}(?!\\w)') for word in {words!r}]
+found = [[s for s in strings if word.search(s)] for word in alone]
+print(names, found, numbers & {{-pid for pid in {pids!r}}})
+"""
+
+
+def test_host_paths_and_pids_do_not_show(running: Running) -> None:
+    """Not in names, frames or memory of a program that looks wherever it can reach."""
+    layers = {layer.name for layer in running.run(lambda executor: executor.layers()) if layer.active}
+    if not set(OPTIONAL) <= layers:
+        pytest.skip(f"this machine lacks {', '.join(sorted(set(OPTIONAL) - layers))}")
+    words = [str(ZYGOTE.parent), str(Path(__file__).parent), platform.node()]
+    code = TOLD.format(words=[word[::-1] for word in words], pids=[-os.getpid()])
+    (execution,) = running.run(lambda executor: executor.execute_program([code]))
+    assert execution.ok, execution
+    assert execution.output.splitlines()[-1] == "set() [[], [], []] set()"
+    for word in (*words[:2], str(os.getpid())):
+        assert word not in execution.output
 
 
 HIDDEN = """

@@ -240,7 +240,8 @@ def test_a_trajectory_that_does_not_come_out_the_same_is_dropped_and_counted() -
     assert printed
     solution, executor = doubted_answer(printed)
     assert solution.num_not_reproduced >= 1
-    assert len(executor.programs) == solution.num_not_reproduced + (solution.trajectory is not None)
+    programs = {tuple(s.code for s in t.steps if s.execution is not None) for t in solution.dropped}
+    assert len(executor.programs) == len(programs) + (solution.trajectory is not None)
     assert trusted.trajectory not in solution.candidates
     if solution.trajectory is not None:
         outputs = {s.execution.output.strip() for s in solution.trajectory.steps if s.execution}

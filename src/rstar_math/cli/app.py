@@ -483,13 +483,13 @@ def problems(
     seed: Seed = 0,
 ) -> None:
     """Print problems of the pocket world as JSONL."""
-    import json
     from dataclasses import asdict
 
     from rstar_math.benchmarks.problems import load_problems
     from rstar_math.config import ProblemSource
+    from rstar_math.visible import visible_json
 
     for p in load_problems(ProblemSource(source=f"pocket/{split}", num_problems=num, seed=seed)).problems:
         row = asdict(p)
         row["problem"] = row.pop("question")
-        print(json.dumps(row, ensure_ascii=False))
+        print(visible_json(row))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
-import sys
 
 from rstar_math.cli.app import app
 from rstar_math.cli.ending import INTERRUPTED, Stopped, flushed, print_error
 from rstar_math.errors import PathError, RStarError, UserError
 from rstar_math.store.paths import explanation
+from rstar_math.terminal import show_controls
 
 
 def run() -> int:
@@ -22,7 +21,7 @@ def run() -> int:
     # read when torch is loaded: threads that wait for one another sleep. Spinning, which is a little quicker on an idle
     # machine, brings training to a halt on one that others use as well (docs/log.md, 2026-11-28)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    _prepare_streams()
+    show_controls()
     message, code = _run()
     code = flushed(code)
     if message is not None:
@@ -51,10 +50,3 @@ def _run() -> tuple[str | None, int]:
             raise
         return str(explained), 2 if isinstance(explained, PathError) else 1
     return None, 0
-
-
-def _prepare_streams() -> None:
-    """Lets every text be printed: what the encoding lacks, or no encoding has, as an escape."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")

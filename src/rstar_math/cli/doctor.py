@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json as json_format
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import typer
 from rstar_math.config import RuntimeSettings
 from rstar_math.doctor import CHECKS, Finding, examine, examine_run, patient_of
 from rstar_math.errors import ConfigError
+from rstar_math.visible import visible_json
 
 _SIGNS = {"ok": "ok", "warning": "note", "failed": "FAILED", "skipped": "-"}
 
@@ -37,7 +37,7 @@ def doctor_command(run: Path | None, model: str | None, ppm: str | None, device:
         findings = asyncio.run(examine(patient, None if json else show))
     failed = [name for name, finding in findings if finding.verdict == "failed"]
     if json:
-        print(json_format.dumps([{"check": name, **asdict(finding)} for name, finding in findings], indent=2))
+        print(visible_json([{"check": name, **asdict(finding)} for name, finding in findings], indent=2))
     elif failed:
         print(f"\n{len(failed)} of {len(findings)} checks failed: {', '.join(failed)}")
     if failed:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 import rstar_math
+from rstar_math.console import Console
 from rstar_math.explain import ExplainedKey, Explanation, Reference, explain
+from rstar_math.visible import visible_json
 
 _SHIPPED = Path(rstar_math.__file__).parent / "recipes"
 _PIPED_WIDTH = 160
@@ -29,7 +30,7 @@ def explain_command(recipe: str, json: bool) -> None:
     """Explains a recipe on the terminal, or as one JSON object."""
     explanation = explain(recipe)
     if json:
-        print(json_format.dumps(to_json(explanation), ensure_ascii=False, indent=2))
+        print(visible_json(to_json(explanation), indent=2))
         return
     console = Console()
     has_width = console.is_terminal or "COLUMNS" in os.environ
@@ -71,9 +72,9 @@ def print_explanation(console: Console, explanation: Explanation) -> None:
         for name, attribute in (("the paper", "paper"), ("the released code", "released"))
     }
     files = ", ".join(label(path) for path in explanation.files)
-    console.print(f"Recipe {explanation.name}: {files}", highlight=False, soft_wrap=True)
+    console.print(f"Recipe {explanation.name}: {files}", soft_wrap=True)
     told = "; ".join(f"{count or 'none'} differ from {name}" for name, count in counts.items())
-    console.print(f"{len(explanation.keys)} keys; {told}\n", highlight=False)
+    console.print(f"{len(explanation.keys)} keys; {told}\n")
     others = [row for row in rows if not row.first.differs]
     if console.width < _MIN_TABLE_WIDTH:
         _print_below_one_another(console, _DIFFERENCES, differing)

@@ -33,10 +33,10 @@ def reproduce_command(
     console = standard_output()
 
     def tell(result: Result) -> None:
-        console.print(f"\n{result.title}", style="bold", highlight=False)
+        console.print(f"\n{result.title}", style="bold")
         for table in result.tables:
             print_table(console, table)
-        console.print(claims_markdown(result.claims), markup=False, highlight=False)
+        console.print(claims_markdown(result.claims))
 
     with progress_display.for_terminal() as progress:
         reproduce(names, recipe, out, progress, tell)

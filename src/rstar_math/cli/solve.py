@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rstar_math.cli.questions import open_questions, questions_command
 from rstar_math.cli.thinking import shown, thinking
-from rstar_math.cli.visible import visible, visible_json
 from rstar_math.config import AnsweringSettings
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.search.answer import Course
 from rstar_math.store.paths import shown as shown_path
 from rstar_math.types import Problem, Solution
+from rstar_math.visible import visible, visible_json
 
 if TYPE_CHECKING:
     from rstar_math.model import RStarMathModel
@@ -185,6 +185,7 @@ def solution_to_json(solution: Solution, problem: Problem) -> dict[str, Any]:
             for s in solution.reasoning_trace
         ],
         "candidates": [{"answer": t.answer, "ppm_score": t.ppm_score} for t in solution.candidates],
+        "num_not_reproduced": solution.num_not_reproduced,
         "cost": asdict(solution.cost),
     }
 
@@ -197,12 +198,13 @@ def _outside(unknown_words: Sequence[str]) -> str:
 
 
 def _print(solution: Solution, example: Problem | None) -> None:
-    from rich.console import Console
     from rich.padding import Padding
     from rich.syntax import Syntax
     from rich.text import Text
 
-    console = Console(highlight=False)
+    from rstar_math.console import Console
+
+    console = Console()
     if example is not None:
         console.print("No problem given; here is one from the pocket test split:", style="dim")
         console.print(Text(visible(example.question)), style="bold")
@@ -232,6 +234,11 @@ def _print(solution: Solution, example: Problem | None) -> None:
             console.print(Text(visible(_outside(solution.unknown_words)), style="yellow"))
         elif solution.sure is None:
             console.print("Whether that is sure was not measured for this model and these settings.", style="dim")
+    if solution.num_not_reproduced:
+        console.print(
+            f"{solution.num_not_reproduced} solutions were dropped: run once more, they did not come out the same",
+            style="yellow",
+        )
     cost = solution.cost
     console.print(
         f"Cost: {cost.tokens_generated:,} tokens generated, {cost.tokens_scored:,} scored, "

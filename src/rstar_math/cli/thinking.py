@@ -16,10 +16,11 @@ def shown(line: Callable[[], str]) -> Iterator[None]:
     if not sys.stderr.isatty():
         yield
         return
-    from rich.console import Console
     from rich.live import Live
     from rich.spinner import Spinner
     from rich.text import Text
+
+    from rstar_math.console import Console
 
     spinner = Spinner("dots")
 

@@ -204,10 +204,11 @@ def summary_json(graded: GradedFile) -> dict[str, Any]:
 
 def print_summary(graded: GradedFile, stream: TextIO) -> None:
     """The summary as tables for people."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(file=stream, width=None if stream.isatty() else 110)
+    from rstar_math.console import Console
+
+    console = Console(stream, width=None if stream.isatty() else 110)
     pairs, verdicts = graded.pairs, graded.verdicts
     labelled = any(pair.equivalent is not None for pair in pairs)
     table = Table(title=f"Grading under the policy {graded.policy!r}", title_justify="left")

@@ -136,6 +136,10 @@ class SummaryRow(Numbers):
     num_models: Count = Field(default=1, description="models of this line; more than one: pooled")
     curves: Curves = Field(default_factory=Curves)
     is_shared: bool = Field(default=False, description="completions were shared between methods: seconds say nothing")
+    num_not_reproduced: Count = Field(
+        default=0,
+        description="trajectories chosen and dropped: run once more, their programs came out otherwise",
+    )
 
     @property
     def label(self) -> str:
@@ -254,6 +258,7 @@ def _summary_row(line: _Line, rows: Sequence[Row], baseline: str, other: Sequenc
         num_models=len({r["model"] for r in rows}),
         curves=_curves(rows),
         is_shared=any(r.get("shared") for r in rows),
+        num_not_reproduced=sum(r.get("num_not_reproduced", 0) for r in rows),
     )
 
 

@@ -23,7 +23,7 @@ from rstar_math.report.terminal import print_table
 from rstar_math.store.files import replacing, write_json, write_text
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rstar_math.console import Console
 
 _UNEQUAL, _OFF_BUDGET = "*", "†"
 _FEW_METHODS = 3
@@ -75,6 +75,8 @@ def _summary_table(lines: Sequence[SummaryRow]) -> TextTable:
         notes.append(f"{_OFF_BUDGET} less than 90 % or more than 110 % of the budget was spent.")
     if any(r.is_shared for r in lines):
         notes.append("Completions and scores were shared between methods, so that seconds were not measured.")
+    if num_dropped := sum(r.num_not_reproduced for r in lines):
+        notes.append(f"{num_dropped} trajectories were dropped: run once more, their programs came out otherwise.")
     return heading.table(cells, " ".join(notes))
 
 
@@ -254,7 +256,7 @@ def print_evaluation(console: Console, summary: Summary) -> None:
         print_table(console, table)
         console.print()
     for line in sure_lines(summary):
-        console.print(line, markup=False, highlight=False)
+        console.print(line)
 
 
 def summary_markdown(summary: Summary) -> str:

@@ -143,6 +143,7 @@ def _round(
             len(read_results(round_folder / "evaluation" / f"{name}.jsonl").spoiled)
             for name in ("greedy", "system", "threshold")
         ),
+        "trajectories of answers not reproduced": sum(r.get("num_not_reproduced", 0) for r in [*greedy, *system]),
         "answers whose grading timed out": sum(bool(r["grading_timed_out"]) for r in [*greedy, *system]),
     }
     return RoundNumbers(

@@ -11,7 +11,7 @@ from rstar_math.report.table import Column, TextTable, compact, count, percent, 
 from rstar_math.report.terminal import print_table
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rstar_math.console import Console
 
 
 def report_tables(report: Report) -> list[TextTable]:
@@ -33,7 +33,7 @@ def print_report(console: Console, report: Report) -> None:
         print_table(console, table)
         console.print()
     for line in report_lines(report):
-        console.print(line, markup=False, highlight=False)
+        console.print(line)
 
 
 def report_lines(report: Report) -> list[str]:

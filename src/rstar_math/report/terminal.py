@@ -13,7 +13,8 @@ from rstar_math.report.table import Column, TextTable
 
 if TYPE_CHECKING:
     import rich.table
-    from rich.console import Console
+
+    from rstar_math.console import Console
 
 _PIPED_WIDTH = 100
 _MIN_NAME_WIDTH = 10
@@ -22,7 +23,7 @@ _ANY_WIDTH = 10_000
 
 def standard_output() -> Console:
     """Standard output. A file or a pipe is as wide as the variable COLUMNS says, or else 100 columns."""
-    from rich.console import Console
+    from rstar_math.console import Console
 
     is_piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return Console(width=_PIPED_WIDTH if is_piped else None)

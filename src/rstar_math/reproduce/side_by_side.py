@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from rstar_math.child_processes import started_deaf, stay_deaf
 from rstar_math.errors import EngineError, RStarError
+from rstar_math.terminal import show_controls
 
 T = TypeVar("T")
 
@@ -74,6 +75,7 @@ def side_by_side(jobs: Sequence[Callable[[], T]], num_processes: int) -> Generat
 def _work(connection: multiprocessing.connection.Connection, job: Callable[[], object], cores: list[int]) -> None:
     """The life of a process: one job, and its result or the error that it raised on purpose."""
     stay_deaf()
+    show_controls()
     import torch
 
     threading.Thread(target=_end_with_parent, daemon=True).start()

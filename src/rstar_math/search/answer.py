@@ -8,12 +8,13 @@ from dataclasses import replace
 from rstar_math.answering import choose, value
 from rstar_math.config import AnsweringSettings
 from rstar_math.search.budget import Budget
+from rstar_math.search.confirm import recorded
 from rstar_math.search.environment import Environment
 from rstar_math.search.strategies import Strategy, grow, strategy
 from rstar_math.search.together import all_of
 from rstar_math.search.unfinished import diagnose
 from rstar_math.tree import Tree
-from rstar_math.types import Cost, Problem, Solution, Trajectory, Verdict
+from rstar_math.types import Cost, Problem, Solution, Trajectory, Unfinished, Verdict
 
 _DROPPED = (
     "solutions were dropped, because their programs did not come out the same when they were run once more in a fresh "
@@ -73,8 +74,8 @@ async def answer(
     the first grows alone, for an early answer, and then as many at a time as the clock allows. They grow one after the
     other where a limit of tokens or rollouts, or a settled vote, is to end the search after any of them.
 
-    The program of the chosen trajectory is run once more in a fresh process. Where it does not come out the same, the
-    trajectory is dropped and counted, and the choice is made again.
+    The program of the chosen trajectory is run once more in a fresh process. Where it does not come out the same, all
+    trajectories with this program are dropped and counted, and the choice is made again, by the same rule.
 
     Args:
       problem: the question.
@@ -91,6 +92,7 @@ async def answer(
     blind = replace(problem, answer=None)
     budget = Budget(settings.budget)
     voting = make_environment(blind, seed)
+    course.begin([voting])
     most_trees = settings.num_trees if not budget.limited else None
     if way.is_deterministic:
         most_trees = 1
@@ -122,10 +124,11 @@ async def answer(
         wasted = trees[-1].cost.tokens_generated == 0  # the context is full, or nothing fits: no tree will do better
         if is_settled or budget.spent or trees[-1].stopped == "budget" or wasted or len(trees) == most_trees:
             break
-    num_not_reproduced = 0
+    dropped: list[Trajectory] = []
     while choice is not None and not await voting.confirm(found[choice.index]):
-        num_not_reproduced += 1
-        del found[choice.index]
+        program = recorded(found[choice.index])
+        dropped += [t for t in found if recorded(t) == program]
+        found = [t for t in found if recorded(t) != program]
         classes = await equivalence_classes([t.answer for t in found], voting.grade)
         choice = choose(found, classes, settings.selector, settings.aggregate, settings.weight, settings.num_voters)
     cost = Cost()
@@ -140,9 +143,9 @@ async def answer(
             trajectory=None,
             candidates=tuple(found),
             cost=cost,
-            unfinished=diagnosis.reason,
-            why=f"{num_not_reproduced} {_DROPPED}" if num_not_reproduced else diagnosis.text,
-            num_not_reproduced=num_not_reproduced,
+            unfinished=Unfinished.NOT_REPRODUCED if dropped else diagnosis.reason,
+            why=f"{len(dropped)} {_DROPPED}" if dropped else diagnosis.text,
+            dropped=tuple(dropped),
         )
         return nothing, trees
     chosen = found[choice.index]
@@ -155,7 +158,7 @@ async def answer(
         candidates=(chosen, *others),
         confidence=choice.share,
         cost=cost,
-        num_not_reproduced=num_not_reproduced,
+        dropped=tuple(dropped),
     )
     return solution, trees
 

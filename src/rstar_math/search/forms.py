@@ -18,7 +18,8 @@ from rstar_math.search.together import all_of
 from rstar_math.types import Execution, Step
 
 _WHOLE = (step_format.END_OF_CODE, step_format.END_OF_ANSWER)
-_PRINT_ANSWER = "print(answer)"
+PRINT_ANSWER = "print(answer)"
+"""What asks a whole program that printed nothing for its answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +183,10 @@ class Program:
     async def _tried(self, env: RunsCode, text: str, code: str, execution: Execution) -> TriedStep:
         output, reason = execution.output, _failure(execution)
         if reason is None and not output.strip():
-            (asked,) = await env.execute_all([code], [_PRINT_ANSWER])
+            (asked,) = await env.execute_all([code], [PRINT_ANSWER])
             output = asked.output
             if not output.strip():
-                reason = f"the program printed nothing, and `{_PRINT_ANSWER}` after it: {_failure(asked) or 'nothing'}"
+                reason = f"the program printed nothing, and `{PRINT_ANSWER}` after it: {_failure(asked) or 'nothing'}"
         if reason is not None:
             return TriedStep(Step(text, code, "", execution), reason, is_last=True)
         answer = output.strip().splitlines()[-1].strip()

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from rstar_math.errors import DataError, PathError
 from rstar_math.store.paths import is_device, reading, require_name, shown, writing
+from rstar_math.visible import visible, visible_json
 
 
 @contextmanager
@@ -78,15 +79,15 @@ def _machine() -> str:
 def write_text(path: Path, text: str) -> None:
     """Writes a text file so that readers see the old or the new one, never a part.
 
-    Half of a surrogate pair, which UTF-8 cannot hold, is written as its escape (`\\ud800`).
+    Control characters, and half of a surrogate pair, which UTF-8 cannot hold, are written as escapes (`\\x1b`).
     """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+        temporary.write_text(visible(text), encoding="utf-8")
 
 
 def write_json(path: Path, value: object) -> None:
     """Writes JSON (two spaces, keys in the order given)."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, visible_json(value, indent=2, allow_nan=True) + "\n")
 
 
 def write_jsonl(path: Path, rows: Iterable[object]) -> None:
@@ -96,8 +97,8 @@ def write_jsonl(path: Path, rows: Iterable[object]) -> None:
 
 
 def json_line(row: object) -> bytes:
-    """A line of JSON Lines; half of a surrogate pair stays the escape that JSON has for it."""
-    return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    """A line of JSON Lines; control characters and halves of surrogate pairs stand as the escapes that JSON has."""
+    return (visible_json(row, allow_nan=True) + "\n").encode()
 
 
 def read_text(path: Path) -> str:

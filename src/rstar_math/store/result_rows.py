@@ -54,6 +54,7 @@ class _ResultRow(_Part):
     num_rollouts: int = 0
     process_cpu_seconds: float | None = None
     shared: bool = False
+    num_not_reproduced: int = Field(default=0, ge=0)
     candidates: _Candidates | None = None
 
 

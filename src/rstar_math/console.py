@@ -1,0 +1,71 @@
+"""Styled text for a terminal, by rich: what it is given is made visible, and only its own styles are sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import IO, TextIO, cast
+
+import rich.console
+from rich.console import ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.style import Style
+
+from rstar_math.terminal import VisibleStream
+from rstar_math.visible import visible
+
+
+class Console(rich.console.Console):
+    """A console for text that anybody may have written: no markup, no links, control characters as escapes.
+
+    Args:
+      stream: where to write; None: standard output, or standard error where `stderr` is set, whatever they are then.
+      stderr: see `stream`.
+      width: columns; None: as wide as the terminal is.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(file=stream, stderr=stderr, width=width, markup=False, highlight=False)
+
+    @property
+    def file(self) -> IO[str]:
+        """Where to write; a stream that makes text visible is given styled text as it is."""
+        found = super().file
+        return cast(IO[str], _Styled(found)) if isinstance(found, VisibleStream) else found
+
+    @file.setter
+    def file(self, stream: IO[str]) -> None:
+        raise TypeError("a console keeps its stream")
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The segments of a renderable; all but the console's own sequences are made visible."""
+        if isinstance(renderable, str):
+            renderable = visible(renderable)
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(visible(segment.text), _without_link(segment.style))
+
+
+class _Styled:
+    """The way past `VisibleStream.write`: of a text stream, what rich uses."""
+
+    def __init__(self, stream: VisibleStream) -> None:
+        self._stream = stream
+        self.encoding = stream.encoding
+
+    def write(self, text: str) -> int:
+        return self._stream.write_styled(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+
+def _without_link(style: Style | None) -> Style | None:
+    return style.update_link(None) if style is not None and style.link else style

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -38,6 +39,7 @@ from rstar_math.grading.kinds import (
     Relation,
     SetOperation,
     Sum,
+    Symbol,
     symbols,
     walk,
 )
@@ -160,6 +162,8 @@ class _Comparison:
 
     def _with_names(self, gold: Node, prediction: Node, found: Match) -> Match:
         """Equal values; contested where the names before them differ."""
+        if _other_quantities(gold, prediction):
+            return Match(False, "equation")
         names = [name_of(node) for node in (gold, prediction)]
         if all(name is not None for name in names) and names[0] != names[1]:
             single = [name for name in names if name is not None and len(name) == 1 and name.islower()]
@@ -625,6 +629,20 @@ class _Comparison:
             return Match(equal_to_many_bits(first, second, common_log=False), "logarithms")
         except (TooLargeError, UndefinedError, NotNumericError):
             return Match(False, "too_large")
+
+
+def _other_quantities(gold: Node, prediction: Node) -> bool:
+    """Whether two equations are on expressions that cannot be read, and differ, or on x with different marks."""
+    if not isinstance(gold, Relation) or not isinstance(prediction, Relation):
+        return False
+    match gold.sides[0], prediction.sides[0]:
+        case Opaque(text=first), Opaque(text=second):
+            return first != second and bool(set(first + second) & set("+-*/^"))
+        case Symbol(name=first), Symbol(name=second):
+            letters = [re.split(r"[ ']", name)[0] for name in (first, second)]
+            return first != second and letters[0] == letters[1] and first not in letters and second not in letters
+        case _:
+            return False
 
 
 def _unit_of(node: Node) -> str:

@@ -113,7 +113,9 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
         return words
     if refused is not None:
         return refused
-    if all(node is not None or _is_formula(text) for node, text in ((first, left), (second, right))):
+    if "\\cross" not in left + right and all(
+        node is not None or _is_formula(text) for node, text in ((first, left), (second, right))
+    ):
         return _compared_by_math_verify(gold, prediction)
     return words
 

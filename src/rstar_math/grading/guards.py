@@ -32,8 +32,8 @@ MAX_TERMS = 2_000
 MAX_ITEMS = 400
 """Lists with more items than this are compared in order instead of as a matching."""
 
-MAX_SYMBOLIC_CHARS = 400
-"""Longer answers are not handed to math-verify."""
+MAX_SYMBOLIC_CHARS = 200
+"""Longer answers are not handed to math-verify: its parser takes seconds for a few hundred characters."""
 
 MAX_SENTENCE_CHARS = 400
 """Longer texts are not searched for the answer in a sentence."""

@@ -110,6 +110,10 @@ _FUNCTION_WORDS = frozenset(
 )
 
 
+_CROSS_PRODUCT = re.compile(
+    r"(\\(?:mathbf|boldsymbol|bm|pmb|vec|overrightarrow)\s*(?:\{[^{}]*\}|[A-Za-z])\s*)\\times"
+    r"(?=\s*\\(?:mathbf|boldsymbol|bm|pmb|vec|overrightarrow)(?![a-zA-Z]))"
+)
 _VECTOR_COMMANDS = "mathbf|boldsymbol|bm|pmb|textbf|hat|widehat|vec|overrightarrow|mathrm|mathit"
 _UNIT_VECTOR = re.compile(
     r"\\(?:mathbf|boldsymbol|bm|pmb|textbf|hat|widehat|vec|overrightarrow)"
@@ -137,6 +141,8 @@ def normalised(text: str) -> str:
     text = _SIZES.sub("", text)
     text = _GAP.sub(ROW_END, text)
     text = _SPACES.sub(" ", text)
+    if "\\times" in text:
+        text = _CROSS_PRODUCT.sub(r"\1\\cross ", text)
     text = _unit_vectors(text)
     text = _marked_text(text)
     text = _DECORATION.sub("", text)

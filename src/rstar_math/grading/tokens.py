@@ -108,7 +108,7 @@ _CURRENCIES = {"euro": "euro", "pounds": "sterling", "yen": "yen", "rupee": "rup
 _MONEY_WORDS = frozenset({"rs", "usd", "eur", "gbp", "inr", "cny", "rmb", "jpy", "chf"})
 _ACCENTS = {
     "overline": "bar", "bar": "bar", "widebar": "bar", "hat": "hat", "widehat": "hat", "tilde": "tilde",
-    "widetilde": "tilde",
+    "widetilde": "tilde", "dot": "dot", "ddot": "ddot",
 }  # fmt: skip
 _ONE_LETTER = re.compile(r"\s*(?:\{\s*(?:([A-Za-z])|\\([a-zA-Z]+))\s*\}|([A-Za-z])(?![A-Za-z])|\\([a-z]+))")
 _POINTS_OR_DIGITS = re.compile(r"\s*\{\s*(?:[A-Z]['\s]*(?:[A-Z]['\s]*)+|\d[\d\s]*)\}|\s*\d")
@@ -408,7 +408,10 @@ class _Lexer:
                 self._emit("text", word, len(word))
 
     def _is_coefficient(self, word: str) -> bool:
-        """Whether two letters are a constant and a variable: Ax + B, Ce^x."""
+        """Whether two letters are a constant and a variable: Ax + B, Ce^x, Gm_1 in LaTeX."""
+        is_latex = "\\" in self._text and bool(re.match(r"\s*[_^]", self._text[self._position + 2 :]))
+        if is_latex and re.fullmatch("[A-Z][a-z]", word) and not units.is_unit(word):
+            return True
         following = self._text[self._position + 2 : self._position + 4].lstrip()[:1]
         is_added = (
             following in set("+-^)=*/") if following else bool(self._found) and self._found[-1].value in {"+", "-"}

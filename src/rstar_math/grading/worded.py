@@ -381,6 +381,8 @@ def labelled(text: str, parse: Parse) -> dict[str, Node] | None:
             return None  # radius 3, but not "nearly 3"
         label = " ".join(_SHORT_FORMS.get(word, word.removesuffix("s")) for word in said(match.group("label")).split())
         node = parse(match.group("rest").strip(" .,;"))
+        if not between and isinstance(node, EXPRESSIONS) and match.group("rest")[0] == "(":
+            return None  # rank (A) is no A
         if node is None or label in found or isinstance(node, Quantity) or not label:
             return None
         found[label] = node

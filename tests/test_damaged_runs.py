@@ -30,7 +30,7 @@ evaluation:
   control_problems: 3
   threshold_problems: {source: pocket/validation, num_problems: 4, seed: 1}
 """
-NUM_RETYPED = 6
+NUM_RETYPED = 3
 """Values that are exchanged in each file of JSON, one at a time."""
 
 WRONG = [None, True, -1, 1.5, "x", [], {}, float("nan"), 10**400, "\ud800", [[]], {"a": 1}]
@@ -135,12 +135,20 @@ def model_of(run: Path) -> None:
     assert find_model(run).familiar is not None
 
 
-@pytest.mark.parametrize("seed", [int(os.environ.get("DAMAGE_SEED", "0"))])
+@pytest.mark.parametrize("has_checksums", [True, False])
 def test_no_damage_ends_in_a_traceback_and_none_to_parts_or_weights_is_missed(
-    run: Path, finished: Path, seed: int, caplog: pytest.LogCaptureFixture
+    run: Path, finished: Path, has_checksums: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """Without checksums, as in runs of earlier versions, whatever stands in the files is read."""
     caplog.set_level(logging.CRITICAL)
-    generator = random.Random(seed)
+    generator = random.Random(int(os.environ.get("DAMAGE_SEED", "0")))
+    if not has_checksums:
+        finished = Path(shutil.copytree(finished, run.parent / "finished"))
+        for folder in (finished, run):
+            for manifest in folder.glob("*/manifest.json"):
+                value = json.loads(manifest.read_text())
+                del value["files"], value["checksum"]
+                manifest.write_text(json.dumps(value, indent=2) + "\n")
     wrong, num_cases = [], 0
     for of in sorted(path for path in finished.rglob("*") if path.is_file()):
         relative = of.relative_to(finished)
@@ -156,14 +164,18 @@ def test_no_damage_ends_in_a_traceback_and_none_to_parts_or_weights_is_missed(
             except Exception as error:
                 wrong.append(f"{relative} {name}: {type(error).__name__}: {error}"[:400])
                 refused = {"evolve", "report"}
-            is_listed = relative.parts[0] in ("base", "round-1", "round-2") and relative.name != "manifest.json"
+            is_listed = (
+                has_checksums
+                and relative.parts[0] in ("base", "round-1", "round-2")
+                and relative.name != "manifest.json"
+            )
             if is_listed and not is_whole and "evolve" not in refused:
                 wrong.append(f"{relative} {name}: evolve notices nothing")
             if is_listed and not is_whole and path.is_file() and "report" not in refused:
                 wrong.append(f"{relative} {name}: report notices nothing")
             restore(path, of)
     assert not wrong, "\n".join(wrong[:40])
-    assert num_cases > 300
+    assert num_cases > 200
     assert refused_by(run, {"evolve": verified, "report": report_of, "solve": model_of}) == set()
 
 

@@ -201,7 +201,8 @@ def read_answering(path: Path) -> tuple[AnsweringSettings | None, float | None]:
         if not isinstance(value, dict) or key not in value:
             raise DataError(f"{path}: {key} is missing")
     threshold = value["threshold"]
-    if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, int | float)):
+    is_number = isinstance(threshold, int | float) and not isinstance(threshold, bool) and abs(threshold) < 1e300
+    if threshold is not None and not is_number:
         raise DataError(f"{path}: threshold is {shown_value(threshold)}; it must be a number or null")
     if not isinstance(value["answering"], dict):
         raise DataError(f"{path}: answering is {shown_value(value['answering'])}; it must be an object")

@@ -29,11 +29,12 @@ from rstar_math.report.schema import (
 from rstar_math.store.files import read_json
 from rstar_math.store.journal import read_journal, tell_spoiled
 from rstar_math.store.manifest import Manifest
+from rstar_math.store.paths import shown
 from rstar_math.store.recipes import load_recipe
 from rstar_math.store.records import read_trajectories
 from rstar_math.store.result_rows import UNREADABLE, read_results, wrong_in_result
 from rstar_math.store.run import require_recipe_unchanged, wrong_in_event
-from rstar_math.store.run_files import Control, read_as, read_control
+from rstar_math.store.run_files import Control, checked, read_as, read_control
 from rstar_math.types import Cost
 
 
@@ -181,8 +182,10 @@ def _pair_baselines(stages: Manifest) -> dict[str, float] | None:
 
 def _calibration(stages: Manifest) -> StepCalibration | None:
     """What the stage measured; None in a run of an earlier version, or where there was nothing to measure on."""
-    measured = stages["calibrate"]["ppm"] if "calibrate" in stages else None
-    return None if measured is None else StepCalibration(**measured)
+    if "calibrate" not in stages:
+        return None
+    where = f"{shown(stages.path)}, stages.calibrate.ppm"
+    return checked(stages["calibrate"].get("ppm"), StepCalibration | None, where)  # type: ignore[arg-type]
 
 
 def _confidence(round_folder: Path, problems: Problems) -> Confidence | None:
@@ -196,16 +199,17 @@ def _confidence(round_folder: Path, problems: Problems) -> Confidence | None:
         [r["correct"] for r in familiar],
         math.inf if threshold is None else threshold,
     )
-    return Confidence(
-        threshold=threshold,
-        precision=precision,
-        coverage=reached * len(familiar) / len(rows),
-        outside=1 - len(familiar) / len(rows) if rows[0].get("outside") is not None else None,
-        target_precision=read_json(round_folder / "answering.json").get("target_precision"),
-        chosen_on=problems.threshold.name,
-        measured_on=problems.evaluation.name,
-        num_problems=len(rows),
-    )
+    value = {
+        "threshold": threshold,
+        "precision": precision,
+        "coverage": reached * len(familiar) / len(rows),
+        "outside": 1 - len(familiar) / len(rows) if rows[0].get("outside") is not None else None,
+        "target_precision": read_json(round_folder / "answering.json").get("target_precision"),
+        "chosen_on": problems.threshold.name,
+        "measured_on": problems.evaluation.name,
+        "num_problems": len(rows),
+    }
+    return checked(value, Confidence, shown(round_folder / "answering.json"))
 
 
 def _search_cost(folder: Path, number: int) -> Cost:

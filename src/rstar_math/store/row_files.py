@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rstar_math.errors import DataError
-from rstar_math.store.files import read_jsonl
+from rstar_math.store.files import read_json, read_jsonl
+from rstar_math.store.paths import reading, shown
 
 ROW_FILES = (".jsonl", ".json", ".parquet")
 
@@ -35,29 +35,28 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     import pyarrow.parquet
 
     number = 0
+    with reading(path):
+        open(path, "rb").close()  # where the system refuses, in its words
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             for batch in file.iter_batches():
                 for row in batch.to_pylist():
                     number += 1
                     yield number, row
-    except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"cannot read {path}: {error}") from error
+    except (OSError, ValueError, MemoryError, pyarrow.ArrowException) as error:  # ValueError: text that is not UTF-8
+        raise DataError(f"{shown(path)}, behind row {number}: no Parquet file that can be read: {error}") from error
 
 
 def _starts_with_bracket(path: Path) -> bool:
-    try:
-        with open(path, "rb") as f:
-            return f.read(256).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
+    with reading(path), open(path, "rb") as f:
+        return f.read(256).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
 
 
 def _list_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} starts with '[' and is not one JSON list: {error}") from error
+        value = read_json(path)
+    except DataError as error:
+        raise DataError(f"{error} (it starts with '[', so it must be one JSON list)") from error
     for number, row in enumerate(value, start=1):
         if isinstance(row, list):
             row = {str(i): part for i, part in enumerate(row)}

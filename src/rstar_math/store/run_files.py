@@ -51,14 +51,22 @@ def read_as(path: Path, schema: type[SchemaT]) -> SchemaT:
     Raises:
       DataError: the file cannot be read, or a key is missing or wrong; names both.
     """
-    value = read_json(path)
+    return checked(read_json(path), schema, shown(path))
+
+
+def checked(value: object, schema: type[SchemaT], where: str) -> SchemaT:
+    """A JSON value as a dataclass, a pydantic model, or a type of these.
+
+    Raises:
+      DataError: a key is missing or wrong; names it and `where`.
+    """
     try:
         return TypeAdapter(schema).validate_python(value)
     except ValidationError as error:
         errors = error.errors()
         wrong = "; ".join(f"{_key(e['loc'])}: {e['msg']}, got {e['input']!r:.60}" for e in errors[:_MAX_ERRORS])
         more = f"; and {len(errors) - _MAX_ERRORS} more" if len(errors) > _MAX_ERRORS else ""
-        raise DataError(f"{shown(path)}: {wrong}{more}") from error
+        raise DataError(f"{where}: {wrong}{more}") from error
 
 
 def _key(location: tuple[int | str, ...]) -> str:

@@ -102,7 +102,7 @@ def test_a_killed_worker_loses_no_program(running: Running) -> None:
         tasks = [asyncio.ensure_future(executor.execute(["x = 1"], f"print(x, {i})")) for i in range(200)]
         for _ in range(3):
             await asyncio.sleep(0.005)
-            for worker in executor._all_workers():
+            for worker in executor.pool.workers():
                 if worker.child.pid:
                     kill(worker.child.pid)
         return await asyncio.gather(*tasks)
@@ -117,7 +117,7 @@ def test_a_killed_snapshot_is_replayed() -> None:
             outputs = set()
             for i in range(4):
                 outputs.add((await executor.execute(prefix, f"print(x)  # {i}")).output)
-                for snapshot in list(executor._snapshots.values()):
+                for snapshot in executor.snapshots:
                     kill(snapshot.pid)
             assert outputs == {"499999500000\n"}
             assert executor.counts.snapshots >= 2

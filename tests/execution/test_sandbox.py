@@ -425,7 +425,7 @@ def test_a_program_that_needs_little_runs_where_more_is_loaded_and_sees_nothing_
             assert (await executor.execute([], heavy.format(0))).output == "0.0\n"
             busy = [executor.execute_all([], [heavy.format(i) for i in range(1, 20)]), executor.execute([], look)]
             beside, alone = await asyncio.gather(*busy)
-            assert not executor._workers.get("light")
+            assert not executor.pool.of("light")
             assert len([e for e in beside if e.ok]) == 19
             assert await executor.execute(["x = 1"], look) == replace(alone, seconds=ANY)
 

@@ -47,3 +47,9 @@ def _without_comments(code: str) -> str:
     if "#" not in code or _LINES_MAY_BE_TEXT.search(code):
         return code
     return _COMMENT_LINE.sub("", code)
+
+
+@lru_cache(1024)
+def steps_without_comments(steps: tuple[str, ...]) -> tuple[str, ...]:
+    """`steps` as programs are known; the same object every time, which makes comparing cheap."""
+    return tuple([without_comments(code) for code in steps])

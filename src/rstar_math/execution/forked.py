@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
 from rstar_math.errors import SandboxError
+from rstar_math.execution.harness import output_room
 from rstar_math.execution.processes import Child, Forker
 from rstar_math.execution.reports import ReportError, statements, step_report
 from rstar_math.execution.requests import NOBODY_WAITS, Request
+from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.observation import RecordedExecution
 from rstar_math.types import Execution, ExecutionStatus
 
@@ -172,7 +175,7 @@ class Run:
         if self.source is not None:
             self.source.users -= 1
         if stays and self.executor.settings.max_snapshots:
-            self.executor.keep(Snapshot(self))
+            self.executor.snapshots.keep(Snapshot(self))
         else:
             self.child.close()
 
@@ -235,10 +238,37 @@ class Snapshot(Forker):
 
     def message(self, child: Child, message: bytes) -> None:
         """It has ended, or speaks without being asked: either way it is of no use any more."""
-        self.executor.drop(self)
+        self.executor.snapshots.drop(self)
 
     def check(self) -> None:
         """Ends it where it works without having been asked to."""
         allowed = 0.25 + 0.1 * self.forks
         if self.child.cpu_seconds() - self._cpu_then > allowed:
-            self.executor.drop(self)
+            self.executor.snapshots.drop(self)
+
+
+def order_of(request: Request, source: Snapshot | None, limits: ExecutionSettings) -> tuple[dict[str, object], int]:
+    """What a fork is told for `request`, and the bytes of the buffer that it writes its output to.
+
+    Args:
+      request: the program.
+      source: what is forked, which has run the first steps; None: a zygote, which has run none.
+      limits: of the executor.
+    """
+    known = len(source.steps) if source is not None else 0
+    steps = request.steps[known:]
+    first = max(request.first - known, 0)
+    buffer_bytes = output_room(len(steps) - first, limits.output_bytes)
+    mode = "statements" if request.record else limits.output
+    if mode == "statements":
+        buffer_bytes += RECORDS_BYTES
+    stays = limits.max_snapshots > 0 and not request.fresh
+    order: dict[str, object] = {
+        "kind": "program",
+        "steps": steps,
+        "first": first,
+        "step_bytes": limits.output_bytes,
+        "mode": mode,
+        "stay_s": 0.0 if request.builds else limits.snapshot_after_s if stays else math.inf,
+    }
+    return order, buffer_bytes

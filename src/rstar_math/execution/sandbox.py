@@ -14,26 +14,27 @@ Where a program runs, cheapest first:
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import time
 from collections import Counter, deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from types import TracebackType
 from typing import cast
 
 from rstar_math.errors import SandboxError
 from rstar_math.execution import admission, processes
-from rstar_math.execution.forked import RECORDS_BYTES, Run, Snapshot
-from rstar_math.execution.harness import output_room
+from rstar_math.execution.counts import Counts
+from rstar_math.execution.forked import Run, Snapshot, order_of
 from rstar_math.execution.layers import LayerReport, layer_reports
 from rstar_math.execution.lru import LRU
 from rstar_math.execution.processes import BusyError, Child, Forker, LostError, Zygote
 from rstar_math.execution.requests import Batch, Key, Request, Steps
+from rstar_math.execution.results import Results
 from rstar_math.execution.settings import ExecutionSettings
-from rstar_math.execution.warm import QUEUE_DEPTH, WarmWorker
+from rstar_math.execution.snapshots import Snapshots
+from rstar_math.execution.warm import WarmWorker
+from rstar_math.execution.warm_pool import WarmPool
 from rstar_math.types import Execution
 
 TICK_S = 0.02
@@ -51,43 +52,8 @@ MEMORY_TICK_S = 0.1
 MAX_STARTS = 3
 """How often a program is tried whose process was lost under it."""
 
-MAX_BARREN_WORKERS = 5
-"""Warm workers lost one after the other without a single result, after which there are none for a while."""
-
-WITHOUT_WORKERS_S = 30.0
-"""How long that while is."""
-
-AFFINITY_S = 0.005
-"""How much longer a program may wait for the worker that has its prefix's state than for another, which would have to
-replay the prefix; reckoned from what programs have taken there."""
-
 MAX_REMEMBERED = 4096
 """Entries of each of the tables in which the supervisor notes what it has learnt about programs."""
-
-ENTRY_BYTES = 400
-"""What a remembered result takes beyond its text."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """What an executor has done; every field counts from 0."""
-
-    executions: int = 0
-    cached: int = 0
-    warm: int = 0
-    forked: int = 0
-    from_snapshot: int = 0
-    not_admitted: int = 0
-    deferred: int = 0
-    """Admitted programs that turned out to need a process of their own."""
-    tainted: int = 0
-    """Results thrown away because the warm worker that they came from was found changed."""
-    without_workers: int = 0
-    """How often warm workers were given up for a while, because several in a row were lost without a result."""
-    lost: int = 0
-    """Programs that had to be run again because a process was lost under them."""
-    snapshots: int = 0
-    evicted: int = 0
 
 
 class SandboxExecutor:
@@ -110,7 +76,7 @@ class SandboxExecutor:
         # the released rules find labels in the text of a statement, its comments included
         self._comments_do_not_count = self.settings.output != "statements"
         self._num_slots = num_slots or self.settings.slots()
-        self._cache: LRU[Key, Execution] = LRU(self.settings.cache_entries, self.settings.cache_mb << 20)
+        self._results = Results(self.settings.cache_entries, self.settings.cache_mb << 20)
         self._refused: LRU[str, bool] = LRU(MAX_REMEMBERED)
         """Steps that the static check does not admit."""
         self._not_warm: LRU[Steps, bool] = LRU(MAX_REMEMBERED)
@@ -131,15 +97,11 @@ class SandboxExecutor:
         self._zygotes: dict[str, asyncio.Task[Zygote]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.runs: set[Run] = set()
-        self._workers: dict[str, list[WarmWorker]] = {}
-        self._homes: LRU[Steps, WarmWorker] = LRU(MAX_REMEMBERED)
+        self.pool = WarmPool(self.counts, self._num_slots, MAX_REMEMBERED)
         self._number = 0
-        self._barren_workers = 0
-        self._no_workers_until = 0.0
-        self._snapshots: dict[Steps, Snapshot] = {}
-        """Live snapshots, the least recently used first."""
+        limits = self.settings
+        self.snapshots = Snapshots(self.counts, limits.max_snapshots, limits.snapshot_after_s, MAX_REMEMBERED)
         self._builds: dict[Steps, list[Request]] = {}
-        self._costs: LRU[Steps, float] = LRU(MAX_REMEMBERED)
         self._ticking: asyncio.TimerHandle | None = None
         self._memory_read_at = 0.0
 
@@ -184,7 +146,7 @@ class SandboxExecutor:
     def _known_as(self, prefix: Sequence[str]) -> Steps:
         """A prefix as it is remembered."""
         before = tuple(prefix)
-        return _prefix(before) if self._comments_do_not_count else before
+        return admission.steps_without_comments(before) if self._comments_do_not_count else before
 
     def _known_or_asked(self, before: Steps, code: str) -> Execution | Request:
         """What is remembered of `code` after `before`, or a request on its way."""
@@ -192,7 +154,7 @@ class SandboxExecutor:
         if self._comments_do_not_count:
             code = admission.without_comments(code)
         key = (before, code)
-        known = self._cache.get(key)
+        known = self._results.get(key)
         if known is not None:
             self.counts.cached += 1
             return known
@@ -292,7 +254,7 @@ class SandboxExecutor:
             if not request.wanted():
                 self._close_request(self._waiting.popleft())
                 continue
-            profile = self._warm_profile(request) if request.warm else request.profile
+            profile = self.pool.profile_for(request) if request.warm else request.profile
             zygote = _result(self._zygotes.get(profile))
             if zygote is None and profile != request.profile:  # it was lost
                 profile = request.profile
@@ -301,13 +263,13 @@ class SandboxExecutor:
                 self._waiting.popleft()
                 self._later(self._start_when_ready(request))
             elif request.warm:
-                worker = self._choose_worker(request, profile, zygote)
+                worker = self.pool.choose(request, profile, zygote, self._is_free, partial(self._new_worker, zygote))
                 if worker is None:
                     break
                 self._waiting.popleft()
                 self._number += 1
                 worker.assign(self._number, request)
-            elif self._num_busy() < self._num_slots:
+            elif self._is_free():
                 self._waiting.popleft()
                 if not self._start(request, zygote):
                     self._waiting.appendleft(request)
@@ -315,21 +277,12 @@ class SandboxExecutor:
                     break
             else:
                 break
-        busy = bool(self.runs)
-        for workers in self._workers.values():
-            for worker in workers:
-                worker.flush()
-                busy = busy or bool(worker.queue)
-        if busy and self._ticking is None:
+        self.pool.flush()
+        if (self.runs or self.pool.num_busy()) and self._ticking is None:
             self._tick_after(TICK_S)
 
-    def _num_busy(self) -> int:
-        busy = len(self.runs)
-        for workers in self._workers.values():
-            for worker in workers:
-                if worker.queue:
-                    busy += 1
-        return busy
+    def _is_free(self) -> bool:
+        return len(self.runs) + self.pool.num_busy() < self._num_slots
 
     def _later(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -371,12 +324,8 @@ class SandboxExecutor:
     def complete(self, request: Request) -> None:
         """Gives the result of `request` out, and remembers it."""
         self._close_request(request)
-        if request.key is not None:
-            execution = request.executions[-1]
-            # how long the wall clock ran, and what killed a process, says nothing certain about the program
-            if execution.status not in ("wall_limit", "killed") and not request.crowded_out:
-                num_bytes = ENTRY_BYTES + len(request.key[1]) + len(execution.output) + len(execution.error or "")
-                self._cache.put(request.key, execution, num_bytes)
+        if request.key is not None and not request.crowded_out:
+            self._results.put(request.key, request.executions[-1])
         request.complete()
         self._abandon_build(request)
         if self._waiting:
@@ -394,7 +343,7 @@ class SandboxExecutor:
         settings = self.settings
         if not settings.warm or settings.output == "statements":
             return False
-        if self._no_workers_until and time.monotonic() < self._no_workers_until:
+        if self.pool.is_given_up:
             return False
         if not self.admit_everything:
             if len(self._refused) and any(step in self._refused for step in steps):
@@ -402,50 +351,9 @@ class SandboxExecutor:
             if prefix in self._not_warm:
                 self._not_warm.put(steps, True)  # and so on for what comes after it
                 return False
-        return not self._is_dear(prefix)
+        return not self.snapshots.is_dear(prefix)
 
-    def _warm_profile(self, request: Request) -> str:
-        """What the worker has loaded that `request` goes to: where its prefix ran, or where something runs anyway.
-
-        A program that needs little runs as well where numpy is loaded; fewer processes then take turns on the cores.
-        """
-        if request.profile != "light":
-            return request.profile
-        home = self._homes.get(request.prefix)
-        if home is not None and not home.over:
-            return home.zygote.profile
-        if self._is_at_work("numpy") and not self._is_at_work("light"):
-            return "numpy"
-        return request.profile
-
-    def _is_at_work(self, profile: str) -> bool:
-        return any(worker.queue for worker in self._workers.get(profile, ()))
-
-    def _choose_worker(self, request: Request, profile: str, zygote: Zygote) -> WarmWorker | None:
-        """The worker with `profile` that `request` goes to; None where it must wait."""
-        home = self._homes.get(request.prefix) if request.prefix else None
-        if home is not None and (home.over or home.zygote is not zygote or len(home.queue) >= QUEUE_DEPTH):
-            home = None
-        if home is not None and home.queue and home.wait_s <= AFFINITY_S:
-            return home
-        workers = self._workers.setdefault(profile, [])
-        least = min(workers, key=_num_waiting, default=None)
-        chosen = least
-        if home is not None and least is not None and home.wait_s <= least.wait_s + AFFINITY_S:
-            chosen = home
-            if home.queue:
-                return home
-        free = self._num_busy() < self._num_slots
-        may_grow = free and len(workers) < self._num_slots
-        has_turn = chosen is not None and (not may_grow if chosen.queue else free)
-        if chosen is not None and has_turn and len(chosen.queue) < QUEUE_DEPTH:
-            return chosen
-        if may_grow:
-            return self._new_worker(profile, zygote)
-        busy = [worker for worker in workers if 0 < len(worker.queue) < QUEUE_DEPTH]
-        return min(busy, key=_num_waiting, default=None)
-
-    def _new_worker(self, profile: str, zygote: Zygote) -> WarmWorker | None:
+    def _new_worker(self, zygote: Zygote) -> WarmWorker | None:
         assert self._loop is not None
         limits = self.settings
         worker = WarmWorker(self, zygote)
@@ -462,35 +370,20 @@ class SandboxExecutor:
             self.forker_lost(zygote)
             self.pump_soon()
             return None
-        self._workers[profile].append(worker)
+        self.pool.add(worker)
         return worker
-
-    def forget_worker(self, worker: WarmWorker) -> None:
-        """A worker has been ended."""
-        for workers in self._workers.values():
-            if worker in workers:
-                workers.remove(worker)
-
-    def worker_lost(self, barren: bool) -> None:
-        """A worker has ended by itself; `barren`: without having had a result."""
-        self._barren_workers = self._barren_workers + 1 if barren else 0
-        if self._barren_workers >= MAX_BARREN_WORKERS:
-            self._barren_workers = 0
-            self._no_workers_until = time.monotonic() + WITHOUT_WORKERS_S
-            self.counts.without_workers += 1
 
     def warm_done(
         self, worker: WarmWorker, request: Request, execution: Execution, replayed_s: float, kept: bool
     ) -> None:
         """A worker has run `request`; `kept`: for certain, its state need not be computed again there."""
         self.counts.warm += 1
-        self._barren_workers = 0
+        self.pool.note_result()
         if execution.status == "ok":
-            self._homes.put(request.steps, worker)
-            cost = replayed_s + execution.seconds
-            if cost >= self.settings.snapshot_after_s and not kept:
+            self.pool.note_home(request.steps, worker)
+            if not kept:
                 # what it left has no copy: what comes after it is forked from a process that stays there
-                self._costs.put(request.steps, cost)
+                self.snapshots.note_cost(request.steps, replayed_s + execution.seconds)
         request.executions.append(execution)
         self.complete(request)
 
@@ -524,31 +417,15 @@ class SandboxExecutor:
         """Runs `request` in a fork of its own; False where there is no room for one more process."""
         source: Snapshot | None = None
         if not request.fresh:
-            if not request.builds and self._is_dear(request.prefix) and request.prefix not in self._snapshots:
+            if not request.builds and self.snapshots.is_dear(request.prefix) and request.prefix not in self.snapshots:
                 self._build(request)
                 return True
-            source = self._nearest_snapshot(request.prefix, zygote)
+            source = self.snapshots.nearest(request.prefix, zygote)
         forker: Forker = zygote if source is None else source
         if not self._make_room(keep=source):
             return False
         assert self._loop is not None
-        limits = self.settings
-        known = len(source.steps) if source is not None else 0
-        steps = request.steps[known:]
-        first = max(request.first - known, 0)
-        buffer_bytes = output_room(len(steps) - first, limits.output_bytes)
-        mode = "statements" if request.record else limits.output
-        if mode == "statements":
-            buffer_bytes += RECORDS_BYTES
-        stays = limits.max_snapshots > 0 and not request.fresh
-        message = {
-            "kind": "program",
-            "steps": steps,
-            "first": first,
-            "step_bytes": limits.output_bytes,
-            "mode": mode,
-            "stay_s": 0.0 if request.builds else limits.snapshot_after_s if stays else math.inf,
-        }
+        message, buffer_bytes = order_of(request, source, self.settings)
         run = Run(self, request, source)
         try:
             run.child = processes.fork(self._loop, forker, run, message, buffer_bytes)
@@ -562,9 +439,7 @@ class SandboxExecutor:
         self.counts.forked += 1
         if source is not None:
             self.counts.from_snapshot += 1
-            source.users += 1
-            source.forks += 1
-            self._snapshots[source.steps] = self._snapshots.pop(source.steps)
+            self.snapshots.use(source)
         self.runs.add(run)
         if self._ticking is None:
             self._tick_after(TICK_S)
@@ -572,22 +447,9 @@ class SandboxExecutor:
 
     def note_cost(self, request: Request, seconds: float) -> None:
         """Remembers what it takes to come as far as `request`, which has run in a fork."""
-        cost = max(seconds, (self._costs.get(request.prefix) or 0.0) + request.executions[-1].seconds)
-        if not request.fresh and cost >= self.settings.snapshot_after_s:
-            self._costs.put(request.steps, cost)
-
-    def _is_dear(self, prefix: Steps) -> bool:
-        limits = self.settings
-        return limits.max_snapshots > 0 and (self._costs.get(prefix) or 0.0) >= limits.snapshot_after_s
-
-    def _nearest_snapshot(self, prefix: Steps, zygote: Zygote) -> Snapshot | None:
-        if self._snapshots:
-            for length in range(len(prefix), 0, -1):
-                snapshot = self._snapshots.get(prefix[:length])
-                # a later step may need more than the zygote of the earlier ones has loaded
-                if snapshot is not None and snapshot.zygote is zygote:
-                    return snapshot
-        return None
+        if not request.fresh:
+            cost = max(seconds, self.snapshots.cost(request.prefix) + request.executions[-1].seconds)
+            self.snapshots.note_cost(request.steps, cost)
 
     def _build(self, request: Request) -> None:
         """Has `request` wait for a snapshot of its prefix."""
@@ -602,36 +464,17 @@ class SandboxExecutor:
     def _abandon_build(self, request: Request) -> None:
         """Where `request` was to leave a snapshot: whoever waits for it goes on, with it or without."""
         if request.builds and request.steps in self._builds:
-            if request.steps not in self._snapshots:
-                self._costs.pop(request.steps)
+            if request.steps not in self.snapshots:
+                self.snapshots.forget_cost(request.steps)
             self.again(self._builds.pop(request.steps))
-
-    def keep(self, snapshot: Snapshot) -> None:
-        """Keeps a process that stays."""
-        old = self._snapshots.pop(snapshot.steps, None)
-        if old is not None:
-            old.child.close()
-        self._snapshots[snapshot.steps] = snapshot
-        self.counts.snapshots += 1
-        while len(self._snapshots) > self.settings.max_snapshots and self._evict(keep=snapshot):
-            pass
-
-    def _evict(self, keep: Snapshot | None = None) -> bool:
-        """Gives the least recently used snapshot up that nothing is being forked from."""
-        for snapshot in self._snapshots.values():
-            if snapshot.users == 0 and snapshot is not keep:
-                self.drop(snapshot)
-                self.counts.evicted += 1
-                return True
-        return False
 
     def _make_room(self, keep: Snapshot | None = None) -> bool:
         """Whether one more process may live; gives up one that waits, so that there is room once it is gone."""
         limit = self.settings.max_processes
         while len(self._children()) >= limit:
-            if self._evict(keep):
+            if self.snapshots.evict(keep):
                 continue
-            idle = next((worker for worker in self._all_workers() if not worker.queue), None)
+            idle = next((worker for worker in self.pool.workers() if not worker.queue), None)
             if idle is None:
                 return False
             idle.close()
@@ -647,12 +490,6 @@ class SandboxExecutor:
         # where nothing is about to go, the end of a program that runs starts the next
         self._loop.call_later(ROOM_TICK_S if self._num_dying() else TICK_S, self.pump_soon)
 
-    def drop(self, snapshot: Snapshot) -> None:
-        """Ends a snapshot."""
-        if self._snapshots.get(snapshot.steps) is snapshot:
-            del self._snapshots[snapshot.steps]
-        snapshot.child.close()
-
     # ---------------------------------------------------------------- clocks
 
     def _tick_after(self, seconds: float) -> None:
@@ -664,37 +501,33 @@ class SandboxExecutor:
         now = time.monotonic()
         for run in list(self.runs):
             run.check(now)
-        workers = self._all_workers()
+        workers = self.pool.workers()
         for worker in workers:
             worker.check(now)
         if now - self._memory_read_at >= MEMORY_TICK_S:
             self._memory_read_at = now
-            for snapshot in list(self._snapshots.values()):
+            for snapshot in self.snapshots:
                 snapshot.check()
             self._check_memory()
         if self._ticking is not None:
             return
         if self.runs or any(worker.queue for worker in workers):
             self._tick_after(TICK_S)
-        elif self._snapshots:
+        elif self.snapshots:
             self._tick_after(IDLE_TICK_S)
 
     def _check_memory(self) -> None:
         """Gives up what waits, then ends what takes most, once processes together take more than they may."""
-        if self._snapshots:
-            sizes = {snapshot: snapshot.child.memory_bytes() for snapshot in self._snapshots.values()}
-            limit = self.settings.snapshot_memory_mb << 20
-            while sum(sizes[snapshot] for snapshot in self._snapshots.values()) > limit and self._evict():
-                pass
+        self.snapshots.limit_memory(self.settings.snapshot_memory_mb << 20)
         limit = self.settings.total_memory_bytes()
         total = sum(child.memory_bytes() for child in self._children())
-        while total > limit and self._evict():
+        while total > limit and self.snapshots.evict():
             total = sum(child.memory_bytes() for child in self._children())
-        for worker in self._all_workers():
+        for worker in self.pool.workers():
             if total > limit and not worker.queue:
                 total -= worker.child.memory_bytes()
                 worker.close()
-        running: list[Run | WarmWorker] = [*self.runs, *self._all_workers()]
+        running: list[Run | WarmWorker] = [*self.runs, *self.pool.workers()]
         if total > limit and running:
             error = f"MemoryLimit: all programs together take more than {limit >> 20} MiB"
             max(running, key=lambda one: one.child.memory_bytes()).out_of_memory(error)
@@ -704,12 +537,9 @@ class SandboxExecutor:
     def _children(self) -> list[Child]:
         return [
             *(run.child for run in self.runs),
-            *(worker.child for worker in self._all_workers()),
-            *(snapshot.child for snapshot in self._snapshots.values()),
+            *(worker.child for worker in self.pool.workers()),
+            *(snapshot.child for snapshot in self.snapshots),
         ]
-
-    def _all_workers(self) -> list[WarmWorker]:
-        return [worker for workers in self._workers.values() for worker in workers]
 
     def _enter_loop(self) -> asyncio.AbstractEventLoop:
         """Binds the executor to the running loop; after a fork, or in a new loop, it starts afresh."""
@@ -746,24 +576,14 @@ class SandboxExecutor:
     def forker_lost(self, forker: Forker) -> None:
         """A process that does not fork any more is ended; the next program starts another."""
         if isinstance(forker, Snapshot):
-            self.drop(forker)
+            self.snapshots.drop(forker)
             return
         zygote = forker.zygote
         if _result(self._zygotes.get(zygote.profile)) is zygote:
             del self._zygotes[zygote.profile]
-        for snapshot in [s for s in self._snapshots.values() if s.zygote is zygote]:
-            self.drop(snapshot)
+        for snapshot in [s for s in self.snapshots if s.zygote is zygote]:
+            self.snapshots.drop(snapshot)
         zygote.end()
-
-
-def _num_waiting(worker: WarmWorker) -> int:
-    return len(worker.queue)
-
-
-@lru_cache(1024)
-def _prefix(steps: Steps) -> Steps:
-    """`steps` as programs are known here; the same object every time, which makes comparing cheap."""
-    return tuple([admission.without_comments(code) for code in steps])
 
 
 def _result(starting: asyncio.Task[Zygote] | None) -> Zygote | None:

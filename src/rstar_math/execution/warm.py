@@ -230,7 +230,7 @@ class WarmWorker:
         executor = self.executor
         running = self.child.header()[2] if self.child.pid else 0
         self.close()
-        executor.worker_lost(self._barren)
+        executor.pool.note_lost(self._barren)
         if not self.zygote.alive():
             executor.forker_lost(self.zygote)
         for number, request in self.queue.items():
@@ -244,5 +244,5 @@ class WarmWorker:
     def close(self) -> None:
         """Kills it."""
         self.over = True
-        self.executor.forget_worker(self)
+        self.executor.pool.forget(self)
         self.child.close()

@@ -69,7 +69,7 @@ def test_a_model_without_markers_is_named(tmp_path: Path) -> None:
 def test_an_unknown_recipe_key_names_the_nearest(tmp_path: Path) -> None:
     recipe = tmp_path / "mine.yaml"
     text = (Path(__file__).parents[1] / "recipes" / "smoke.yaml").read_text()
-    recipe.write_text(text.replace("num_rollouts: 4", "num_rolouts: 4", 1))
+    recipe.write_text(text.replace("      num_rollouts: 4", "      num_rolouts: 4", 1))
     done = rstar("evolve", recipe, "--out", tmp_path / "run")
     assert done.returncode == 2
     assert "rounds[0].search.num_rolouts" in done.stderr

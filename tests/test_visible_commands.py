@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from rstar_math.report.page import write_report
+from rstar_math.report.schema import load_report
 from rstar_math.store.files import json_line, write_json, write_text
 from tests.engines.endpoint import Answer, Body
+from tests.report.made_up import report
 from tests.test_server_failures import rstar as rstar_with_server
 
 RSTAR = Path(sys.executable).with_name("rstar")
@@ -226,3 +229,12 @@ def test_files_hold_escapes_and_json_reads_back(tmp_path: Path) -> None:
     texts = written(tmp_path)
     assert texts["a.md"] == "".join(c.encode("unicode_escape").decode() for c in text)
     assert json.loads(texts["a.json"]) == json.loads(texts["a.jsonl"]) == {"a": text}
+
+
+def test_reports_of_a_run(tmp_path: Path) -> None:
+    hostile = report().model_copy(update={"recipe": f"r{HOSTILE}", "command": f"c{HOSTILE}", "hardware": HOSTILE})
+    write_report(tmp_path, hostile)
+    texts = written(tmp_path)
+    assert set(texts) == {"report.json", "report.html"}
+    assert "\\x1b]0;title" in texts["report.html"]
+    assert load_report(tmp_path / "report.json") == hostile

@@ -152,12 +152,17 @@ def _write_recipe(path: Path, recipe: dict[str, Any]) -> None:
     write_text(path, f"# The recipe of this run; its checksum is {fingerprint(text)}.\n{text}")
 
 
+_MAX_SECONDS = 1e12
+"""More than any stage takes; NaN and numbers that no float holds are not below it."""
+
+
 def wrong_in_event(row: dict[str, Any]) -> str | None:
     """What keeps a row from being a line of events.jsonl, or None."""
     if not isinstance(row.get("event"), str):
         return "no `event`"
-    if not isinstance(row.get("seconds", 0.0), int | float):
-        return "`seconds` is no number"
+    seconds = row.get("seconds", 0.0)
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < _MAX_SECONDS:
+        return "`seconds` is no number of seconds"
     if row["event"] == "stage" and not (
         isinstance(row.get("stage"), str) and isinstance(row.get("round"), int) and "seconds" in row
     ):

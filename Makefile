@@ -16,7 +16,7 @@ evolve: $(VENV)/.installed
 	$(BIN)/rstar evolve $(RECIPE) --out $(RUN)
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

@@ -8,6 +8,33 @@ import pytest
 
 from rstar_math import steps
 
+SLOWEST_FIRST = (
+    "test_reproduce",
+    "test_evolve",
+    "test_hostile",
+    "test_side_by_side",
+    "test_every_machine",
+    "test_neighbours",
+    "test_runs",
+    "test_cli",
+    "test_model",
+    "test_determinism",
+    "test_gpu_benchmark",
+    "test_trl",
+    "test_faults",
+    "test_scorers",
+    "test_solving",
+    "test_stage_commands",
+    "test_real_models",
+)
+"""Files that take longest, each in one process: they begin first, so that no process is left with one of them alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that take longest at the front; otherwise the order stays."""
+    rank = {name: number for number, name in enumerate(SLOWEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
 
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,4 +1,8 @@
-"""Processes that a command starts: a terminal's signals are its own to handle, not theirs.
+"""Processes that a command starts: what they are made from, and that a terminal's signals are not theirs to handle.
+
+Importing torch takes more than a second of CPU, transformers three more. A spawned process imports them again; one that
+is forked from multiprocessing's fork server has them at once. The server computes nothing, so that no thread and no
+accelerator is forked. It starts with the first process, with the environment of that moment.
 
 Ctrl-C reaches every process of a terminal. A child that hears it prints a traceback of its own, or is gone while its
 parent still waits for it.
@@ -6,12 +10,39 @@ parent still waits for it.
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from multiprocessing.context import ForkServerContext, SpawnContext
+
+StartContext = ForkServerContext | SpawnContext
+
+_FOR_SEARCHING = ("torch", "rstar_math.workers", "rstar_math.workbench", "rstar_math.engines.torch_engine")
+_FOR_TRAINING = ("transformers.models.auto.modeling_auto", "rstar_math.training.sft", "rstar_math.training.ppm")
 
 _OF_A_TERMINAL = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+_imported_by_server = dict.fromkeys(_FOR_SEARCHING)
+
+
+def expect_training() -> None:
+    """Lets a fork server that does not run yet import what trainings need, too."""
+    _imported_by_server.update(dict.fromkeys(_FOR_TRAINING))
+
+
+def start_context() -> StartContext:
+    """The context to start processes with.
+
+    They are spawned where there is no fork server, and by processes that were started themselves: each would need a
+    server of its own, for few processes.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods() or multiprocessing.parent_process() is not None:
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(_imported_by_server))
+    return context
 
 
 @contextmanager

@@ -21,10 +21,10 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rstar_math.answering import value
-from rstar_math.child_processes import started_deaf, stay_deaf
+from rstar_math.child_processes import StartContext, start_context, started_deaf, stay_deaf
 from rstar_math.config import AnsweringSettings, RuntimeSettings, SearchSettings
 from rstar_math.errors import EngineError, RStarError
 from rstar_math.models import Policy
@@ -180,7 +180,7 @@ class WorkerPool:
     def __init__(self, runtime: RuntimeSettings) -> None:
         self._runtime = runtime
         self._devices = _devices(runtime)
-        self._context = multiprocessing.get_context("spawn")
+        self._context = start_context()
         self._workers: list[_Worker] = []
         self.num_deaths = 0
 
@@ -265,7 +265,7 @@ class WorkerPool:
 class _Worker:
     """The parent's end of one worker process."""
 
-    def __init__(self, context: Any, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
+    def __init__(self, context: StartContext, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
         self.device = device
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, runtime, device, num_workers), daemon=True)

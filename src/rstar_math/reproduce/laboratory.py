@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rstar_math.benchmarks.problems import ProblemSet, load_problems
+from rstar_math.child_processes import expect_training
 from rstar_math.config import (
     AnsweringSettings,
     BudgetSettings,
@@ -67,6 +68,7 @@ class Laboratory:
         """
         self.recipe, self.folder, self.progress = recipe, folder, progress
         self.settings = recipe.reproduce
+        expect_training()
         self._pool: WorkerPool | None = None
         self._pool_is_shared = False
         self._problems: dict[int, ProblemSet] = {}

@@ -8,10 +8,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess, SpawnProcess
 from typing import TypeVar
 
-from rstar_math.child_processes import started_deaf, stay_deaf
+from rstar_math.child_processes import start_context, started_deaf, stay_deaf
 from rstar_math.errors import EngineError, RStarError
 from rstar_math.terminal import show_controls
 
@@ -31,11 +31,11 @@ def side_by_side(jobs: Sequence[Callable[[], T]], num_processes: int) -> Generat
       RStarError: a job raised it.
       EngineError: a process died, or a job failed otherwise; its traceback stands on the standard error.
     """
-    context = multiprocessing.get_context("spawn")
+    context = start_context()
     cores = sorted(os.sched_getaffinity(0))
     free = deque(cores[i::num_processes] or cores for i in range(num_processes))
     todo = deque(enumerate(jobs))
-    running: dict[multiprocessing.connection.Connection, tuple[int, SpawnProcess, list[int]]] = {}
+    running: dict[multiprocessing.connection.Connection, tuple[int, ForkServerProcess | SpawnProcess, list[int]]] = {}
     try:
         while todo or running:
             while todo and free:

@@ -44,7 +44,7 @@ def run(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
 def check_rounds(stages: dict[str, Any], num_rounds: int) -> None:
     for number in range(1, num_rounds + 1):
         made = stages[f"round-{number}"]
-        assert list(made) == ["search", "select", "policy", "ppm", "evaluate"]
+        assert list(made) == ["search", "select", "policy", "ppm", "calibrate", "evaluate"]
         assert made["search"]["num_solved"] >= 1
         assert made["policy"]["num_steps"] == 4
         assert made["ppm"]["num_pairs"] >= 1

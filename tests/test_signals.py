@@ -19,7 +19,7 @@ if sys.platform != "linux":
 
 RSTAR = Path(sys.executable).with_name("rstar")
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
-WAIT_S = 120.0
+WAIT_S = 1500.0
 
 MEANWHILE = """
 import os, sys, signal
@@ -54,7 +54,14 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=hear_signals,
     )
+
+
+def hear_signals() -> None:
+    """What a shell in the foreground gives its programs; one in the background lets them ignore these."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def wait_until(reached: Callable[[], Any], process: subprocess.Popen[str]) -> None:

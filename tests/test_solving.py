@@ -91,7 +91,9 @@ def test_every_kind_of_model_answers_by_command_and_from_python(kind: str, model
     with RStarMathModel.from_pretrained(models[kind]) as model:
         solution = model.solve(question)
         assert model.answering.strategy == ("mcts" if KINDS[kind] else "sample")
-        assert (solution.sure is not None) == (kind in ("pocket", "run"))  # a threshold was measured there alone
+        assert (solution.sure is not None) == (
+            kind == "pocket"
+        )  # a threshold, and what the model knows, were measured there alone
         if not KINDS[kind]:
             with pytest.raises(ModelError, match=r"mcts searches by a reward model here.*Take the strategy sample"):
                 model.solve_with_mcts(question)
@@ -271,7 +273,7 @@ def test_what_is_no_model_and_no_step() -> None:
             model.evaluate_step(3, "x = 1")  # type: ignore[arg-type]
         with pytest.raises(ConfigError, match="current_state is"):
             model.evaluate_step(["x = 1"], "x = 1", question="Q?")  # type: ignore[list-item]
-        with pytest.raises(ModelError, match="never calibrated"):
+        with pytest.raises(ModelError, match="is not calibrated"):
             model.evaluate_step("Q?", "x = 1")
 
 
@@ -386,7 +388,7 @@ def test_a_broken_engine_ends_all_after_what_was_finished() -> None:
 
     with pytest.raises(EngineError, match="the server is gone"):
         answered([b"1", b"2", b"3", b"4"], solve)
-    assert stopped == ["3", "4"]
+    assert sorted(stopped) == ["3", "4"]
 
 
 def rstar(*args: str, text: str | None = None) -> subprocess.CompletedProcess[str]:

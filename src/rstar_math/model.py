@@ -322,9 +322,12 @@ class RStarMathModel:
         scorer = self._workbench.scorer
         if self.folders.ppm is None or scorer is None:
             raise ModelError(f"{self.folders.name} has no process preference model; evaluate_step needs one")
-        calibration = read_ppm_file(self.folders.ppm).calibration
+        in_memory = self.folders.ppm == Path()  # see `from_workbench`
+        calibration = None if in_memory else read_ppm_file(self.folders.ppm).calibration
         if calibration is None:
-            raise ModelError(f"the PPM in {self.folders.ppm} is not calibrated: run `rstar calibrate` for its model")
+            raise ModelError(
+                f"the reward model of {self.folders.name} is not calibrated; `rstar calibrate` does it for a folder"
+            )
         return await step_probability(scorer, calibration, text)
 
 

@@ -244,7 +244,9 @@ def test_figure_7_takes_the_descents_of_figure_3_for_the_own_base(made: Path) ->
     assert policies == [f"{run}/seed-3/round-2/policy" for run in ("bases/again", "bases/wider", "runs")]
 
 
-def test_bases_are_measured_under_every_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bases_are_measured_under_every_seed(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = made / "out" / "runs" / "seed-3" / "base" / "evaluation" / "greedy.jsonl"
+    template = json.loads(stored.read_text().splitlines()[0])
     again = {"name": "again", "model": "pocket-base", "changes": {"rounds": {"sft": {"num_steps": 2}}}}
     changes = {"reproduce": {"seeds": [4, 9], "own_problems": True, "further_bases": [again]}}
     lab = laboratory(changes, tmp_path)
@@ -258,7 +260,8 @@ def test_bases_are_measured_under_every_seed(tmp_path: Path, monkeypatch: pytest
             name = name if "/" in name else f"round-{lab.num_rounds}/evaluation/{name}"
             path = folder / f"{name}.jsonl"
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps({"problem": problem, "correct": bool(right), "tier": "gsm"}) + "\n")
+            row = template | {"problem": problem, "correct": bool(right), "tier": "gsm"}
+            write_text(path, json.dumps(row) + "\n")
 
     monkeypatch.setattr("rstar_math.reproduce.laboratory.evolve", evolve)
     monkeypatch.setattr(lab, "_trains_on_cpu", lambda: False)  # in this process, one after the other

@@ -51,6 +51,7 @@ class Stopping:
         if self.number is not None:
             return
         self.number = number
+        _quiet_asyncio()
         signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # the way out of an end that hangs
         interrupt = signal.getsignal(signal.SIGINT)
         if callable(interrupt) and interrupt is not signal.default_int_handler:
@@ -72,9 +73,18 @@ class Stopping:
 
     def end(self) -> int:
         """Says how the command was stopped, on standard error; gives the exit status."""
+        _quiet_asyncio()
         by = "stopped" if self.number is None else f"stopped by {signal.Signals(self.number).name}"
         print_error(f"{by}; nothing that was finished is lost. Run the same command again to go on.")
         return flushed(INTERRUPTED if self.number is None else 128 + self.number)
+
+
+def _quiet_asyncio() -> None:
+    """An exception that a signal raised inside a task is none that somebody forgot to look at."""
+    if "asyncio" in sys.modules:
+        import logging
+
+        logging.getLogger("asyncio").disabled = True
 
 
 @contextmanager

@@ -409,8 +409,8 @@ def test_a_list_of_conversations(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.json", b"[1]", r"a\.json, row 1: expected a JSON object, got '1'"),
-        ("a.json", b"[{", r"a\.json starts with '\[' and is not one JSON list"),
-        ("a.parquet", b"no", r"cannot read .*a\.parquet"),
+        ("a.json", b"[{", r"a\.json is not valid JSON"),
+        ("a.parquet", b"no", r"a\.parquet.* no Parquet file that can be read"),
         ("a.jsonl", b'{"text": "x"}\n', r"a\.jsonl, line 1: needs a text `problem` .*has keys \['text'\]\. Read is"),
         ("a.jsonl", b'{"question": "q", "answer": "x\\ud83d"}\n', r"line 1: the answer has half of a surrogate pair"),
     ],

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.foreground import hear_signals
+
 if sys.platform != "linux":
     pytest.skip("processes are looked up in /proc", allow_module_level=True)
 
@@ -56,12 +58,6 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         preexec_fn=hear_signals,
     )
-
-
-def hear_signals() -> None:
-    """What a shell in the foreground gives its programs; one in the background lets them ignore these."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def wait_until(reached: Callable[[], Any], process: subprocess.Popen[str]) -> None:

@@ -35,6 +35,7 @@ from rstar_math.search.answer import Course
 from rstar_math.types import Completion, SamplingParams, Solution, Unfinished
 from rstar_math.workbench import Workbench
 from tests.docs.test_extending import write
+from tests.foreground import hear_signals
 from tests.test_server_failures import Server
 
 QUESTION = "Dan fills 23 trays with 17 buttons each, and 37 buttons get broken. How many are whole?"
@@ -475,6 +476,7 @@ class Terminal:
         self.text = ""
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
+            hear_signals()
             os.execv(RSTAR, [str(RSTAR), *args])
 
     def type(self, text: str) -> None:
@@ -482,7 +484,7 @@ class Terminal:
 
     def wait_for(self, text: str) -> None:
         """Reads until `text` is shown."""
-        until = time.monotonic() + 120
+        until = time.monotonic() + 1500
         while text not in self.text:
             assert time.monotonic() < until, self.text[-2_000:]
             if select.select([self._terminal], [], [], 1.0)[0]:

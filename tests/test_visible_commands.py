@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
@@ -13,7 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from rich.table import Table
 
+from rstar_math.console import Console, Text
 from rstar_math.report.page import write_report
 from rstar_math.report.schema import load_report
 from rstar_math.store.files import json_line, write_json, write_text
@@ -216,9 +219,21 @@ def test_consoles_are_made_in_one_place() -> None:
     source = Path(__file__).parents[1] / "src" / "rstar_math"
     made = re.compile(
         r"rich\.console\.Console\(|from rich\.console import [^\n]*\bConsole\b(?!Options)|rich import print"
+        r"|from rich\.text import"
     )
     found = [str(p.relative_to(source)) for p in source.rglob("*.py") if made.search(p.read_text("utf-8"))]
     assert found == ["console.py"] or found == []
+
+
+def test_what_rich_would_drop_is_shown_too() -> None:
+    stream = io.StringIO()
+    console = Console(stream, width=200)
+    table = Table("na\x07me")
+    table.add_row("ce\x08ll")
+    for shown in ("a\x07b", Text("c\x0bd").append("e\x0cf"), Text.assemble("g\rh", ("i\x07j", "bold")), table):
+        console.print(shown)
+    for piece in ("a\\x07b", "c\\x0bd", "e\\x0cf", "g\\rh", "i\\x07j", "na\\x07me", "ce\\x08ll"):
+        assert piece in stream.getvalue()
 
 
 def test_files_hold_escapes_and_json_reads_back(tmp_path: Path) -> None:

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import IO, TextIO, cast
+from typing import IO, Any, Self, TextIO, cast
 
 import rich.console
+import rich.text
 from rich.console import ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.style import Style
 
 from rstar_math.terminal import VisibleStream
 from rstar_math.visible import visible
+
+
+class Text(rich.text.Text):
+    """Styled text. rich drops the control characters of what it is given; here they are shown as escapes."""
+
+    def __init__(self, text: str = "", *args: Any, **kwargs: Any) -> None:
+        super().__init__(visible(text), *args, **kwargs)
+
+    def append(self, text: rich.text.Text | str, style: str | Style | None = None) -> Self:
+        """Adds text at the end."""
+        super().append(visible(text) if isinstance(text, str) else text, style)
+        return self
+
+    @classmethod
+    def assemble(cls, *parts: Any, **options: Any) -> Self:
+        """Text of several parts: each a string, text, or a pair of a string and its style."""
+        return cast(Self, super().assemble(*parts, **options))
 
 
 class Console(rich.console.Console):
@@ -35,6 +53,10 @@ class Console(rich.console.Console):
     @file.setter
     def file(self, stream: IO[str]) -> None:
         raise TypeError("a console keeps its stream")
+
+    def render_str(self, text: str, **options: Any) -> rich.text.Text:
+        """Text for a plain string, from `print` or a cell of a table."""
+        return super().render_str(visible(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """The segments of a renderable; all but the console's own sequences are made visible."""

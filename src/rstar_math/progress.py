@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self, TextIO
 
+from rstar_math.visible import visible
+
 if TYPE_CHECKING:
     import rich.console
 
@@ -127,12 +129,12 @@ class BarProgress(LineProgress):
 
     def start(self, stage: str, total: int, done: int = 0) -> None:
         super().start(stage, total, done)
-        self._task = self._bar.add_task(stage, total=total, completed=done)
+        self._task = self._bar.add_task(visible(stage), total=total, completed=done)
         self._bar.start()
 
     def _end(self, line: str) -> None:
         if self._task is not None:
-            self._bar.update(self._task, completed=self._done, description=line)
+            self._bar.update(self._task, completed=self._done, description=visible(line))
             self._bar.stop()
             self._bar.remove_task(self._task)
             self._task = None
@@ -142,7 +144,7 @@ class BarProgress(LineProgress):
 
     def _write(self, line: str) -> None:
         if self._task is not None:
-            self._bar.update(self._task, completed=self._done, description=line)
+            self._bar.update(self._task, completed=self._done, description=visible(line))
 
 
 class Steps:

@@ -12,10 +12,9 @@ from pathlib import Path
 from rich import box
 from rich.padding import Padding
 from rich.table import Table
-from rich.text import Text
 
 import rstar_math
-from rstar_math.console import Console
+from rstar_math.console import Console, Text
 from rstar_math.explain import ExplainedKey, Explanation, Reference, explain
 from rstar_math.visible import visible_json
 

@@ -200,14 +200,13 @@ def _outside(unknown_words: Sequence[str]) -> str:
 def _print(solution: Solution, example: Problem | None) -> None:
     from rich.padding import Padding
     from rich.syntax import Syntax
-    from rich.text import Text
 
-    from rstar_math.console import Console
+    from rstar_math.console import Console, Text
 
     console = Console()
     if example is not None:
         console.print("No problem given; here is one from the pocket test split:", style="dim")
-        console.print(Text(visible(example.question)), style="bold")
+        console.print(Text(example.question), style="bold")
     number = 0
     for step in solution.reasoning_trace:
         if step.execution is None:
@@ -218,20 +217,20 @@ def _print(solution: Solution, example: Problem | None) -> None:
             Padding(Syntax(visible(step.code.strip()), "python", background_color="default", word_wrap=True), (0, 2))
         )
         if step.execution.output.strip():
-            console.print(Padding(Text("prints: " + visible(step.execution.output.strip()), style="green"), (0, 2)))
+            console.print(Padding(Text("prints: " + step.execution.output.strip(), style="green"), (0, 2)))
     console.print()
     if solution.answer is None:
         console.print("No solution was finished.", style="bold red")
-        console.print(Text(f"Why: {visible(solution.why)}"))
+        console.print(Text(f"Why: {solution.why}"))
     else:
         console.print(_answer_line(solution))
         if example is not None:
             console.print(Text(f"Reference: {example.answer}"), style="dim")
         others = {t.answer for t in solution.candidates} - {solution.answer}
         doubt = f"; other answers found: {', '.join(str(o) for o in sorted(map(str, others))[:5])}" if others else ""
-        console.print(Text(f"Confidence: {100 * solution.confidence:.0f} % of the vote{visible(doubt)}"))
+        console.print(Text(f"Confidence: {100 * solution.confidence:.0f} % of the vote{doubt}"))
         if solution.outside:
-            console.print(Text(visible(_outside(solution.unknown_words)), style="yellow"))
+            console.print(Text(_outside(solution.unknown_words), style="yellow"))
         elif solution.sure is None:
             console.print("Whether that is sure was not measured for this model and these settings.", style="dim")
     if solution.num_not_reproduced:
@@ -249,7 +248,7 @@ def _print(solution: Solution, example: Problem | None) -> None:
 
 def _answer_line(solution: Solution) -> Any:
     """Green only where the answer counts as sure."""
-    from rich.text import Text
+    from rstar_math.console import Text
 
     style, doubt = {True: ("bold green", ""), False: ("bold yellow", "not sure: "), None: ("bold", "")}[solution.sure]
-    return Text("Answer: ").append_text(Text(visible(f"{doubt}{solution.answer}"), style=style))
+    return Text("Answer: ").append_text(Text(f"{doubt}{solution.answer}", style=style))

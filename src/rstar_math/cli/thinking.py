@@ -18,9 +18,8 @@ def shown(line: Callable[[], str]) -> Iterator[None]:
         return
     from rich.live import Live
     from rich.spinner import Spinner
-    from rich.text import Text
 
-    from rstar_math.console import Console
+    from rstar_math.console import Console, Text
 
     spinner = Spinner("dots")
 

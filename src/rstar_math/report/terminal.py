@@ -6,10 +6,11 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rstar_math.report.table import Column, TextTable
+from rstar_math.visible import visible
 
 if TYPE_CHECKING:
     import rich.table
@@ -37,8 +38,10 @@ def print_table(console: Console, table: TextTable) -> None:
     value has a line of its own.
     """
     from rich.padding import Padding
-    from rich.text import Text
 
+    from rstar_math.console import Text
+
+    table = _visible(table)
     console.print(Text(table.title, style="bold", overflow="fold"))
     blocks = _blocks(console, table)
     if blocks is None:
@@ -52,6 +55,17 @@ def print_table(console: Console, table: TextTable) -> None:
             console.print(block)
     if table.note:
         console.print(Text(table.note, style="dim", overflow="fold"))
+
+
+def _visible(table: TextTable) -> TextTable:
+    """The table as it is shown, so that its widths are those of what is shown."""
+    return replace(
+        table,
+        title=visible(table.title),
+        columns=tuple(replace(c, name=visible(c.name), group=visible(c.group)) for c in table.columns),
+        rows=tuple(tuple(map(visible, row)) for row in table.rows),
+        note=visible(table.note),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +139,8 @@ def _grid(table: TextTable, values: Sequence[int], layout: _Layout) -> rich.tabl
     """The names of the rows and some of the other columns, without title and note."""
     from rich import box
     from rich.table import Table
-    from rich.text import Text
+
+    from rstar_math.console import Text
 
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     names = range(len(layout.name_widths))

@@ -22,6 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from rstar_math.config import LoRASettings, TrainingSettings
 from rstar_math.errors import ModelError, RStarError
 from rstar_math.store.files import fingerprint
+from rstar_math.terminal import show_controls
 from rstar_math.training import loop
 
 Result = TypeVar("Result")
@@ -111,6 +112,7 @@ def _launcher(settings: TrainingSettings) -> list[str]:
 
 def main() -> None:
     """One process of a launch."""
+    show_controls()
     job, result = map(Path, sys.argv[1:3])
     function, arguments = pickle.loads(job.read_bytes())  # written by the process that started this one
     try:

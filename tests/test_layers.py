@@ -51,6 +51,15 @@ LAYERS: dict[int, tuple[str, ...]] = {
 }
 """Which module stands where: by the longest name that fits. A new one is put into its layer here."""
 
+GRADING = (
+    ("base", "bounds", "policy", "shortcut"),
+    ("reading",),
+    ("comparing",),
+    ("worker", "pool", "fake"),
+    ("measuring",),
+)
+"""The rooms of grading, the lowest first; none imports one above it."""
+
 HEAVY = {
     *("torch", "transformers", "tokenizers", "safetensors", "accelerate", "trl", "peft", "datasets"),
     *("vllm", "ray", "fastapi", "uvicorn", "httpx", "sympy", "math_verify", "pyarrow", "duckdb", "matplotlib", "scipy"),
@@ -131,6 +140,29 @@ def test_imports_point_down(module: str) -> None:
         # a package's own parts may lie lower (engines.base): its __init__ belongs to the adapters
         assert there <= here, f"{module} (layer {here}) imports {target} (layer {there})"
         assert not (here == 4 and there == 3), f"{module} is an adapter and imports {target}, a part of the search"
+
+
+def test_the_rooms_of_grading_import_downwards() -> None:
+    floors = {f"grading.{name}": number for number, names in enumerate(GRADING) for name in names}
+
+    def floor(module: str) -> int:
+        return floors[".".join(module.split(".")[:2])]
+
+    for module in [m for m in MODULES if m.startswith("grading.")]:
+        targets = [ours(name) for name in imports(parsed(module), inside_functions=True)]
+        above = [t for t in targets if t and t.startswith("grading.") and floor(t) > floor(module)]
+        assert not above, f"{module} imports {above}"
+
+
+def test_no_module_of_grading_imports_itself_through_others() -> None:
+    below = {
+        module: {ours(name) for name in imports(parsed(module), inside_functions=True)} & MODULES.keys()
+        for module in MODULES
+        if module.startswith("grading.")
+    }
+    while leaves := {module for module, targets in below.items() if not targets & below.keys()}:
+        below = {module: targets for module, targets in below.items() if module not in leaves}
+    assert not below, f"circles among {sorted(below)}"
 
 
 @pytest.mark.parametrize("module", MODULES)

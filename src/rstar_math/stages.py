@@ -14,7 +14,7 @@ from rstar_math import selection
 from rstar_math.config import ExtraSearch, RoundSettings, SelectionSettings
 from rstar_math.errors import ConfigError
 from rstar_math.execution.base import Executor
-from rstar_math.grading.references import SuspectReference, suspect_references
+from rstar_math.grading.measuring.references import SuspectReference, suspect_references
 from rstar_math.metrics import ranking_credit
 from rstar_math.models import ModelFolders, find_model
 from rstar_math.progress import Progress

@@ -65,7 +65,7 @@ def open_executor(runtime: RuntimeSettings, num_slots: int | None = None) -> Exe
 
 def open_grader() -> Grader:
     """A grader with one killable worker process, started when a pair needs it."""
-    from rstar_math.grading.worker import GradingPool
+    from rstar_math.grading.pool import GradingPool
 
     return GradingPool()
 
@@ -73,7 +73,7 @@ def open_grader() -> Grader:
 @contextmanager
 def answer_comparison() -> Iterator[Callable[[str, str], bool]]:
     """Whether two answers mean the same, for callers without an event loop; bounded as every grade is."""
-    from rstar_math.grading.worker import GradingPool
+    from rstar_math.grading.pool import GradingPool
 
     pool = GradingPool()
     try:

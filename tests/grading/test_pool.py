@@ -14,7 +14,7 @@ import pytest
 
 from rstar_math.errors import ConfigError, GradingError
 from rstar_math.grading import GradingPool
-from rstar_math.grading import worker as worker_module
+from rstar_math.grading import pool as pool_module
 
 
 def _children() -> set[int]:
@@ -61,8 +61,8 @@ def sleepy_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     stand_in = tmp_path / "stand_in.py"
     stand_in.write_text(
         "import os, sys, time\n"
-        "from rstar_math.grading import worker_process\n"
-        "real = worker_process.equivalent\n"
+        "from rstar_math.grading import worker\n"
+        "real = worker.equivalent\n"
         "def compared(gold, prediction, policy):\n"
         "    while 'busy' in prediction: pass\n"
         "    if 'idle' in prediction: time.sleep(60)\n"
@@ -70,20 +70,20 @@ def sleepy_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "    if 'raise' in prediction: raise ValueError('inside')\n"
         "    if 'eat' in prediction: bytearray(8 * 2**30)\n"
         "    return real(gold, prediction, policy)\n"
-        "worker_process.equivalent = compared\n"
-        "worker_process.main()\n"
+        "worker.equivalent = compared\n"
+        "worker.main()\n"
     )
     popen = subprocess.Popen
 
     def started(arguments: list[str], **options: object) -> object:
         return popen([arguments[0], str(stand_in), *arguments[3:]], **options)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(worker_module.subprocess, "Popen", started)
+    monkeypatch.setattr(pool_module.subprocess, "Popen", started)
 
 
 @pytest.mark.usefixtures("sleepy_worker")
 def test_limits_are_verdicts_of_their_own_and_the_pool_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "_WALL_PER_CPU", 300.0)  # however busy the machine is
+    monkeypatch.setattr(pool_module, "_WALL_PER_CPU", 300.0)  # however busy the machine is
 
     async def graded() -> None:
         async with GradingPool(timeout_s=0.3) as pool:
@@ -107,7 +107,7 @@ def test_limits_are_verdicts_of_their_own_and_the_pool_goes_on(monkeypatch: pyte
 
 @pytest.mark.usefixtures("sleepy_worker")
 def test_an_idle_worker_is_killed_at_the_wall_limit_and_not_cached(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "_WALL_PER_CPU", 2.0)
+    monkeypatch.setattr(pool_module, "_WALL_PER_CPU", 2.0)
     pool = GradingPool(timeout_s=0.2)
     assert pool.grade_blocking("x+1", "idle").rule == "wall_limit"
     assert pool.grade_blocking("x+1", "idle").rule == "wall_limit"
@@ -139,7 +139,7 @@ def test_a_worker_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch)
     def broken(arguments: list[str], **options: object) -> object:
         return popen([arguments[0], "-c", "raise SystemExit('no such thing')"], **options)  # type: ignore[call-overload]
 
-    monkeypatch.setattr(worker_module.subprocess, "Popen", broken)
+    monkeypatch.setattr(pool_module.subprocess, "Popen", broken)
     pool = GradingPool()
     with pytest.raises(GradingError, match="no such thing"):
         pool.grade_blocking("x+1", "x+2")

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rstar_math.grading import POLICIES, equivalent, extract_answer
-from rstar_math.grading.normalise import normalised
+from rstar_math.grading.reading.normalise import normalised
 from rstar_math.grading.shortcut import shortcut
 
 settings.register_profile("grading", deadline=None, derandomize=True, max_examples=40)

@@ -32,6 +32,6 @@ def grade_command(
     pairs: Path, out: Path | None, policy: str, against: str | None, ledger: Path | None, summary: Path | None
 ) -> None:
     """Grades pairs."""
-    from rstar_math.grading.files import grade_file
+    from rstar_math.grading.measuring.grade_file import grade_file
 
     grade_file(pairs, out=out, policy=policy, against=against, ledger=ledger, summary=summary)

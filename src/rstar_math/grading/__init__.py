@@ -3,9 +3,9 @@
 Light to import: sympy and math-verify are loaded where symbolic comparison needs them, in worker processes.
 """
 
-from rstar_math.grading.equivalence import equivalent
-from rstar_math.grading.extract import extract_answer
+from rstar_math.grading.comparing.equivalence import equivalent
 from rstar_math.grading.policy import DEFAULT, POLICIES, Policy
-from rstar_math.grading.worker import GradingPool
+from rstar_math.grading.pool import GradingPool
+from rstar_math.grading.reading.extract import extract_answer
 
 __all__ = ["DEFAULT", "POLICIES", "GradingPool", "Policy", "equivalent", "extract_answer"]

@@ -1,4 +1,4 @@
-"""What the search asks of grading. Implementation: `rstar_math.grading.worker`."""
+"""What the search asks of grading. Implementation: `rstar_math.grading.pool`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""How well grading does: files of labelled pairs (`rstar grade`), and references that are probably wrong."""

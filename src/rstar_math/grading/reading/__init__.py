@@ -1,0 +1,1 @@
+"""From a text to nodes: the answer found, its notation made one, words told from formulas, the grammar parsed."""

@@ -44,9 +44,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rstar_math.execution.admission import without_comments
-from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.supervisor.executor import SandboxExecutor
+from rstar_math.execution.supervisor.source import without_comments
 
 HERE = Path(__file__).parent
 SOLUTIONS = HERE.parent.parent / "shared" / "solutions"

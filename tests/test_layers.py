@@ -199,6 +199,24 @@ def test_the_pure_layers_do_no_io_and_await_nothing() -> None:
             assert not (isinstance(node, ast.Name) and node.id == "open"), module
 
 
+INSIDE = "execution.inside."
+UNPACKED = [m for m in MODULES if m.startswith(INSIDE)] + ["execution.unconfined.worker"]
+
+
+@pytest.mark.parametrize("module", UNPACKED)
+def test_what_runs_in_the_sandbox_knows_the_standard_library_alone(module: str) -> None:
+    neighbours = {m.removeprefix(INSIDE) for m in MODULES if m.startswith(INSIDE)}
+    for name in imports(parsed(module), inside_functions=True):
+        first = name.split(".")[0]
+        if first == "rstar_math":  # for the type checker; at run time it is the neighbour of that name
+            assert name.startswith(f"rstar_math.{INSIDE}"), name
+        else:
+            assert first in sys.stdlib_module_names | neighbours, f"{module} imports {name}"
+    at_run_time = {name.split(".")[0] for name in imports(parsed(module), inside_functions=False)}
+    assert "rstar_math" not in at_run_time
+    assert not neighbours & sys.stdlib_module_names, "a neighbour would stand for a module of the standard library"
+
+
 def loaded_by(*modules: str) -> set[str]:
     """Top-level names of everything that a fresh interpreter has loaded after importing modules."""
     code = f"import sys, {', '.join(modules)}; print(*{{name.split('.')[0] for name in sys.modules}})"

@@ -27,8 +27,8 @@ from rstar_math.engines.base import Engine, Generation
 from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
 from rstar_math.errors import ConfigError, EngineError, ModelError, RStarError
 from rstar_math.execution.fake import FakeExecutor
-from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.models import SHIPPED, read_answering
 from rstar_math.search.answer import Course

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 import pytest
 
-from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.types import Execution
 
 # a machine that is busy otherwise must not turn CPU limits into wall limits

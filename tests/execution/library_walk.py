@@ -12,7 +12,7 @@ modules from which programs may import, and lists the functions that
 
 and the `functools.lru_cache`s that do not tell 1 from 1.0. The result stands in `library_walk.txt` with the versions of
 the libraries. A test fails where it is not what the walk finds: then somebody must look at what is new, and decide
-whether `execution/allowlist.py` and `execution/libraries.py` still hold; `--write` notes the result.
+whether `execution/inside/allowlist.py` and `execution/inside/libraries.py` still hold; `--write` notes the result.
 
 `poisoned` is the other half for memory: it runs every admitted function of numpy in a process whose allocator fills
 memory with a pattern, and reports those whose results show the pattern.
@@ -33,7 +33,7 @@ import types
 from pathlib import Path
 from typing import Any
 
-EXECUTION = Path(__file__).parents[2] / "src" / "rstar_math" / "execution"
+INSIDE = Path(__file__).parents[2] / "src" / "rstar_math" / "execution" / "inside"
 RESULT = Path(__file__).with_suffix(".txt")
 PACKAGES = ("sympy", "mpmath", "numpy")
 KINDS = ("text", "dictionary", "cache", "memory", "untyped lru_cache")
@@ -138,12 +138,12 @@ def _is_own(node: ast.expr, given: set[str]) -> bool:
 
 def load() -> tuple[types.ModuleType, types.ModuleType]:
     """Loads what a worker loads; returns (zygote, staticcheck)."""
-    sys.path.insert(0, str(EXECUTION))
+    sys.path.insert(0, str(INSIDE))
     try:
         zygote = importlib.import_module("zygote")
         staticcheck = importlib.import_module("staticcheck")
     finally:
-        sys.path.remove(str(EXECUTION))
+        sys.path.remove(str(INSIDE))
     zygote.preload(zygote.PRELOAD["sympy"], [])
     return zygote, staticcheck
 

@@ -16,12 +16,13 @@ import pytest
 from rstar_math.config import RuntimeSettings
 from rstar_math.doctor import Patient, sandbox
 from rstar_math.errors import SandboxError
-from rstar_math.execution import confinement, forked, processes
+from rstar_math.execution.inside import confinement
 from rstar_math.execution.layers import LayerReport
 from rstar_math.execution.opening import open_executor
-from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import REQUIRED_LAYERS, ExecutionSettings
-from rstar_math.execution.unconfined import UnconfinedExecutor
+from rstar_math.execution.supervisor import forked, processes
+from rstar_math.execution.supervisor.executor import SandboxExecutor
+from rstar_math.execution.unconfined.executor import UnconfinedExecutor
 from rstar_math.observation import RecordedExecution
 from rstar_math.types import Execution
 from tests.execution.conftest import QUICK, Running, descendants, eventually
@@ -233,7 +234,7 @@ def test_the_environment_of_zygotes_holds_nothing_of_the_callers(monkeypatch: py
 
 def test_programs_cannot_write_to_the_callers_terminal() -> None:
     code = (
-        "import asyncio\nfrom rstar_math.execution.sandbox import SandboxExecutor\n"
+        "import asyncio\nfrom rstar_math.execution.supervisor.executor import SandboxExecutor\n"
         "async def main():\n    async with SandboxExecutor() as executor:\n"
         "        await executor.execute([], 'import os\\nfor fd in range(64):\\n"
         '    try: os.write(fd, b"HOSTILE")\\n    except OSError: pass\')\n'

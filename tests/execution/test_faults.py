@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.types import Execution
 from tests.execution.conftest import QUICK, Running, descendants, eventually
 
@@ -155,7 +155,7 @@ def test_a_full_descriptor_table_only_delays(started: bool) -> None:
 
 SUPERVISOR = """
 import asyncio, sys
-from rstar_math.execution.sandbox import SandboxExecutor
+from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.execution.settings import ExecutionSettings
 
 async def main():

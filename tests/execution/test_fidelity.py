@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from rstar_math.execution.sandbox import SandboxExecutor
+from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.types import Execution
 from tests.execution.real_programs import FOLDER, SETTINGS, Block, Outcome, difference, run, run_all, solutions
 

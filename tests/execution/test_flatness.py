@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.supervisor.executor import SandboxExecutor
 from tests.execution.conftest import descendants
 
 NUM_PARTS = 10

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from rstar_math.execution.processes import ZYGOTE
-from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.supervisor.executor import SandboxExecutor
+from rstar_math.execution.supervisor.processes import ZYGOTE
 from rstar_math.types import Execution
 from tests.execution import hostile
 from tests.execution.conftest import Running, descendants, eventually
@@ -31,7 +31,7 @@ SETTINGS = ExecutionSettings(
 )
 SECRET = "s3cr3t-" + secrets.token_hex(8)
 SIZE = 48271
-INSTALLED = str(ZYGOTE.parent)
+INSTALLED = str(ZYGOTE.parents[1])
 
 LIGHT = """
 import math, fractions, decimal, random, collections, re, statistics, itertools, functools, datetime, copy, typing

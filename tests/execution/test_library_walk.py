@@ -26,8 +26,8 @@ def test_the_walk_finds_what_is_checked_in(checked_in: tuple[str, dict[str, list
     again = run_in_child("walk")
     assert again["versions"] == checked_in[0], (
         "the libraries have other versions than those that were looked at. Run `python -m tests.execution.library_walk "
-        "--write`, read the difference of library_walk.txt, and see whether execution/allowlist.py and "
-        "execution/libraries.py still hold (docs/execution.md, When a library changes)"
+        "--write`, read the difference of library_walk.txt, and see whether execution/inside/allowlist.py and "
+        "execution/inside/libraries.py still hold (docs/execution.md, When a library changes)"
     )
     assert as_text(again["found"], again["versions"]) == RESULT.read_text("utf-8")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from rstar_math.execution.processes import ZYGOTE
 from rstar_math.execution.settings import REQUIRED_LAYERS
+from rstar_math.execution.supervisor.processes import ZYGOTE
 from tests.execution.conftest import Running
 from tests.execution.test_confinement import OPTIONAL, run
 
@@ -26,7 +26,7 @@ import asyncio, json
 from rstar_math.config import RuntimeSettings
 from rstar_math.doctor import Patient, sandbox
 from rstar_math.errors import RStarError
-from rstar_math.execution.sandbox import SandboxExecutor
+from rstar_math.execution.supervisor.executor import SandboxExecutor
 
 async def run():
     async with SandboxExecutor(num_slots=1) as executor:
@@ -140,7 +140,7 @@ def test_host_paths_and_pids_do_not_show(running: Running) -> None:
     layers = {layer.name for layer in running.run(lambda executor: executor.layers()) if layer.active}
     if not set(OPTIONAL) <= layers:
         pytest.skip(f"this machine lacks {', '.join(sorted(set(OPTIONAL) - layers))}")
-    words = [str(ZYGOTE.parent), str(Path(__file__).parent), platform.node()]
+    words = [str(ZYGOTE.parents[1]), str(Path(__file__).parent), platform.node()]
     code = TOLD.format(words=[word[::-1] for word in words], pids=[-os.getpid()])
     (execution,) = running.run(lambda executor: executor.execute_program([code]))
     assert execution.ok, execution

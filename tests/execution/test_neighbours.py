@@ -16,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.supervisor.executor import SandboxExecutor
 from tests.execution import hostile
 from tests.execution.test_hostile import LIGHT, LIGHT_CLASSES, NUMERIC, NUMERIC_CLASSES, SLEEPERS
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rstar_math.execution.harness import MAX_ERROR_CHARS, MAX_RECORD_CHARS, MAX_STATEMENTS
-from rstar_math.execution.reports import (
+from rstar_math.execution.inside.harness import MAX_ERROR_CHARS, MAX_RECORD_CHARS, MAX_STATEMENTS
+from rstar_math.execution.supervisor.executor import SandboxExecutor
+from rstar_math.execution.supervisor.reports import (
     MAX_OFFSET,
     NotDone,
     ReportError,
@@ -23,7 +24,6 @@ from rstar_math.execution.reports import (
     step_report,
     warm_report,
 )
-from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.types import Execution
 from tests.execution.conftest import Running
 from tests.execution.hostile import PROGRAMS

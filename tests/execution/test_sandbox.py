@@ -9,10 +9,10 @@ from unittest.mock import ANY
 import pytest
 
 from rstar_math.errors import SandboxError
-from rstar_math.execution.admission import profile_of, without_comments
-from rstar_math.execution.lru import LRU
-from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.supervisor.executor import SandboxExecutor
+from rstar_math.execution.supervisor.lru import LRU
+from rstar_math.execution.supervisor.source import profile_of, without_comments
 from rstar_math.types import Execution
 from tests.execution.conftest import QUICK, Running, descendants, eventually
 

@@ -10,8 +10,8 @@ import asyncio
 
 import pytest
 
-from rstar_math.execution.sandbox import SandboxExecutor
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.supervisor.executor import SandboxExecutor
 from tests.execution.conftest import Running
 
 SETTINGS = ExecutionSettings(cpu_s=2, wall_s=120, memory_mb=256, num_slots=1, cache_entries=0)

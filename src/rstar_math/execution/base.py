@@ -1,4 +1,4 @@
-"""What the search asks of step execution. Implementations: `rstar_math.execution.sandbox`, and the fake for tests."""
+"""What the search asks of step execution. Implementations: `supervisor.executor`, and the fake for tests."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def open_executor(settings: ExecutionSettings, num_slots: int | None = None) -> 
       SandboxError: this system has no sandbox, and the settings do not say that steps may run without one.
     """
     if settings.isolation == "none":
-        from rstar_math.execution.unconfined import UnconfinedExecutor
+        from rstar_math.execution.unconfined.executor import UnconfinedExecutor
 
         return UnconfinedExecutor(settings, num_slots)
     if not sys.platform.startswith("linux"):
@@ -24,6 +24,6 @@ def open_executor(settings: ExecutionSettings, num_slots: int | None = None) -> 
             f"steps are not executed, because there is no sandbox for them on {sys.platform}. Use Linux, or accept "
             "running them with your own rights, which is not a security boundary: runtime.isolation: none"
         )
-    from rstar_math.execution.sandbox import SandboxExecutor
+    from rstar_math.execution.supervisor.executor import SandboxExecutor
 
     return SandboxExecutor(settings, num_slots)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rstar_math.execution.counts import Counts
-from rstar_math.execution.forked import Snapshot
-from rstar_math.execution.lru import LRU
-from rstar_math.execution.processes import Zygote
-from rstar_math.execution.requests import Steps
+from rstar_math.execution.supervisor.counts import Counts
+from rstar_math.execution.supervisor.forked import Snapshot
+from rstar_math.execution.supervisor.lru import LRU
+from rstar_math.execution.supervisor.processes import Zygote
+from rstar_math.execution.supervisor.requests import Steps
 
 
 class Snapshots:

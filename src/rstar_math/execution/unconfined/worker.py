@@ -1,8 +1,8 @@
-"""What a worker of `rstar_math.execution.unconfined` does: run programs, one after the other, without isolation.
+"""What a worker without isolation does: run programs, one after the other.
 
-Started as `python -I -S unconfined_worker.py CONFIG`. Over its standard input and output, JSON on each line: it says
+Started by `executor` as `python -I -S worker.py CONFIG`. Over its standard input and output, JSON on each line: it says
 "ready", then for each [mode, steps] one object per step until one fails. What programs print goes to a file that both
-sides have mapped, so that it is not lost with the process. Imports nothing of the package.
+sides have mapped, so that it is not lost with the process. Knows the standard library and the harness alone.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 if TYPE_CHECKING:
-    from rstar_math.execution import harness
+    from rstar_math.execution.inside import harness
 else:  # by its path: the package itself is never imported here
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "inside"))
     import harness
 
     sys.path.pop(0)

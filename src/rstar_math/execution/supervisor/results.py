@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rstar_math.execution.lru import LRU
-from rstar_math.execution.requests import Key
+from rstar_math.execution.supervisor.lru import LRU
+from rstar_math.execution.supervisor.requests import Key
 from rstar_math.types import Execution
 
 ENTRY_BYTES = 400

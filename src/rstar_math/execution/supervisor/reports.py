@@ -12,8 +12,8 @@ import math
 from dataclasses import dataclass
 from typing import NoReturn, cast
 
-from rstar_math.execution.harness import MAX_ERROR_CHARS, MAX_RECORD_CHARS, MAX_STATEMENTS
-from rstar_math.execution.requests import readable
+from rstar_math.execution.inside.harness import MAX_ERROR_CHARS, MAX_RECORD_CHARS, MAX_STATEMENTS
+from rstar_math.execution.supervisor.requests import readable
 from rstar_math.observation import Statement
 from rstar_math.types import ExecutionStatus
 

@@ -27,12 +27,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rstar_math.errors import SandboxError
-from rstar_math.execution import confinement
-from rstar_math.execution.harness import HEADER, HEADER_BYTES, MAX_FULL_OUTPUTS
+from rstar_math.execution.inside import confinement
+from rstar_math.execution.inside.harness import HEADER, HEADER_BYTES, MAX_FULL_OUTPUTS
 from rstar_math.execution.layers import layer_reports, require
 from rstar_math.execution.settings import ExecutionSettings
 
-ZYGOTE = Path(__file__).with_name("zygote.py")
+ZYGOTE = Path(__file__).parents[1] / "inside" / "zygote.py"
 MAX_INLINE_BYTES = 60_000
 """Requests longer than this go through the child's buffer: a socket takes about 200 kB in one message."""
 

@@ -35,7 +35,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 if TYPE_CHECKING:
-    from rstar_math.execution import harness, integrity, libraries, namespaces, staticcheck
+    from rstar_math.execution.inside import harness, integrity, libraries, namespaces, staticcheck
 else:
     import harness
     import integrity

@@ -7,16 +7,16 @@ import time
 from typing import TYPE_CHECKING
 
 from rstar_math.errors import SandboxError
-from rstar_math.execution.harness import output_room
-from rstar_math.execution.processes import Child, Forker
-from rstar_math.execution.reports import ReportError, statements, step_report
-from rstar_math.execution.requests import NOBODY_WAITS, Request
+from rstar_math.execution.inside.harness import output_room
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.supervisor.processes import Child, Forker
+from rstar_math.execution.supervisor.reports import ReportError, statements, step_report
+from rstar_math.execution.supervisor.requests import NOBODY_WAITS, Request
 from rstar_math.observation import RecordedExecution
 from rstar_math.types import Execution, ExecutionStatus
 
 if TYPE_CHECKING:
-    from rstar_math.execution.sandbox import SandboxExecutor
+    from rstar_math.execution.supervisor.executor import SandboxExecutor
 
 FIRST_WORD_S = 60.0
 """A fork that has not happened after this long is not going to: its zygote is replaced."""

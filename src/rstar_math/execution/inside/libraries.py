@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rstar_math.execution import harness
+    from rstar_math.execution.inside import harness
 else:
     import harness
 

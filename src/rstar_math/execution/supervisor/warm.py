@@ -8,13 +8,13 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from rstar_math.errors import SandboxError
-from rstar_math.execution.processes import Child, Zygote
-from rstar_math.execution.reports import NotDone, ReportError, WarmResult, warm_report
-from rstar_math.execution.requests import NOBODY_WAITS, Request
+from rstar_math.execution.supervisor.processes import Child, Zygote
+from rstar_math.execution.supervisor.reports import NotDone, ReportError, WarmResult, warm_report
+from rstar_math.execution.supervisor.requests import NOBODY_WAITS, Request
 from rstar_math.types import Execution, ExecutionStatus
 
 if TYPE_CHECKING:
-    from rstar_math.execution.sandbox import SandboxExecutor
+    from rstar_math.execution.supervisor.executor import SandboxExecutor
 
 QUEUE_DEPTH = 128
 """Programs that wait inside one worker."""

@@ -23,18 +23,19 @@ from types import TracebackType
 from typing import cast
 
 from rstar_math.errors import SandboxError
-from rstar_math.execution import admission, processes
-from rstar_math.execution.counts import Counts
-from rstar_math.execution.forked import Run, Snapshot, order_of
 from rstar_math.execution.layers import LayerReport, layer_reports
-from rstar_math.execution.lru import LRU
-from rstar_math.execution.processes import BusyError, Child, Forker, LostError, Zygote
-from rstar_math.execution.requests import Batch, Key, Request, Steps
-from rstar_math.execution.results import Results
 from rstar_math.execution.settings import ExecutionSettings
-from rstar_math.execution.snapshots import Snapshots
-from rstar_math.execution.warm import WarmWorker
-from rstar_math.execution.warm_pool import WarmPool
+from rstar_math.execution.supervisor import processes
+from rstar_math.execution.supervisor.counts import Counts
+from rstar_math.execution.supervisor.forked import Run, Snapshot, order_of
+from rstar_math.execution.supervisor.lru import LRU
+from rstar_math.execution.supervisor.processes import BusyError, Child, Forker, LostError, Zygote
+from rstar_math.execution.supervisor.requests import Batch, Key, Request, Steps
+from rstar_math.execution.supervisor.results import Results
+from rstar_math.execution.supervisor.snapshots import Snapshots
+from rstar_math.execution.supervisor.source import profile_of, steps_without_comments, without_comments
+from rstar_math.execution.supervisor.warm import WarmWorker
+from rstar_math.execution.supervisor.warm_pool import WarmPool
 from rstar_math.types import Execution
 
 TICK_S = 0.02
@@ -146,13 +147,13 @@ class SandboxExecutor:
     def _known_as(self, prefix: Sequence[str]) -> Steps:
         """A prefix as it is remembered."""
         before = tuple(prefix)
-        return admission.steps_without_comments(before) if self._comments_do_not_count else before
+        return steps_without_comments(before) if self._comments_do_not_count else before
 
     def _known_or_asked(self, before: Steps, code: str) -> Execution | Request:
         """What is remembered of `code` after `before`, or a request on its way."""
         self.counts.executions += 1
         if self._comments_do_not_count:
-            code = admission.without_comments(code)
+            code = without_comments(code)
         key = (before, code)
         known = self._results.get(key)
         if known is not None:
@@ -163,7 +164,7 @@ class SandboxExecutor:
             self.counts.cached += 1
             return request
         steps = (*before, code)
-        profile = admission.profile_of(steps, self._packages)
+        profile = profile_of(steps, self._packages)
         request = Request(before, steps, len(before), profile, self._may_run_warm(before, steps), key)
         self._in_flight[key] = request
         self._submit(request)
@@ -183,7 +184,7 @@ class SandboxExecutor:
         if not steps:
             return []
         program = tuple(steps)
-        profile = admission.profile_of(program, self._packages)
+        profile = profile_of(program, self._packages)
         request = Request(program[:-1], program, 0, profile, warm=False, record=record)
         waiter = loop.create_future()
         request.waiters.append(waiter)

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rstar_math.execution import allowlist
+    from rstar_math.execution.inside import allowlist
 else:
     import allowlist
 

@@ -1,6 +1,6 @@
 """Step execution without isolation, for systems that have no sandbox: not a security boundary.
 
-Programs run in freshly started worker processes (`unconfined_worker.py`) that serve one after the other: limits, and an
+Programs run in freshly started worker processes (`worker.py`) that serve one after the other: limits, and an
 end from outside, hold against mistakes. They hold against no attack: a program may read and write what the caller may.
 Used only where the settings ask for it in so many words (`isolation: none`); macOS and Windows have nothing else.
 """
@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from rstar_math.errors import SandboxError
-from rstar_math.execution.harness import HEADER, HEADER_BYTES
+from rstar_math.execution.inside.harness import HEADER, HEADER_BYTES
 from rstar_math.execution.layers import LayerReport
-from rstar_math.execution.requests import readable
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.supervisor.requests import readable
 from rstar_math.observation import RecordedExecution, Statement
 from rstar_math.types import Execution, ExecutionStatus
 
-WORKER = Path(__file__).with_name("unconfined_worker.py")
+WORKER = Path(__file__).with_name("worker.py")
 WARNING = "steps run without isolation (isolation: none), which is not a security boundary"
 
 START_S = 120.0

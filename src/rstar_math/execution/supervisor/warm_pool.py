@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from rstar_math.execution.counts import Counts
-from rstar_math.execution.lru import LRU
-from rstar_math.execution.processes import Zygote
-from rstar_math.execution.requests import Request, Steps
-from rstar_math.execution.warm import QUEUE_DEPTH, WarmWorker
+from rstar_math.execution.supervisor.counts import Counts
+from rstar_math.execution.supervisor.lru import LRU
+from rstar_math.execution.supervisor.processes import Zygote
+from rstar_math.execution.supervisor.requests import Request, Steps
+from rstar_math.execution.supervisor.warm import QUEUE_DEPTH, WarmWorker
 
 MAX_BARREN_WORKERS = 5
 """Warm workers lost one after the other without a single result, after which there are none for a while."""

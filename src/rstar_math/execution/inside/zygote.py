@@ -1,7 +1,7 @@
 """The zygote: a confined process that has loaded what programs import, and forks one child for each program.
 
-Started by `rstar_math.execution.processes` as `python -I -S zygote.py FD MARK` in a clean environment. It never runs a
-program itself. Its messages, over a SOCK_SEQPACKET pair (descriptor FD):
+Started by `supervisor.processes` as `python -I -S zygote.py FD MARK` in a clean environment. It never runs a program
+itself. Its messages, over a SOCK_SEQPACKET pair (descriptor FD):
 
     to the zygote        {json}                        once: what to load, and how it is confined
     to the supervisor    Z{json} [+ listener]          ready; the descriptor at which the kernel asks about forks
@@ -33,7 +33,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from rstar_math.execution import confinement, harness, libraries, worker
+    from rstar_math.execution.inside import confinement, harness, libraries, worker
 else:  # by their paths: the package itself is never imported here
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     import confinement

@@ -1,0 +1,1 @@
+"""Execution without isolation, for systems that have no sandbox: not a security boundary."""

@@ -1,6 +1,7 @@
 # make evolve   the whole loop on the pocket scale: makes the environment, runs four rounds, prints the tables
 # make test     the tests: offline, CPU only
 # make check    ruff, formatting, types
+# make docs     the documentation as a site: build/docs/index.html
 # Variables: PYTHON (3.11 to 3.13), RUN (folder of the run), RECIPE, JOBS (test processes).
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ RUN ?= runs/pocket
 RECIPE ?= pocket
 JOBS ?= 2
 
-.PHONY: evolve test test-slow check format clean
+.PHONY: evolve test test-slow check format docs clean
 
 evolve: $(VENV)/.installed
 	$(BIN)/rstar evolve $(RECIPE) --out $(RUN)
@@ -22,13 +23,16 @@ test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.installed
-	$(BIN)/ruff check src tests perf
-	$(BIN)/ruff format --check src tests perf
+	$(BIN)/ruff check src tests perf docs/conf.py
+	$(BIN)/ruff format --check src tests perf docs/conf.py
 	$(BIN)/mypy
 
 format: $(VENV)/.installed
-	$(BIN)/ruff check --fix src tests perf
-	$(BIN)/ruff format src tests perf
+	$(BIN)/ruff check --fix src tests perf docs/conf.py
+	$(BIN)/ruff format src tests perf docs/conf.py
+
+docs: $(VENV)/.installed
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs
 
 # torch comes first and pinned: asked for by another package, pip would take the newest build with its CUDA libraries
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -36,7 +40,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,train]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,train,docs]'
 	touch $@
 
 clean:

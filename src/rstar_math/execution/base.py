@@ -52,5 +52,5 @@ class Recorder(Protocol):
     """An executor that can also tell what each statement of a program did."""
 
     async def record_program(self, steps: Sequence[str]) -> list[Execution]:
-        """As `execute_program`; steps that reported are `RecordedExecution`s."""
+        """As `execute_program`; each step that reported is a `RecordedExecution`."""
         ...

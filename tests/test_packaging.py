@@ -22,3 +22,25 @@ def names(requirements: list[str]) -> set[str]:
 def test_programs_of_a_policy_find_their_packages_where_only_the_core_is_installed() -> None:
     brought_along = {"mpmath"}  # by sympy
     assert set(ExecutionSettings().packages) <= names(PROJECT["dependencies"]) | brought_along
+
+
+def test_uv_pins_what_pip_pins() -> None:
+    assert PYPROJECT["tool"]["uv"]["constraint-dependencies"] == (ROOT / "constraints.txt").read_text().split()
+
+
+def test_every_dependency_is_pinned_and_vllm_alone_is_not() -> None:
+    extras = [requirement for extra in PROJECT["optional-dependencies"].values() for requirement in extra]
+    pinned = names((ROOT / "constraints.txt").read_text().split())
+    assert names([*PROJECT["dependencies"], *extras]) - pinned == {"vllm"}
+
+
+def test_the_readme_names_the_extras() -> None:
+    rows = re.findall(r"^\| `\[(\w+)\]` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(PROJECT["optional-dependencies"])
+
+
+def test_the_classifiers_name_the_versions_that_are_allowed() -> None:
+    minor = {int(found) for found in re.findall(r"Python :: 3\.(\d+)", " ".join(PROJECT["classifiers"]))}
+    allowed = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["requires-python"])
+    assert allowed is not None
+    assert minor == set(range(int(allowed[1]), int(allowed[2])))

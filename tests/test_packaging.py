@@ -7,6 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from rstar_math.execution.settings import ExecutionSettings
 
 ROOT = Path(__file__).parents[1]
@@ -44,3 +46,12 @@ def test_the_classifiers_name_the_versions_that_are_allowed() -> None:
     allowed = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["requires-python"])
     assert allowed is not None
     assert minor == set(range(int(allowed[1]), int(allowed[2])))
+
+
+def test_the_hooks_are_the_commands_of_make_check() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    check = re.search(r"^check:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert check is not None
+    commands = [line.strip().replace("$(BIN)", ".venv/bin") for line in check[1].splitlines()]
+    assert [hook["entry"] for hook in hooks] == commands
+    assert {hook["language"] for hook in hooks} == {"system"}

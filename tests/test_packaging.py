@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+import rstar_math
 from rstar_math.execution.settings import ExecutionSettings
 
 ROOT = Path(__file__).parents[1]
@@ -55,3 +56,14 @@ def test_the_hooks_are_the_commands_of_make_check() -> None:
     commands = [line.strip().replace("$(BIN)", ".venv/bin") for line in check[1].splitlines()]
     assert [hook["entry"] for hook in hooks] == commands
     assert {hook["language"] for hook in hooks} == {"system"}
+
+
+def test_the_citation_names_this_version_and_the_paper() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= citation.keys()  # what the format requires
+    assert citation["version"] == PROJECT["version"] == rstar_math.__version__
+    assert citation["license"] == PROJECT["license"]
+    paper = citation["references"][0]
+    assert paper["url"] == PROJECT["urls"]["Paper"]
+    assert len(paper["authors"]) == 8

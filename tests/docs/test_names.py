@@ -12,7 +12,7 @@ from rstar_math import config
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "rstar_math"
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -26,8 +27,9 @@ PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of what it is built from."""
-    pytest.importorskip("pip")
-    pytest.importorskip("setuptools", minversion="77")
+    for tool in ("pip", "setuptools"):  # not imported here: each changes the import system for itself
+        if find_spec(tool) is None:
+            pytest.skip(f"{tool} is not installed here")
     source = tmp_path_factory.mktemp("source")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)

@@ -10,6 +10,7 @@ from rstar_math.grading.bounds import NotNumericError
 from rstar_math.grading.comparing import real_sets
 from rstar_math.grading.comparing.evaluate import approximately
 from rstar_math.grading.comparing.progressions import with_dots_filled
+from rstar_math.grading.reading.constructors import matrix_rows
 from rstar_math.grading.reading.nodes import (
     MINUS_ONE,
     Call,
@@ -31,7 +32,6 @@ from rstar_math.grading.reading.nodes import (
     Symbol,
     symbols,
 )
-from rstar_math.grading.reading.parse import matrix_rows
 from rstar_math.grading.reading.vectors import as_plain_vector, as_point
 
 _FUNCTION_NAMES = frozenset(

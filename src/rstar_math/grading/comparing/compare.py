@@ -37,6 +37,7 @@ from rstar_math.grading.comparing.precision import (
 from rstar_math.grading.comparing.progressions import same_progression
 from rstar_math.grading.policy import Policy
 from rstar_math.grading.reading import units
+from rstar_math.grading.reading.constructors import matrix_rows
 from rstar_math.grading.reading.nodes import (
     BOUND,
     EXPRESSIONS,
@@ -66,7 +67,6 @@ from rstar_math.grading.reading.nodes import (
     symbols,
     walk,
 )
-from rstar_math.grading.reading.parse import matrix_rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,9 @@ import types
 from pathlib import Path
 from typing import Any
 
-INSIDE = Path(__file__).parents[2] / "src" / "rstar_math" / "execution" / "inside"
+from rstar_math.execution.inside import allowlist, preload
+from rstar_math.execution.inside.facades import Facades
+
 RESULT = Path(__file__).with_suffix(".txt")
 PACKAGES = ("sympy", "mpmath", "numpy")
 KINDS = ("text", "dictionary", "cache", "memory", "untyped lru_cache")
@@ -136,22 +138,15 @@ def _is_own(node: ast.expr, given: set[str]) -> bool:
     return isinstance(node, ast.Name) and node.id not in given and node.id.endswith(_OWN)
 
 
-def load() -> tuple[types.ModuleType, types.ModuleType]:
-    """Loads what a worker loads; returns (zygote, staticcheck)."""
-    sys.path.insert(0, str(INSIDE))
-    try:
-        zygote = importlib.import_module("zygote")
-        staticcheck = importlib.import_module("staticcheck")
-    finally:
-        sys.path.remove(str(INSIDE))
-    zygote.preload(zygote.PRELOAD["sympy"], [])
-    return zygote, staticcheck
+def load() -> None:
+    """Loads what a worker loads."""
+    preload.load(preload.PROFILES["sympy"], [])
 
 
 def walk() -> dict[str, list[str]]:
     """By kind, the functions found; run it in an interpreter of its own, started as zygotes are."""
-    _, staticcheck = load()
-    standard = set(staticcheck.allowlist.STANDARD)
+    load()
+    standard = set(allowlist.STANDARD)
     found: dict[str, set[str]] = {kind: set() for kind in KINDS}
     for name, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None)
@@ -177,9 +172,9 @@ def versions() -> str:
 
 def admitted() -> dict[str, str]:
     """module:qualname of every function that a program may take from a module, and the name that it has there."""
-    _, staticcheck = load()
+    load()
     found: dict[str, str] = {}
-    for name, facade in staticcheck.Lists().facades.items():
+    for name, facade in Facades().modules.items():
         for key, value in vars(facade).items():
             original = inspect.unwrap(value) if callable(value) and not isinstance(value, type) else value
             function = getattr(original, "__func__", original)
@@ -294,6 +289,6 @@ if __name__ == "__main__":
     elif sys.argv[1:] == ["admitted"]:
         print(_MARK + json.dumps(admitted()))
     elif sys.argv[1:] == ["numpy"]:
-        print(_MARK + json.dumps(sorted(load()[1].allowlist.NUMPY)))
+        print(_MARK + json.dumps(sorted(allowlist.NUMPY)))
     else:
         print(_MARK + json.dumps(poisoned(sys.argv[2:])))

@@ -21,7 +21,7 @@ import pytest
 
 from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
-from rstar_math.execution.supervisor.processes import ZYGOTE
+from rstar_math.execution.supervisor.starting import ZYGOTE
 from rstar_math.types import Execution
 from tests.execution import hostile
 from tests.execution.conftest import Running, descendants, eventually
@@ -139,7 +139,9 @@ async def attack(
     executor.admit_everything = forced
     warm = executor.counts.warm
     assert (await executor.execute([], canary)).output == expected.output
-    assert executor.counts.warm == warm + 1, executor.reasons  # it shows what happens in workers, and runs in one
+    assert executor.counts.warm == warm + 1, (
+        executor.warm_book.reasons
+    )  # it shows what happens in workers, and runs in one
     outcomes: dict[str, Execution] = {}
     last = "nothing"
     for name, (_, code) in programs.items():

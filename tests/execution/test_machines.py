@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from rstar_math.execution.settings import REQUIRED_LAYERS
-from rstar_math.execution.supervisor.processes import ZYGOTE
+from rstar_math.execution.supervisor.starting import ZYGOTE
 from tests.execution.conftest import Running
 from tests.execution.test_confinement import OPTIONAL, run
 
@@ -122,10 +122,11 @@ def look(value, depth):
     elif type(value) is int: numbers.add(value)
     elif depth and isinstance(value, dict):
         for pair in list(value.items()): look(pair, depth - 1)
+    elif depth and isinstance(value, type(sys)): look(dict(vars(value)), depth - 1)
     elif depth and isinstance(value, (list, tuple, set, frozenset)):
         for one in list(value): look(one, depth - 1)
 while frame:
-    look((frame.f_code.co_filename, dict(frame.f_locals), dict(frame.f_globals)), 4)
+    look((frame.f_code.co_filename, dict(frame.f_locals), dict(frame.f_globals)), 7)
     frame = frame.f_back
 for value in gc.get_objects(): look(value, 2)
 for name, module in list(sys.modules.items()): look(dict(vars(module)), 2)

@@ -97,7 +97,7 @@ async def check(programs: Sequence[str], forced: bool, most_are_warm: bool = Fal
             assert wrong is None, wrong
         if most_are_warm:
             counts = executor.counts
-            assert counts.not_admitted + counts.deferred < len(programs) / 4, executor.reasons
+            assert counts.not_admitted + counts.deferred < len(programs) / 4, executor.warm_book.reasons
 
 
 def hostile_programs() -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rstar_math.execution.inside.harness import MAX_ERROR_CHARS, MAX_RECORD_CHARS, MAX_STATEMENTS
+from rstar_math.execution.inside.protocol import MAX_ERROR_CHARS, MAX_RECORD_CHARS, MAX_STATEMENTS
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.execution.supervisor.reports import (
     MAX_OFFSET,

@@ -11,7 +11,7 @@ import operator
 import zlib
 from collections.abc import Callable, Sequence
 
-from rstar_math.execution.inside.harness import left_well
+from rstar_math.execution.inside.protocol import left_well
 from rstar_math.observation import RecordedExecution, Statement
 from rstar_math.types import Execution
 

@@ -4,8 +4,6 @@ Everything here is an explicit list, so that a new version of a library adds not
 name fit for it: on no object that an admitted program can reach does it lead to something that outlives the program and
 can be changed, to memory that another program has used, or to a function that runs text as code, touches files, or
 keeps what it is given. A name that is missing costs a fork, never a wrong result.
-
-Runs in the zygote and its workers, which load this file by its path: it imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -13,7 +11,8 @@ from __future__ import annotations
 Names = frozenset[str]
 
 
-def _words(text: str) -> Names:
+def words(text: str) -> Names:
+    """Its words."""
     return frozenset(text.split())
 
 
@@ -23,26 +22,26 @@ STANDARD: dict[str, Names | None] = {
     "itertools": None,
     "heapq": None,
     "bisect": None,
-    "statistics": _words(
+    "statistics": words(
         "mean fmean median median_low median_high mode multimode stdev pstdev variance pvariance quantiles "
         "geometric_mean harmonic_mean"
     ),
-    "fractions": _words("Fraction"),
-    "decimal": _words("Decimal ROUND_HALF_UP ROUND_HALF_EVEN ROUND_DOWN ROUND_UP"),
-    "functools": _words("reduce lru_cache cache partial cmp_to_key"),
-    "collections": _words("Counter defaultdict deque OrderedDict"),
-    "random": _words("random randint uniform choice choices sample shuffle randrange gauss normalvariate seed"),
-    "string": _words("ascii_letters ascii_lowercase ascii_uppercase digits hexdigits punctuation whitespace"),
-    "re": _words("match search findall finditer fullmatch sub split compile escape IGNORECASE I MULTILINE M"),
-    "datetime": _words("date datetime timedelta time"),
-    "copy": _words("copy deepcopy"),
-    "operator": _words("add sub mul truediv floordiv mod pow neg eq ne lt le gt ge itemgetter"),
-    "typing": _words("List Dict Tuple Set Optional Union Any Callable Iterable Sequence"),
-    "calendar": _words("isleap leapdays monthrange weekday"),
+    "fractions": words("Fraction"),
+    "decimal": words("Decimal ROUND_HALF_UP ROUND_HALF_EVEN ROUND_DOWN ROUND_UP"),
+    "functools": words("reduce lru_cache cache partial cmp_to_key"),
+    "collections": words("Counter defaultdict deque OrderedDict"),
+    "random": words("random randint uniform choice choices sample shuffle randrange gauss normalvariate seed"),
+    "string": words("ascii_letters ascii_lowercase ascii_uppercase digits hexdigits punctuation whitespace"),
+    "re": words("match search findall finditer fullmatch sub split compile escape IGNORECASE I MULTILINE M"),
+    "datetime": words("date datetime timedelta time"),
+    "copy": words("copy deepcopy"),
+    "operator": words("add sub mul truediv floordiv mod pow neg eq ne lt le gt ge itemgetter"),
+    "typing": words("List Dict Tuple Set Optional Union Any Callable Iterable Sequence"),
+    "calendar": words("isleap leapdays monthrange weekday"),
 }
 """Of the standard library; None: everything public, where a module has functions of values and nothing else."""
 
-NUMPY = _words(
+NUMPY = words(
     "abs absolute add all allclose amax amin angle any append arange arccos arccosh arcsin arcsinh arctan arctan2 "
     "arctanh argmax argmin argsort argwhere around array array_equal asarray atleast_1d atleast_2d average bincount "
     "bool_ cbrt ceil choice clip column_stack complex128 concatenate conj convolve copy corrcoef cos cosh "
@@ -62,13 +61,13 @@ NUMPY = _words(
 )
 """Of numpy, numpy.linalg and numpy.random. Not `empty`: it shows memory that was used before."""
 
-ARRAY_METHODS = _words(
+ARRAY_METHODS = words(
     "T all any argmax argmin argsort astype clip conj copy cumprod cumsum diagonal dot dtype fill flatten imag item "
     "max mean min ndim nonzero prod ravel real repeat reshape round shape size sort squeeze std sum swapaxes take "
     "tolist trace transpose var"
 )
 
-MPMATH = _words(
+MPMATH = words(
     "mpf mpc pi e euler phi inf nan sqrt cbrt root nthroot exp log ln log10 log1p expm1 power sin cos tan cot sec csc "
     "asin acos atan atan2 acot asec acsc sinh cosh tanh asinh acosh atanh degrees radians hypot fabs sign floor ceil "
     "nint frac re im arg conj polar rect factorial fac fac2 binomial gamma beta zeta rf ff erf erfc lambertw agm "
@@ -77,7 +76,7 @@ MPMATH = _words(
     "primepi primezeta pslq sinc altzeta"
 )
 
-SYMPY = _words(
+SYMPY = words(
     # symbols, numbers, expressions, relations
     "Symbol symbols Function Lambda Integer Rational Float Number NumberSymbol S I E pi oo zoo nan GoldenRatio "
     "EulerGamma Catalan Expr Basic Add Mul Pow Mod Abs Max Min Tuple Derivative Integral Sum Product Limit Subs "
@@ -136,13 +135,13 @@ SYMPY_MODULES = (
 )
 """Modules of sympy from which programs import."""
 
-LETTERS = _words(
+LETTERS = words(
     "a b c d e f g h i j k l m n o p q r s t u v w x y z A B C D E F G H I J K L M N O P Q R S T U V W X Y Z alpha "
     "beta gamma delta epsilon zeta eta theta iota kappa mu nu xi rho sigma tau phi"
 )
 """Of sympy.abc."""
 
-SYMPY_METHODS = _words(
+SYMPY_METHODS = words(
     # expressions
     "args func name atoms free_symbols subs xreplace replace has find evalf n doit simplify expand factor cancel "
     "apart together collect trigsimp powsimp radsimp ratsimp nsimplify rewrite diff integrate limit series coeff "
@@ -178,5 +177,5 @@ SYMPY_METHODS = _words(
 )
 """Of sympy's objects. Beside these: everything whose name starts with `is_`, which only answers questions."""
 
-NOT_METHODS = _words("format_map register cache_clear mro fromhex from_bytes maketrans")
+NOT_METHODS = words("format_map register cache_clear mro fromhex from_bytes maketrans")
 """Of containers and numbers, whose other public methods are all admitted."""

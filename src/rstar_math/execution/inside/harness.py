@@ -1,7 +1,6 @@
 """What a child process does with a program: run its steps, keep what they print, report how each ended.
 
-Runs in children of the zygote only, never in the caller's process. Imports nothing of the package, because the zygote
-loads this file by its path into a bare interpreter.
+Runs in children of the zygote only, never in the caller's process.
 """
 
 from __future__ import annotations
@@ -14,145 +13,31 @@ import os
 import random
 import re
 import socket
-import struct
 import sys
 import time
 import types
-from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, cast
 
-# Programs may patch the builtins of their process. The functions of this file keep the originals: a function takes its
-# builtins from its module's globals when it is defined.
+from rstar_math.execution.inside.output import Discarded, OutputBuffer
+from rstar_math.execution.inside.protocol import (
+    HEADER_BYTES,
+    MAX_ERROR_CHARS,
+    MAX_RECORD_CHARS,
+    MAX_STATEMENTS,
+    left_well,
+    output_room,
+)
+
+# see the same line in protocol.py
 globals()["__builtins__"] = dict(vars(builtins))
 _quoted = json.encoder.encode_basestring_ascii
 _exit = os._exit
 _process_time, _monotonic = time.process_time, time.monotonic
 
-HEADER = struct.Struct("<QdQdQ")
-"""Start of the shared buffer: bytes in it so far; CPU clock at the start of the running step; its index, in a warm
-worker its number, there 0 where none runs; monotonic clock at its start; in a warm worker, how many programs ran before
-it since the seal was last found intact."""
-
-HEADER_BYTES = 64
-
-MAX_FULL_OUTPUTS = 8
-"""A program as a whole may print this many times as much as one of its steps."""
-
-
-def output_room(num_steps: int, step_bytes: int) -> int:
-    """Bytes of the shared buffer for what `num_steps` steps print."""
-    return min(num_steps, MAX_FULL_OUTPUTS) * step_bytes
-
-
-MAX_ERROR_CHARS = 2000
-MAX_RECORD_CHARS = 4096
-"""A recorded string longer than this loses its middle."""
-
-MAX_STATEMENTS = 2000
 SEED = 20250108
 """Every program starts with the same random state, so that its outcome does not depend on what ran before."""
 
 _PLAIN_RECURSION_LIMIT = 1000
-
-
-class OutputLimit(BaseException):
-    """The step printed more than it may."""
-
-
-class OutputBuffer:
-    """Standard output as a bounded buffer in memory that the supervisor can read even after this process is killed."""
-
-    encoding = "utf-8"
-    errors = "replace"
-    closed = False
-    name = "<stdout>"
-    newlines = None
-
-    def __init__(self, shared: mmap.mmap, step_bytes: int, on_limit: Callable[[], None], num_steps: int = 1) -> None:
-        self.attach(shared, step_bytes, on_limit, num_steps)
-        self._start = 0
-        self._end = 0
-        self._limit = 0
-
-    def attach(self, shared: mmap.mmap, step_bytes: int, on_limit: Callable[[], None], num_steps: int = 1) -> None:
-        """Writes to `shared` from now on; a program may have kept this object from an earlier step."""
-        self._shared = shared
-        self._step_bytes = step_bytes
-        self._room = output_room(num_steps, step_bytes)
-        self._on_limit = on_limit
-
-    def begin(self, number: int, at: int) -> None:
-        """Starts step `number`, whose output begins at byte `at`."""
-        self.begin_at(at)
-        HEADER.pack_into(self._shared, 0, at, _process_time(), number, _monotonic(), 0)
-
-    def begin_at(self, at: int) -> None:
-        """What is written from now on begins at byte `at`, and may be as long as one step's output."""
-        self._start = self._end = at
-        self._limit = min(at + self._step_bytes, self._room)
-
-    def write(self, text: str) -> int:
-        """Appends `text`; where it does not fit, the step ends."""
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        data = text.encode("utf-8", "replace")
-        start, end = self._end, self._end + len(data)
-        if end > self._limit:
-            end = self._limit
-            data = data[: end - start]
-        self._shared[HEADER_BYTES + start : HEADER_BYTES + end] = data
-        self._end = end
-        self._shared[0:8] = end.to_bytes(8, "little")
-        if end == self._limit:
-            self._on_limit()
-        return len(text)
-
-    @property
-    def end(self) -> int:
-        """Where the next byte goes."""
-        return self._end
-
-    def printed(self, since: int | None = None) -> str:
-        """What the running step has printed, from byte `since` on where that is given."""
-        start = self._start if since is None else since
-        return self._shared[HEADER_BYTES + start : HEADER_BYTES + self._end].decode("utf-8", "ignore")
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        """Appends each of `lines`."""
-        for line in lines:
-            self.write(line)
-
-    def flush(self) -> None:
-        """Does nothing: what is written is where the supervisor reads it."""
-
-    def isatty(self) -> bool:
-        """False, as for a file."""
-        return False
-
-    def readable(self) -> bool:
-        """False: output only."""
-        return False
-
-    def writable(self) -> bool:
-        """True: output only."""
-        return True
-
-    def fileno(self) -> int:
-        """There is none, as in a notebook."""
-        raise OSError("standard output has no file descriptor here")
-
-
-class Discarded(OutputBuffer):
-    """Standard error: kept nowhere."""
-
-    name = "<stderr>"
-
-    def __init__(self) -> None:
-        pass
-
-    def write(self, text: str) -> int:
-        """Forgets `text`."""
-        return len(text)
 
 
 def describe(error: BaseException) -> str:
@@ -208,12 +93,6 @@ def run_step(code: str, namespace: dict[str, Any], mode: str, output: OutputBuff
         if not left_well(left):
             raise
     return records
-
-
-def left_well(left: SystemExit) -> bool:
-    """Whether a program that calls `exit()` ends with exit status 0, as a shell would see it: code None, 0 or False."""
-    code = left.code
-    return code is None or (isinstance(code, int) and code == 0)
 
 
 def _run_in_mode(code: str, namespace: dict[str, Any], mode: str, output: OutputBuffer, records: Records) -> None:

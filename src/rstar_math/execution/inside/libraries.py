@@ -9,8 +9,6 @@ Three things see to that:
 - `Restorer` empties the caches that stay inexact, and puts random generators into the state that programs start with.
 
 Which functions and caches these are is found by `tests/execution/library_walk.py`, which reads the libraries.
-
-Runs in warm workers, which load this file by its path: it imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -21,18 +19,13 @@ import gc
 import sys
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from rstar_math.execution.inside import harness
-else:
-    import harness
+from rstar_math.execution.inside import harness
+from rstar_math.execution.inside.facades import Defer
 
-# see the same line in harness.py
+# see the same line in protocol.py
 globals()["__builtins__"] = dict(vars(builtins))
-
-Defer = Callable[[str], BaseException]
-"""Notes that the program is to run in a fork, for a reason; returns the error to raise in it."""
 
 TEXT_FUNCTIONS = ("parse_expr", "stringify_expr", "eval_expr", "evaluateFalse")
 """Of sympy.parsing.sympy_parser: all that leads to `eval`. sympy turns text into expressions with nothing else."""

@@ -2,8 +2,6 @@
 
 A copy must be indistinguishable from running the prefix once more. So this is a list of the kinds of value for which
 that is certain; a namespace that holds anything else has no copy, and its prefix is replayed.
-
-Runs in warm workers, which load this file by its path: it imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -35,10 +33,7 @@ _SHARED: set[type] = {
 }
 """Kinds whose values cannot change."""
 
-_IMMUTABLE_LIBRARY_ROOTS: list[type] = []
 _NOT_SHARED_MODULES = ("sympy.combinatorics", "sympy.stats", "sympy.vector", "sympy.physics")
-
-
 _FLAT_DICTS = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict)
 
 

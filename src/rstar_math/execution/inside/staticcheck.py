@@ -4,87 +4,60 @@ A warm worker runs many programs in one process, so a program that is admitted m
 its own namespace. The check is an allowlist throughout: of instructions, of attribute names, of modules and what may be
 taken from them, of builtins. What it does not know is not admitted, and runs in a fork of its own.
 
-The lists of names are in `allowlist`. Underscored names are never on them.
-
-Runs in the zygote and its workers, which load this file by its path: it imports nothing of the package.
+What it may use of modules is in `facades`, by the lists in `allowlist`.
 """
 
 from __future__ import annotations
 
 import builtins
-import collections
-import datetime
-import decimal
 import dis
-import fractions
-import importlib
-import re
 import string
 import sys
 import types
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from rstar_math.execution.inside import allowlist
-else:
-    import allowlist
-
-Names = frozenset[str]
+from rstar_math.execution.inside.allowlist import words
+from rstar_math.execution.inside.facades import Facades
 
 # ---------------------------------------------------------------- instructions
 
-_OPERATIONS = frozenset(
-    {
-        *(
-            "CACHE",
-            "NOP",
-            "RESUME",
-            "EXTENDED_ARG",
-            "POP_TOP",
-            "PUSH_NULL",
-            "COPY",
-            "SWAP",
-            "PRECALL",
-            "CALL",
-            "KW_NAMES",
-        ),
-        *("CALL_FUNCTION_EX", "CALL_KW", "MAKE_FUNCTION", "SET_FUNCTION_ATTRIBUTE", "RETURN_VALUE", "RETURN_CONST"),
-        *("RETURN_GENERATOR", "YIELD_VALUE", "SEND", "GET_YIELD_FROM_ITER", "END_FOR", "END_SEND", "CLEANUP_THROW"),
-        *("UNARY_POSITIVE", "UNARY_NEGATIVE", "UNARY_NOT", "UNARY_INVERT", "BINARY_OP", "COMPARE_OP", "IS_OP"),
-        *("CONTAINS_OP", "BINARY_SUBSCR", "BINARY_SLICE", "STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR", "TO_BOOL"),
-        *("BUILD_LIST", "BUILD_TUPLE", "BUILD_SET", "BUILD_MAP", "BUILD_CONST_KEY_MAP", "BUILD_STRING", "BUILD_SLICE"),
-        *("LIST_APPEND", "LIST_EXTEND", "LIST_TO_TUPLE", "SET_ADD", "SET_UPDATE", "MAP_ADD"),
-        *("DICT_UPDATE", "FORMAT_VALUE", "FORMAT_SIMPLE", "FORMAT_WITH_SPEC", "CONVERT_VALUE", "GET_LEN"),
-        *("GET_ITER", "FOR_ITER", "UNPACK_SEQUENCE", "UNPACK_EX", "MATCH_SEQUENCE", "MATCH_MAPPING", "MATCH_KEYS"),
-        *("LOAD_CONST", "LOAD_NAME", "STORE_NAME", "DELETE_NAME", "LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL"),
-        *("LOAD_FAST", "STORE_FAST", "DELETE_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_AND_CLEAR", "LOAD_FAST_LOAD_FAST"),
-        *("STORE_FAST_LOAD_FAST", "STORE_FAST_STORE_FAST", "MAKE_CELL", "COPY_FREE_VARS", "LOAD_CLOSURE"),
-        *("LOAD_DEREF", "STORE_DEREF", "DELETE_DEREF", "LOAD_ATTR", "LOAD_METHOD", "IMPORT_NAME", "IMPORT_FROM"),
-        *("IMPORT_STAR", "CALL_INTRINSIC_1", "SETUP_ANNOTATIONS", "LOAD_ASSERTION_ERROR", "RAISE_VARARGS", "RERAISE"),
-        *("PUSH_EXC_INFO", "POP_EXCEPT", "CHECK_EXC_MATCH"),
-        *(name for name in dis.opmap if "JUMP" in name),
-    }
-)
+
+def _codes(names: str) -> frozenset[int]:
+    """The instructions of these names, as far as this interpreter has them."""
+    return frozenset(dis.opmap[name] for name in names.split() if name in dis.opmap)
+
+
+_ADMITTED = _codes(
+    "CACHE NOP RESUME EXTENDED_ARG POP_TOP PUSH_NULL COPY SWAP PRECALL CALL KW_NAMES CALL_FUNCTION_EX CALL_KW "
+    "MAKE_FUNCTION SET_FUNCTION_ATTRIBUTE RETURN_VALUE RETURN_CONST RETURN_GENERATOR YIELD_VALUE SEND "
+    "GET_YIELD_FROM_ITER END_FOR END_SEND CLEANUP_THROW UNARY_POSITIVE UNARY_NEGATIVE UNARY_NOT UNARY_INVERT "
+    "BINARY_OP COMPARE_OP IS_OP CONTAINS_OP BINARY_SUBSCR BINARY_SLICE STORE_SUBSCR STORE_SLICE DELETE_SUBSCR "
+    "TO_BOOL BUILD_LIST BUILD_TUPLE BUILD_SET BUILD_MAP BUILD_CONST_KEY_MAP BUILD_STRING BUILD_SLICE "
+    "LIST_APPEND LIST_EXTEND LIST_TO_TUPLE SET_ADD SET_UPDATE MAP_ADD DICT_UPDATE FORMAT_VALUE FORMAT_SIMPLE "
+    "FORMAT_WITH_SPEC CONVERT_VALUE GET_LEN GET_ITER FOR_ITER UNPACK_SEQUENCE UNPACK_EX MATCH_SEQUENCE "
+    "MATCH_MAPPING MATCH_KEYS LOAD_CONST LOAD_NAME STORE_NAME DELETE_NAME LOAD_GLOBAL STORE_GLOBAL "
+    "DELETE_GLOBAL LOAD_FAST STORE_FAST DELETE_FAST LOAD_FAST_CHECK LOAD_FAST_AND_CLEAR LOAD_FAST_LOAD_FAST "
+    "STORE_FAST_LOAD_FAST STORE_FAST_STORE_FAST MAKE_CELL COPY_FREE_VARS LOAD_CLOSURE LOAD_DEREF STORE_DEREF "
+    "DELETE_DEREF LOAD_ATTR LOAD_METHOD IMPORT_NAME IMPORT_FROM IMPORT_STAR CALL_INTRINSIC_1 SETUP_ANNOTATIONS "
+    "LOAD_ASSERTION_ERROR RAISE_VARARGS RERAISE PUSH_EXC_INFO POP_EXCEPT CHECK_EXC_MATCH"
+) | {code for name, code in dis.opmap.items() if "JUMP" in name}
 """Instructions that admitted code may have. Left out: stores to attributes, classes, `with`, coroutines, and calls with
 `**`, whose keywords only show as they run."""
 
-_ADMITTED = frozenset(code for name, code in dis.opmap.items() if name in _OPERATIONS)
 _EXTENDED = dis.opmap["EXTENDED_ARG"]
-_LOAD_ATTRIBUTE = frozenset(dis.opmap[name] for name in ("LOAD_ATTR", "LOAD_METHOD") if name in dis.opmap)
+_LOAD_ATTRIBUTE = _codes("LOAD_ATTR LOAD_METHOD")
 _IMPORT_NAME, _IMPORT_FROM = dis.opmap["IMPORT_NAME"], dis.opmap["IMPORT_FROM"]
 _LOAD_NAME, _LOAD_GLOBAL = dis.opmap["LOAD_NAME"], dis.opmap["LOAD_GLOBAL"]
-_STORE_NAMES = frozenset({dis.opmap["STORE_NAME"], dis.opmap["STORE_GLOBAL"]})
+_STORE_NAMES = _codes("STORE_NAME STORE_GLOBAL")
 _IMPORT_STAR = dis.opmap.get("IMPORT_STAR", -1)  # until 3.11
 _INTRINSIC, _INTRINSIC_IMPORT_STAR = dis.opmap.get("CALL_INTRINSIC_1", -1), 2  # since 3.12
 _LOAD_GLOBALS = frozenset({_LOAD_NAME, _LOAD_GLOBAL})
 _LOAD_CONST = dis.opmap["LOAD_CONST"]
-_KEYWORDS_BEHIND = frozenset(dis.opmap[name] for name in ("KW_NAMES",) if name in dis.opmap)  # until 3.12
-_KEYWORDS_BEFORE = frozenset(dis.opmap[name] for name in ("CALL_KW", "BUILD_CONST_KEY_MAP") if name in dis.opmap)
+_KEYWORDS_BEHIND = _codes("KW_NAMES")  # until 3.12
+_KEYWORDS_BEFORE = _codes("CALL_KW BUILD_CONST_KEY_MAP")
 """Instructions whose operand, or what was loaded just before them, is a tuple of keywords."""
-_IDLE = frozenset(dis.opmap[name] for name in ("CACHE", "PUSH_NULL", "NOP") if name in dis.opmap)
+_IDLE = _codes("CACHE PUSH_NULL NOP")
 _LOOKED_AT = _LOAD_ATTRIBUTE | {_EXTENDED, _IMPORT_NAME, _IMPORT_FROM} | _KEYWORDS_BEHIND | _KEYWORDS_BEFORE
-_HANDLERS = frozenset(dis.opmap[name] for name in ("PUSH_EXC_INFO", "CHECK_EXC_MATCH") if name in dis.opmap)
+_HANDLERS = _codes("PUSH_EXC_INFO CHECK_EXC_MATCH")
 _GENERATOR_FLAGS = 0x20 | 0x80 | 0x100 | 0x200
 """Generators, coroutines, iterable coroutines, asynchronous generators."""
 _ATTRIBUTE_SHIFT = 1 if sys.version_info >= (3, 12) else 0
@@ -92,114 +65,25 @@ _GLOBAL_SHIFT = 1  # since 3.11
 
 # ---------------------------------------------------------------- builtins
 
-SAFE_BUILTINS = frozenset(
-    {
-        *("abs", "all", "any", "ascii", "bin", "bool", "bytearray", "bytes", "callable", "chr", "complex", "dict"),
-        *("divmod", "enumerate", "filter", "float", "format", "frozenset", "hash", "hex", "int", "isinstance", "iter"),
-        *("issubclass", "len", "list", "map", "max", "min", "next", "oct", "ord", "pow", "print", "range", "repr"),
-        *("object", "reversed", "round", "set", "slice", "sorted", "str", "sum", "tuple", "zip"),
-        *("Ellipsis", "False", "None", "NotImplemented", "True", "__debug__"),
-        *(n for n, v in vars(builtins).items() if isinstance(v, type) and issubclass(v, BaseException)),
-    }
-)
+SAFE_BUILTINS = words(
+    "abs all any ascii bin bool bytearray bytes callable chr complex dict divmod enumerate filter float format "
+    "frozenset hash hex int isinstance iter issubclass len list map max min next oct ord pow print range repr "
+    "object reversed round set slice sorted str sum tuple zip Ellipsis False None NotImplemented True __debug__"
+) | {n for n, v in vars(builtins).items() if isinstance(v, type) and issubclass(v, BaseException)}
 _UNSAFE_BUILTINS = frozenset(vars(builtins)) - SAFE_BUILTINS
 _DUNDERS = frozenset({"__name__", "__doc__", "__annotations__", "__show__"})
 _UNSAFE_KEYWORDS = frozenset({"where"})
 """Of numpy's functions: where it does not hold, the result shows memory that was used before."""
 
-# ---------------------------------------------------------------- modules and attributes
-
-
-class Lists:
-    """What an admitted program may use, as far as it is loaded here."""
-
-    def __init__(self) -> None:
-        self.modules: dict[str, Names] = {}
-        """Importable modules, and what may be taken from them."""
-        attributes: set[str] = set()
-        numpy = dict.fromkeys(("numpy", "numpy.linalg", "numpy.random"), allowlist.NUMPY)
-        for name, names in {**allowlist.STANDARD, **numpy, "mpmath": allowlist.MPMATH}.items():
-            self._add(name, names)
-        if "sympy" in sys.modules:
-            for name in allowlist.SYMPY_MODULES:
-                try:
-                    importlib.import_module(name)
-                except ImportError:  # another version of sympy: what it does not have cannot be admitted
-                    continue
-                self._add(name, allowlist.LETTERS if name == "sympy.abc" else allowlist.SYMPY)
-            attributes |= allowlist.SYMPY_METHODS
-            for kind in _sympy_kinds(sys.modules["sympy"]):
-                attributes.update(n for n in dir(kind) if n.startswith("is_"))
-        for kind in (
-            *(str, bytes, list, dict, set, frozenset, tuple, int, float, complex, range, slice),
-            *(fractions.Fraction, decimal.Decimal, collections.Counter, collections.deque, collections.OrderedDict),
-            *(collections.defaultdict, datetime.date, datetime.datetime, datetime.timedelta, re.Pattern, re.Match),
-        ):
-            attributes.update(dir(kind))
-        if "numpy" in sys.modules:
-            attributes |= allowlist.ARRAY_METHODS
-        for names in self.modules.values():
-            attributes |= names
-        attributes.update(part for name in self.modules for part in name.split(".")[1:])
-        self.attributes: Names = frozenset(n for n in attributes if not n.startswith("_")) - allowlist.NOT_METHODS
-        self.facades: dict[str, types.ModuleType] = {}
-        """What programs get for a module: one that holds what they may use, and nothing else."""
-        self.stray: dict[str, Names] = {}
-        """By module: names that `from MODULE import *` binds outside a warm worker, but not in it."""
-        for name, names in self.modules.items():
-            self._add_facade(name, names)
-
-    def _add(self, name: str, names: Names | None) -> None:
-        module = sys.modules.get(name)
-        if module is None:
-            return
-        public = frozenset(n for n in vars(module) if not n.startswith("_"))
-        names = public if names is None else names
-        # modules are no names of theirs: each would open the way to everything in it
-        self.modules[name] = frozenset(
-            n for n in names if hasattr(module, n) and not isinstance(getattr(module, n), types.ModuleType)
-        )
-
-    def _add_facade(self, name: str, names: Names) -> None:
-        module = sys.modules[name]
-        exported = frozenset(getattr(module, "__all__", None) or [n for n in vars(module) if n[:1] != "_"])
-        self.stray[name] = exported - names
-        facade = types.ModuleType(name)
-        for n in sorted(names):
-            facade.__dict__[n] = getattr(module, n)
-        facade.__dict__["__spec__"] = module.__spec__  # for its text
-        facade.__dict__["__all__"] = sorted(exported & names)
-        self.facades[name] = facade
-
-    def connect(self, missing: Callable[[str], Any]) -> None:
-        """Makes the facades show their parts, and ask `missing` for what they do not have."""
-        for name, facade in self.facades.items():
-            facade.__dict__["__getattr__"] = missing
-            parent, _, last = name.rpartition(".")
-            if parent in self.facades:
-                self.facades[parent].__dict__.setdefault(last, facade)
-
-
-def _sympy_kinds(sympy: Any) -> list[type]:
-    """Classes whose properties programs ask for."""
-    names = (
-        *("Symbol", "Integer", "Rational", "Float", "Add", "Mul", "Pow", "Eq", "Lt", "And", "Or", "Not", "Function"),
-        *("Derivative", "Integral", "Sum", "Product", "Limit", "Poly", "Matrix", "ImmutableMatrix", "Interval"),
-        *("FiniteSet", "Union", "ConditionSet", "ImageSet", "Piecewise", "Tuple", "Point", "Line", "Segment", "Circle"),
-        *("Triangle", "Polygon", "Ellipse", "Ray", "RegularPolygon", "Lambda", "Abs", "log", "exp", "sin", "Max"),
-    )
-    return [getattr(sympy, name) for name in names if isinstance(getattr(sympy, name, None), type)]
-
-
 # ---------------------------------------------------------------- the check
 
 
-def refusal(code: types.CodeType, lists: Lists) -> str | None:
+def refusal(code: types.CodeType, facades: Facades) -> str | None:
     """Why `code` is not admitted, or None if it is.
 
     Args:
       code: compiled, not run.
-      lists: what it may use.
+      facades: what it may use.
     """
     for constant in code.co_consts:
         kind = type(constant)
@@ -210,7 +94,7 @@ def refusal(code: types.CodeType, lists: Lists) -> str | None:
             if constant in _UNSAFE_KEYWORDS:  # a call with many keywords loads them one by one
                 return f"keyword {constant}"
         elif kind is types.CodeType:
-            reason = refusal(constant, lists)
+            reason = refusal(constant, facades)
             if reason is not None:
                 return reason
     bytecode = code.co_code
@@ -233,7 +117,7 @@ def refusal(code: types.CodeType, lists: Lists) -> str | None:
         looked_at |= {_LOAD_CONST}
     extended = 0
     module = ""
-    attributes = lists.attributes
+    attributes = facades.attributes
     loaded: object = None
     arguments = iter(bytecode)
     for operation, argument in zip(arguments, arguments, strict=True):
@@ -264,11 +148,11 @@ def refusal(code: types.CodeType, lists: Lists) -> str | None:
                 return f"builtin {name}"
         elif operation == _IMPORT_NAME:
             module = names[argument]
-            if module not in lists.modules:
+            if module not in facades.names:
                 return f"module {module}"
         elif operation == _IMPORT_FROM:
             name = names[argument]
-            if name not in lists.modules.get(module, ()) and name not in module.split(".")[1:]:
+            if name not in facades.names.get(module, ()) and name not in module.split(".")[1:]:
                 return f"{name} of {module}"
     return None
 
@@ -331,12 +215,12 @@ class Uses:
                 self._add(constant)
 
 
-def stray_name(steps: list[types.CodeType], lists: Lists) -> str | None:
+def stray_name(steps: list[types.CodeType], facades: Facades) -> str | None:
     """A name that a program of these steps would find otherwise outside a warm worker; None where there is none."""
     uses = [Uses(code) for code in steps]
     stars = set().union(*(step.stars for step in uses))
     if not stars:
         return None
-    names = set().union(*(step.names for step in uses)) & set().union(*(lists.stray[module] for module in stars))
+    names = set().union(*(step.names for step in uses)) & set().union(*(facades.stray[module] for module in stars))
     names -= set().union(*(step.stored for step in uses))
     return min(names, default=None)

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Coroutine, Sequence
 from functools import partial
 from types import TracebackType
@@ -25,30 +24,24 @@ from typing import cast
 from rstar_math.errors import SandboxError
 from rstar_math.execution.layers import LayerReport, layer_reports
 from rstar_math.execution.settings import ExecutionSettings
-from rstar_math.execution.supervisor import processes
 from rstar_math.execution.supervisor.counts import Counts
 from rstar_math.execution.supervisor.forked import Run, Snapshot, order_of
-from rstar_math.execution.supervisor.lru import LRU
-from rstar_math.execution.supervisor.processes import BusyError, Child, Forker, LostError, Zygote
+from rstar_math.execution.supervisor.processes import BusyError, Forker, LostError, Zygote, fork
+from rstar_math.execution.supervisor.reports import NotDone
 from rstar_math.execution.supervisor.requests import Batch, Key, Request, Steps
 from rstar_math.execution.supervisor.results import Results
 from rstar_math.execution.supervisor.snapshots import Snapshots
 from rstar_math.execution.supervisor.source import profile_of, steps_without_comments, without_comments
+from rstar_math.execution.supervisor.starting import extra_packages
 from rstar_math.execution.supervisor.warm import WarmWorker
+from rstar_math.execution.supervisor.warm_book import WarmBook
 from rstar_math.execution.supervisor.warm_pool import WarmPool
+from rstar_math.execution.supervisor.watch import TICK_S, Watch
+from rstar_math.execution.supervisor.zygotes import Zygotes
 from rstar_math.types import Execution
-
-TICK_S = 0.02
-"""How often the clocks of running programs are read."""
 
 ROOM_TICK_S = 0.002
 """How often a program tries to start for which the place of a process that was killed is about to become free."""
-
-IDLE_TICK_S = 0.5
-"""How often waiting processes are looked at, which ought to do nothing."""
-
-MEMORY_TICK_S = 0.1
-"""How often the memory of all processes together is read."""
 
 MAX_STARTS = 3
 """How often a program is tried whose process was lost under it."""
@@ -71,17 +64,12 @@ class SandboxExecutor:
     def __init__(self, settings: ExecutionSettings | None = None, num_slots: int | None = None) -> None:
         self.settings = settings or ExecutionSettings()
         self.counts = Counts()
-        self._packages = tuple(processes.extra_packages(self.settings))
-        self.reasons: Counter[str] = Counter()
-        """Why programs did not run in a warm worker."""
+        self._packages = tuple(extra_packages(self.settings))
         # the released rules find labels in the text of a statement, its comments included
         self._comments_do_not_count = self.settings.output != "statements"
         self._num_slots = num_slots or self.settings.slots()
         self._results = Results(self.settings.cache_entries, self.settings.cache_mb << 20)
-        self._refused: LRU[str, bool] = LRU(MAX_REMEMBERED)
-        """Steps that the static check does not admit."""
-        self._not_warm: LRU[Steps, bool] = LRU(MAX_REMEMBERED)
-        """Programs that did not end in a warm worker, although it admits each of their steps."""
+        self.warm_book = WarmBook(self.counts, MAX_REMEMBERED)
         # for tests of the lines of defence behind a layer or behind the static check
         self._disabled_layers: tuple[str, ...] = ()
         self.admit_everything = False
@@ -95,16 +83,14 @@ class SandboxExecutor:
         self._in_flight: dict[Key, Request] = {}
         self._waiting: deque[Request] = deque()
         self._pumping = False
-        self._zygotes: dict[str, asyncio.Task[Zygote]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.runs: set[Run] = set()
         self.pool = WarmPool(self.counts, self._num_slots, MAX_REMEMBERED)
         self._number = 0
         limits = self.settings
         self.snapshots = Snapshots(self.counts, limits.max_snapshots, limits.snapshot_after_s, MAX_REMEMBERED)
-        self._builds: dict[Steps, list[Request]] = {}
-        self._ticking: asyncio.TimerHandle | None = None
-        self._memory_read_at = 0.0
+        self.zygotes = Zygotes(limits)
+        self._watch = Watch(limits, self.runs, self.pool, self.snapshots)
 
     async def __aenter__(self) -> SandboxExecutor:
         self._enter_loop()
@@ -194,25 +180,22 @@ class SandboxExecutor:
     async def layers(self) -> list[LayerReport]:
         """The layers of isolation that programs run under on this machine."""
         self._enter_loop()
-        return layer_reports((await self._zygote("light")).layers, self.settings)
+        return layer_reports((await self.zygotes.started("light", self._disabled_layers)).layers, self.settings)
 
     async def aclose(self) -> None:
         """Ends every process that this executor started; programs on their way end as SandboxError."""
         if self._loop is None or self._pid != os.getpid():
             return
-        if self._ticking is not None:
-            self._ticking.cancel()
-        for child in self._children():
+        self._watch.stop()
+        for child in self._watch.children():
             child.close()
         for request in self._open:
             request.fail(SandboxError("the executor was closed while this program was on its way"))
-        zygotes, tasks = list(self._zygotes.values()), list(self._tasks)
+        zygotes, tasks = self.zygotes, list(self._tasks)
         self._reset()
-        for task in (*zygotes, *tasks):
+        for task in tasks:
             task.cancel()
-        for zygote in await asyncio.gather(*zygotes, return_exceptions=True):
-            if isinstance(zygote, Zygote):
-                zygote.end()
+        await zygotes.aclose()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     # ---------------------------------------------------------------- the way of a program
@@ -222,14 +205,9 @@ class SandboxExecutor:
         self._waiting.append(request)
         self.pump_soon()
 
-    @property
-    def has_waiting(self) -> bool:
-        """Whether programs wait to be started."""
-        return bool(self._waiting)
-
     def pump_soon(self) -> None:
         """Starts what can be started, once what is awaited at the same time has come together."""
-        if not self._pumping and self._loop is not None:
+        if self._waiting and not self._pumping and self._loop is not None:
             self._pumping = True
             self._loop.call_soon(self._pump)
 
@@ -247,7 +225,7 @@ class SandboxExecutor:
             self._close_request(request)
             request.fail(error)
             request.waiters.clear()
-        self._builds.clear()
+        self.snapshots.forget_builds()
 
     def _start_what_can_be(self) -> None:
         while self._waiting:
@@ -256,10 +234,10 @@ class SandboxExecutor:
                 self._close_request(self._waiting.popleft())
                 continue
             profile = self.pool.profile_for(request) if request.warm else request.profile
-            zygote = _result(self._zygotes.get(profile))
+            zygote = self.zygotes.ready(profile)
             if zygote is None and profile != request.profile:  # it was lost
                 profile = request.profile
-                zygote = _result(self._zygotes.get(profile))
+                zygote = self.zygotes.ready(profile)
             if zygote is None:
                 self._waiting.popleft()
                 self._later(self._start_when_ready(request))
@@ -279,8 +257,8 @@ class SandboxExecutor:
             else:
                 break
         self.pool.flush()
-        if (self.runs or self.pool.num_busy()) and self._ticking is None:
-            self._tick_after(TICK_S)
+        if self.runs or self.pool.num_busy():
+            self._watch.start()
 
     def _is_free(self) -> bool:
         return len(self.runs) + self.pool.num_busy() < self._num_slots
@@ -292,11 +270,11 @@ class SandboxExecutor:
 
     async def _start_when_ready(self, request: Request) -> None:
         try:
-            await self._zygote(request.profile)
+            await self.zygotes.started(request.profile, self._disabled_layers)
         except Exception as error:  # whatever it is, who waits must hear of it
             self._close_request(request)
             request.fail(error)
-            self._abandon_build(request)
+            self._go_on_after(request)
         else:
             self.again([request])
 
@@ -328,9 +306,8 @@ class SandboxExecutor:
         if request.key is not None and not request.crowded_out:
             self._results.put(request.key, request.executions[-1])
         request.complete()
-        self._abandon_build(request)
-        if self._waiting:
-            self.pump_soon()
+        self._go_on_after(request)
+        self.pump_soon()
 
     def _close_request(self, request: Request) -> None:
         self._open.discard(request)
@@ -346,12 +323,8 @@ class SandboxExecutor:
             return False
         if self.pool.is_given_up:
             return False
-        if not self.admit_everything:
-            if len(self._refused) and any(step in self._refused for step in steps):
-                return False
-            if prefix in self._not_warm:
-                self._not_warm.put(steps, True)  # and so on for what comes after it
-                return False
+        if not self.admit_everything and not self.warm_book.may_run(prefix, steps):
+            return False
         return not self.snapshots.is_dear(prefix)
 
     def _new_worker(self, zygote: Zygote) -> WarmWorker | None:
@@ -363,7 +336,7 @@ class SandboxExecutor:
             self._pump_when_there_is_room()
             return None
         try:
-            worker.child = processes.fork(self._loop, zygote, worker, message, limits.output_bytes, stream=True)
+            worker.child = fork(self._loop, zygote, worker, message, limits.output_bytes, stream=True)
         except BusyError:
             self._loop.call_later(TICK_S, self.pump_soon)
             return None
@@ -388,29 +361,15 @@ class SandboxExecutor:
         request.executions.append(execution)
         self.complete(request)
 
-    def run_forked(self, request: Request, kind: str, reason: str, culprit: int) -> None:
-        """A worker did not run `request`, or its result is not to be trusted: it is run in a fork of its own.
-
-        Args:
-          request: the program.
-          kind: what the worker says of it.
-          reason: in words.
-          culprit: index of the step that no program may have which is to run warm; -1 where it is none alone.
-        """
-        if len(self.reasons) < MAX_REMEMBERED:
-            self.reasons[f"{kind}: {reason}"[:200]] += 1
-        if 0 <= culprit < len(request.steps):
-            self._refused.put(request.steps[culprit], True)
-        else:
-            self._not_warm.put(request.steps, True)
-        if kind == "refused":
-            self.counts.not_admitted += 1
-        elif kind == "deferred":
-            self.counts.deferred += 1
-        else:
-            self.counts.tainted += 1
+    def run_forked(self, request: Request, result: NotDone) -> None:
+        """A worker did not run `request`, or its result is not to be trusted: it is run in a fork of its own."""
+        self.warm_book.note(request.steps, result)
         request.warm = False
         self.again([request])
+
+    def worker_ended(self, worker: WarmWorker, lost: bool) -> None:
+        """A worker takes no more programs; `lost`: it has ended by itself."""
+        self.pool.forget(worker, lost)
 
     # ---------------------------------------------------------------- forks and snapshots
 
@@ -419,7 +378,9 @@ class SandboxExecutor:
         source: Snapshot | None = None
         if not request.fresh:
             if not request.builds and self.snapshots.is_dear(request.prefix) and request.prefix not in self.snapshots:
-                self._build(request)
+                build = self.snapshots.build(request)
+                if build is not None:
+                    self.again([build])
                 return True
             source = self.snapshots.nearest(request.prefix, zygote)
         forker: Forker = zygote if source is None else source
@@ -429,7 +390,7 @@ class SandboxExecutor:
         message, buffer_bytes = order_of(request, source, self.settings)
         run = Run(self, request, source)
         try:
-            run.child = processes.fork(self._loop, forker, run, message, buffer_bytes)
+            run.child = fork(self._loop, forker, run, message, buffer_bytes)
         except BusyError:
             self.retry(request, after_s=TICK_S)
             return True
@@ -442,8 +403,7 @@ class SandboxExecutor:
             self.counts.from_snapshot += 1
             self.snapshots.use(source)
         self.runs.add(run)
-        if self._ticking is None:
-            self._tick_after(TICK_S)
+        self._watch.start()
         return True
 
     def note_cost(self, request: Request, seconds: float) -> None:
@@ -452,95 +412,33 @@ class SandboxExecutor:
             cost = max(seconds, self.snapshots.cost(request.prefix) + request.executions[-1].seconds)
             self.snapshots.note_cost(request.steps, cost)
 
-    def _build(self, request: Request) -> None:
-        """Has `request` wait for a snapshot of its prefix."""
-        prefix = request.prefix
-        waiting = self._builds.get(prefix)
-        if waiting is not None:
-            waiting.append(request)
-            return
-        self._builds[prefix] = [request]
-        self.again([Request(prefix[:-1], prefix, len(prefix) - 1, request.profile, warm=False, builds=True)])
+    def keep(self, snapshot: Snapshot) -> None:
+        """A process stays when its program has ended, to be forked for what comes after."""
+        self.snapshots.keep(snapshot)
 
-    def _abandon_build(self, request: Request) -> None:
-        """Where `request` was to leave a snapshot: whoever waits for it goes on, with it or without."""
-        if request.builds and request.steps in self._builds:
-            if request.steps not in self.snapshots:
-                self.snapshots.forget_cost(request.steps)
-            self.again(self._builds.pop(request.steps))
+    def _go_on_after(self, request: Request) -> None:
+        """Where `request` was to leave a snapshot: whoever waits for it goes on."""
+        if request.builds:
+            self.again(self.snapshots.built(request))
 
     def _make_room(self, keep: Snapshot | None = None) -> bool:
         """Whether one more process may live; gives up one that waits, so that there is room once it is gone."""
         limit = self.settings.max_processes
-        while len(self._children()) >= limit:
+        while len(self._watch.children()) >= limit:
             if self.snapshots.evict(keep):
                 continue
             idle = next((worker for worker in self.pool.workers() if not worker.queue), None)
             if idle is None:
                 return False
             idle.close()
-        return len(self._children()) + self._num_dying() < limit
-
-    def _num_dying(self) -> int:
-        """Processes that have been killed and are not gone yet."""
-        zygotes = map(_result, self._zygotes.values())
-        return sum(zygote.num_dying for zygote in zygotes if zygote is not None)
+        return len(self._watch.children()) + self.zygotes.num_dying() < limit
 
     def _pump_when_there_is_room(self) -> None:
         assert self._loop is not None
         # where nothing is about to go, the end of a program that runs starts the next
-        self._loop.call_later(ROOM_TICK_S if self._num_dying() else TICK_S, self.pump_soon)
-
-    # ---------------------------------------------------------------- clocks
-
-    def _tick_after(self, seconds: float) -> None:
-        assert self._loop is not None
-        self._ticking = self._loop.call_later(seconds, self._tick)
-
-    def _tick(self) -> None:
-        self._ticking = None
-        now = time.monotonic()
-        for run in list(self.runs):
-            run.check(now)
-        workers = self.pool.workers()
-        for worker in workers:
-            worker.check(now)
-        if now - self._memory_read_at >= MEMORY_TICK_S:
-            self._memory_read_at = now
-            for snapshot in self.snapshots:
-                snapshot.check()
-            self._check_memory()
-        if self._ticking is not None:
-            return
-        if self.runs or any(worker.queue for worker in workers):
-            self._tick_after(TICK_S)
-        elif self.snapshots:
-            self._tick_after(IDLE_TICK_S)
-
-    def _check_memory(self) -> None:
-        """Gives up what waits, then ends what takes most, once processes together take more than they may."""
-        self.snapshots.limit_memory(self.settings.snapshot_memory_mb << 20)
-        limit = self.settings.total_memory_bytes()
-        total = sum(child.memory_bytes() for child in self._children())
-        while total > limit and self.snapshots.evict():
-            total = sum(child.memory_bytes() for child in self._children())
-        for worker in self.pool.workers():
-            if total > limit and not worker.queue:
-                total -= worker.child.memory_bytes()
-                worker.close()
-        running: list[Run | WarmWorker] = [*self.runs, *self.pool.workers()]
-        if total > limit and running:
-            error = f"MemoryLimit: all programs together take more than {limit >> 20} MiB"
-            max(running, key=lambda one: one.child.memory_bytes()).out_of_memory(error)
+        self._loop.call_later(ROOM_TICK_S if self.zygotes.num_dying() else TICK_S, self.pump_soon)
 
     # ---------------------------------------------------------------- processes
-
-    def _children(self) -> list[Child]:
-        return [
-            *(run.child for run in self.runs),
-            *(worker.child for worker in self.pool.workers()),
-            *(snapshot.child for snapshot in self.snapshots),
-        ]
 
     def _enter_loop(self) -> asyncio.AbstractEventLoop:
         """Binds the executor to the running loop; after a fork, or in a new loop, it starts afresh."""
@@ -548,31 +446,17 @@ class SandboxExecutor:
         if loop is self._loop and self._pid == os.getpid():
             return loop
         if self._loop is not None:
+            self._watch.stop()
             ours = self._pid == os.getpid()
-            for child in self._children():
+            for child in self._watch.children():
                 if not ours:
                     # they are the other process's; this one only holds copies of the descriptors
                     child.disown()
                 child.close()
-            for starting in self._zygotes.values():
-                zygote = _result(starting)
-                if zygote is not None and ours:
-                    zygote.end()
-                elif zygote is not None:
-                    zygote.disown()
+            self.zygotes.leave(ours)
             self._reset()
         self._loop = loop
         return loop
-
-    async def _zygote(self, profile: str) -> Zygote:
-        assert self._loop is not None
-        starting = self._zygotes.get(profile)
-        if starting is None or (starting.done() and (starting.cancelled() or starting.exception())):
-            starting = asyncio.ensure_future(
-                processes.start_zygote(self._loop, profile, self.settings, self._disabled_layers)
-            )
-            self._zygotes[profile] = starting
-        return await asyncio.shield(starting)
 
     def forker_lost(self, forker: Forker) -> None:
         """A process that does not fork any more is ended; the next program starts another."""
@@ -580,15 +464,6 @@ class SandboxExecutor:
             self.snapshots.drop(forker)
             return
         zygote = forker.zygote
-        if _result(self._zygotes.get(zygote.profile)) is zygote:
-            del self._zygotes[zygote.profile]
         for snapshot in [s for s in self.snapshots if s.zygote is zygote]:
             self.snapshots.drop(snapshot)
-        zygote.end()
-
-
-def _result(starting: asyncio.Task[Zygote] | None) -> Zygote | None:
-    """The zygote that `starting` has started; None while it starts, and where it failed to."""
-    if starting is None or not starting.done() or starting.cancelled() or starting.exception():
-        return None
-    return starting.result()
+        self.zygotes.end(zygote)

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rstar_math.errors import SandboxError
-from rstar_math.execution.inside.harness import output_room
+from rstar_math.execution.inside.protocol import output_room
 from rstar_math.execution.settings import ExecutionSettings
-from rstar_math.execution.supervisor.processes import Child, Forker
+from rstar_math.execution.supervisor.processes import FIRST_WORD_S, Child, Forker, Owner
 from rstar_math.execution.supervisor.reports import ReportError, statements, step_report
 from rstar_math.execution.supervisor.requests import NOBODY_WAITS, Request
 from rstar_math.observation import RecordedExecution
 from rstar_math.types import Execution, ExecutionStatus
-
-if TYPE_CHECKING:
-    from rstar_math.execution.supervisor.executor import SandboxExecutor
-
-FIRST_WORD_S = 60.0
-"""A fork that has not happened after this long is not going to: its zygote is replaced."""
 
 MAX_REFUSED_FORKS = 16
 """A program that keeps trying to start processes is ended."""
@@ -31,12 +25,27 @@ RECORDS_BYTES = 4 << 20
 """Room for what statements recorded."""
 
 
+class RunOwner(Owner, Protocol):
+    """What runs and snapshots ask of the executor that they belong to."""
+
+    runs: set[Run]
+
+    def retry(self, request: Request, after_s: float, lost: bool = False) -> None:
+        """It is run once more; `lost`: a process was lost under it."""
+
+    def note_cost(self, request: Request, seconds: float) -> None:
+        """That much it takes to come as far as `request`."""
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """A process stays when its program has ended."""
+
+
 class Run:
     """A program that runs in a fork of its own, of a zygote or of the snapshot `source`."""
 
     child: Child
 
-    def __init__(self, executor: SandboxExecutor, request: Request, source: Snapshot | None) -> None:
+    def __init__(self, executor: RunOwner, request: Request, source: Snapshot | None) -> None:
         self.executor = executor
         self.request = request
         self.source = source
@@ -175,7 +184,7 @@ class Run:
         if self.source is not None:
             self.source.users -= 1
         if stays and self.executor.settings.max_snapshots:
-            self.executor.snapshots.keep(Snapshot(self))
+            self.executor.keep(Snapshot(self))
         else:
             self.child.close()
 
@@ -238,13 +247,13 @@ class Snapshot(Forker):
 
     def message(self, child: Child, message: bytes) -> None:
         """It has ended, or speaks without being asked: either way it is of no use any more."""
-        self.executor.snapshots.drop(self)
+        self.executor.forker_lost(self)
 
     def check(self) -> None:
         """Ends it where it works without having been asked to."""
         allowed = 0.25 + 0.1 * self.forks
         if self.child.cpu_seconds() - self._cpu_then > allowed:
-            self.executor.snapshots.drop(self)
+            self.executor.forker_lost(self)
 
 
 def order_of(request: Request, source: Snapshot | None, limits: ExecutionSettings) -> tuple[dict[str, object], int]:

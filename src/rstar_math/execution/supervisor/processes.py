@@ -8,50 +8,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import importlib.util
 import json
 import os
-import resource
-import secrets
 import select
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import sysconfig
 import time
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from rstar_math.errors import SandboxError
-from rstar_math.execution.inside import confinement
-from rstar_math.execution.inside.harness import HEADER, HEADER_BYTES, MAX_FULL_OUTPUTS
-from rstar_math.execution.layers import layer_reports, require
+from rstar_math.execution.inside.protocol import HEADER, HEADER_BYTES
 from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.execution.supervisor import fork_requests
+from rstar_math.execution.supervisor.machine import TABLE_FULL, descendants, make_buffer, refused, resident_bytes
+from rstar_math.execution.supervisor.requests import Request
 
-ZYGOTE = Path(__file__).parents[1] / "inside" / "zygote.py"
+FIRST_WORD_S = 60.0
+"""A child that has not begun after this long is not going to."""
+
 MAX_INLINE_BYTES = 60_000
 """Requests longer than this go through the child's buffer: a socket takes about 200 kB in one message."""
 
-MARK = secrets.token_hex(8)
-"""The last argument of every zygote of this process, by which all that it has started can be found."""
-
-START_S = 300.0
-"""How long a zygote may take to start, on a machine that is busy otherwise."""
-
-MAX_ZYGOTE_STARTS = 8
-"""How often a zygote is started that something kills while it starts."""
-
-_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)
-"""Exit codes of a zygote that was killed, itself or inside its namespace."""
-
-TABLE_FULL = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""Errors that pass when others give something back."""
-
-_UCRED = struct.Struct("iII")
+UCRED = struct.Struct("iII")
 _CREDENTIALS = getattr(socket, "SCM_CREDENTIALS", 2)
 _PASSCRED = getattr(socket, "SO_PASSCRED", 16)
 
@@ -84,6 +65,21 @@ class Forker:
         self.control = control
         self.pid = pid
         self.zygote = zygote
+
+
+class Owner(Protocol):
+    """What programs in processes ask of the executor that they belong to."""
+
+    settings: ExecutionSettings
+
+    def complete(self, request: Request) -> None:
+        """Its executions are what has come of it."""
+
+    def forker_lost(self, forker: Forker) -> None:
+        """It does not fork any more."""
+
+    def broken(self, error: SandboxError) -> None:
+        """Nothing can be run on this machine."""
 
 
 class Child:
@@ -168,12 +164,12 @@ class Child:
 
     def _on_readable(self) -> None:
         try:
-            message, ancillary, _, _ = self.channel.recvmsg(1 << 18, socket.CMSG_SPACE(_UCRED.size))
+            message, ancillary, _, _ = self.channel.recvmsg(1 << 18, socket.CMSG_SPACE(UCRED.size))
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             message, ancillary = b"", []
-        pid = _vouched_pid(ancillary)
+        pid = vouched_pid(ancillary)
         _close_descriptors(ancillary)
         if self.pid == 0 and message[:1] == b"H":
             if not self._identify(pid):
@@ -196,7 +192,7 @@ class Child:
             if error.errno in TABLE_FULL:
                 self.handler.message(self, b"")
             else:
-                self.handler.broken(self, SandboxError(_refused("pidfd_open", error)))
+                self.handler.broken(self, SandboxError(refused("pidfd_open", error)))
             return False
         self.pid = pid
         poll = select.poll()
@@ -238,7 +234,7 @@ class Zygote(Forker):
 
     def _on_fork_request(self) -> None:
         try:
-            request = confinement.next_fork_request(self.listener)
+            request = fork_requests.next_request(self.listener)
         except OSError:
             # the last process under this filter is gone
             if self._loop is not None:
@@ -252,7 +248,7 @@ class Zygote(Forker):
             self.grants[pid] -= 1
         else:
             self.refused[pid] = self.refused.get(pid, 0) + 1
-        confinement.answer_fork_request(self.listener, number, granted)
+        fork_requests.answer(self.listener, number, granted)
 
     @property
     def num_dying(self) -> int:
@@ -291,16 +287,13 @@ class Zygote(Forker):
 
     def forget(self) -> None:
         """Gives up this process's hold of it, without ending it."""
-        if self.listener >= 0:
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.remove_reader(self.listener)
-            os.close(self.listener)
-            self.listener = -1
-        for pidfd in self._dying:
-            if self._loop is not None and not self._loop.is_closed():
-                self._loop.remove_reader(pidfd)
-            os.close(pidfd)
+        for fd in (*self._dying, self.listener):
+            if fd >= 0:
+                if self._loop is not None and not self._loop.is_closed():
+                    self._loop.remove_reader(fd)
+                os.close(fd)
         self._dying.clear()
+        self.listener = -1
         self._loop = None
         self.control.close()
 
@@ -327,8 +320,7 @@ def fork(
     try:
         kind = socket.SOCK_STREAM if stream else socket.SOCK_SEQPACKET
         channel, child_end = socket.socketpair(socket.AF_UNIX, kind)
-        channel.setblocking(False)
-        channel.setsockopt(socket.SOL_SOCKET, _PASSCRED, 1)
+        hear_senders(channel)
         child.buffer_fd = make_buffer(HEADER_BYTES + max(buffer_bytes, len(message)))
         if len(message) > MAX_INLINE_BYTES:
             os.pwrite(child.buffer_fd, message, HEADER_BYTES)
@@ -354,233 +346,18 @@ def fork(
     return child
 
 
-def make_buffer(num_bytes: int) -> int:
-    """The descriptor of a new buffer in memory, to be shared with a child.
-
-    Raises:
-      OSError: descriptors or memory are short for the moment.
-      SandboxError: this machine does not permit it, or not of that size.
-    """
-    try:
-        fd = os.memfd_create("step", os.MFD_CLOEXEC)
-    except OSError as error:
-        if error.errno in TABLE_FULL:
-            raise
-        raise SandboxError(_refused("memfd_create", error)) from error
-    try:
-        os.truncate(fd, num_bytes)
-    except OSError as error:
-        os.close(fd)
-        if error.errno != errno.EFBIG:
-            raise SandboxError(_refused("ftruncate", error)) from error
-        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-        raise SandboxError(
-            f"steps are not executed, because files may take {limit} bytes here and what a program prints needs "
-            f"{num_bytes}: raise the limit (ulimit -f unlimited) or lower execution.output_bytes"
-        ) from error
-    return fd
+def hear_senders(channel: socket.socket) -> None:
+    """Makes `channel` non-blocking, with the kernel's word on who sends each message."""
+    channel.setblocking(False)
+    channel.setsockopt(socket.SOL_SOCKET, _PASSCRED, 1)
 
 
-def check_supervisor(num_bytes: int) -> None:
-    """Checks that this process may do what it needs to hold and to end programs, whose largest buffer is given.
-
-    Raises:
-      OSError: descriptors are short for the moment.
-      SandboxError: a system call is refused; the message names it.
-    """
-    os.close(make_buffer(num_bytes))
-    try:
-        pidfd = os.pidfd_open(os.getpid())
-    except OSError as error:
-        if error.errno in TABLE_FULL:
-            raise
-        raise SandboxError(_refused("pidfd_open", error)) from error
-    try:
-        signal.pidfd_send_signal(pidfd, 0)  # asks whether it could
-    except OSError as error:
-        raise SandboxError(_refused("pidfd_send_signal", error)) from error
-    finally:
-        os.close(pidfd)
-
-
-def _refused(call: str, error: OSError) -> str:
-    return (
-        f"steps are not executed, because the system call {call} is refused: {error.strerror} (errno {error.errno}). "
-        "The sandbox needs it to hold and to end programs; allow it in the seccomp profile of the container or service"
-    )
-
-
-async def start_zygote(
-    loop: asyncio.AbstractEventLoop, profile: str, settings: ExecutionSettings, disabled: Sequence[str] = ()
-) -> Zygote:
-    """Starts a zygote, waits until it is ready, and checks that every required layer of isolation is active.
-
-    Raises:
-      SandboxError: it could not be started, or isolation is not what the settings ask for.
-    """
-    deadline = time.monotonic() + START_S
-    starts = 0
-    while True:
-        try:
-            check_supervisor(HEADER_BYTES + MAX_FULL_OUTPUTS * settings.output_bytes)
-            return await _start_zygote(loop, profile, settings, disabled)
-        except LostError as error:
-            starts += 1
-            if starts >= MAX_ZYGOTE_STARTS:
-                raise SandboxError(f"the {profile} zygote was killed {starts} times while it started") from error
-        except OSError as error:
-            if error.errno not in TABLE_FULL or time.monotonic() > deadline:
-                raise SandboxError(f"the {profile} zygote could not be started: {error}") from error
-            await asyncio.sleep(0.1)
-
-
-async def _start_zygote(
-    loop: asyncio.AbstractEventLoop, profile: str, settings: ExecutionSettings, disabled: Sequence[str]
-) -> Zygote:
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        ours.setblocking(False)
-        ours.setsockopt(socket.SOL_SOCKET, _PASSCRED, 1)
-        ours.send(json.dumps(_config(profile, settings, disabled)).encode())
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", "-B", "-X", "utf8", str(ZYGOTE), str(theirs.fileno()), MARK],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,  # a terminal's signals are the parent's, also while it starts
-            env=clean_environment(),
-        )
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    zygote = Zygote(profile, process, ours)
-    try:
-        await asyncio.wait_for(_ready(loop, zygote, settings), timeout=START_S)
-    except TimeoutError as error:
-        zygote.end()
-        raise SandboxError(f"the {profile} zygote was not ready within {START_S:g} seconds") from error
-    except BaseException:
-        zygote.end()
-        raise
-    zygote.listen(loop)
-    return zygote
-
-
-async def _ready(loop: asyncio.AbstractEventLoop, zygote: Zygote, settings: ExecutionSettings) -> None:
-    readable = asyncio.Event()
-    loop.add_reader(zygote.control, readable.set)
-    try:
-        await readable.wait()
-    finally:
-        loop.remove_reader(zygote.control)
-    space = socket.CMSG_SPACE(_UCRED.size) + socket.CMSG_SPACE(4)
-    try:
-        message, ancillary, _, _ = zygote.control.recvmsg(1 << 16, space)
-    except ConnectionResetError:
-        message, ancillary = b"", []
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            zygote.listener = int.from_bytes(data[:4], sys.byteorder)
-    if message[:1] != b"Z":
-        if zygote.process.wait() in _KILLED:
-            raise LostError
-        raise SandboxError(f"the {zygote.profile} zygote ended while it started; its standard error says why")
-    ready = json.loads(message[1:])
-    zygote.pid = _vouched_pid(ancillary)
-    zygote.layers = ready["layers"]
-    require(layer_reports(zygote.layers, settings))
-    if not zygote.layers["seccomp"] and zygote.listener < 0:
-        raise OSError(errno.EMFILE, "the descriptor table is full")
-    zygote.resident_bytes = resident_bytes(zygote.pid)
-
-
-def _config(profile: str, settings: ExecutionSettings, disabled: Sequence[str]) -> dict[str, Any]:
-    packages = [path for name in settings.packages for path in _package_paths(name)]
-    extra = extra_packages(settings)
-    return {
-        "profile": profile,
-        "parent": os.getpid(),
-        "stderr": True,
-        "disabled": list(disabled),
-        "path": sorted({os.path.dirname(path) for path in packages}),
-        "visible": [sysconfig.get_path("stdlib"), *packages],
-        "hidden": _package_folders(),
-        "packages": extra if profile == "all" else [],
-        # what the buffers take comes on top of what programs may use
-        "memory_bytes": (settings.memory_mb << 20) + MAX_FULL_OUTPUTS * settings.output_bytes + (64 << 20),
-    }
-
-
-def _package_folders() -> list[str]:
-    """Folders inside the standard library's that hold packages which nobody has listed."""
-    standard = sysconfig.get_path("stdlib")
-    named = [os.path.join(standard, name) for name in ("site-packages", "dist-packages")]
-    others = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
-    return sorted({path for path in (*named, *others) if path.startswith(standard + os.sep)})
-
-
-def extra_packages(settings: ExecutionSettings) -> list[str]:
-    """Packages beyond those that zygotes know; they are loaded in the zygote "all"."""
-    return [name for name in settings.packages if name not in ("numpy", "mpmath", "sympy", "scipy")]
-
-
-def _package_paths(name: str) -> list[str]:
-    """What must be visible of a package: its folders, or the one file that it is."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or (spec.origin is None and not spec.submodule_search_locations):
-        raise SandboxError(f"execution.packages names {name!r}, which is not installed: install it or take it out")
-    paths = spec.submodule_search_locations or [spec.origin or ""]
-    return [os.path.realpath(path) for path in paths]
-
-
-def clean_environment() -> dict[str, str]:
-    """The environment of zygotes: nothing of the caller's, one thread per process, a fixed hash seed."""
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": "/nonexistent",
-        "LANG": "C.UTF-8",
-        "TZ": "UTC",
-        "PYTHONHASHSEED": "0",
-        "MPLBACKEND": "Agg",
-        **dict.fromkeys(threads, "1"),
-    }
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes that `pid` has forked, those that these have forked, and so on."""
-    children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                fields = Path("/proc", name, "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue  # it ended while the list was read
-            children.setdefault(int(fields[1]), []).append(int(name))
-    found = [pid]
-    for parent in found:
-        found += children.get(parent, [])
-    return found[1:]
-
-
-def resident_bytes(pid: int) -> int:
-    """Resident memory of a process in bytes; 0 where it is gone."""
-    try:
-        with open(f"/proc/{pid}/statm") as file:
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        return 0
-
-
-def _vouched_pid(ancillary: list[tuple[int, int, bytes]]) -> int:
+def vouched_pid(ancillary: list[tuple[int, int, bytes]]) -> int:
     """The sender's pid by the kernel's word."""
     pid = 0
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, _CREDENTIALS):
-            pid = _UCRED.unpack(data[: _UCRED.size])[0]
+            pid = UCRED.unpack(data[: UCRED.size])[0]
     return pid
 
 

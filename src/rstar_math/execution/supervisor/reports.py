@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 from typing import NoReturn, cast
 
-from rstar_math.execution.inside.harness import MAX_ERROR_CHARS, MAX_RECORD_CHARS, MAX_STATEMENTS
+from rstar_math.execution.inside.protocol import MAX_ERROR_CHARS, MAX_RECORD_CHARS, MAX_STATEMENTS
 from rstar_math.execution.supervisor.requests import readable
 from rstar_math.observation import Statement
 from rstar_math.types import ExecutionStatus

@@ -4,33 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from rstar_math.types import Execution
 
 Steps = tuple[str, ...]
 Key = tuple[Steps, str]
 """A prefix and the code after it: what a result is remembered by."""
-
-
-class Waiter(Protocol):
-    """Somebody who waits for the executions of a request: a future, or a place in a batch."""
-
-    def done(self) -> bool:
-        """Whether he does not wait any more."""
-        ...
-
-    def set_result(self, result: list[Execution], /) -> None:
-        """The request has run."""
-        ...
-
-    def set_exception(self, exception: Exception, /) -> None:
-        """The request will not run."""
-        ...
-
-    def exception(self) -> BaseException | None:
-        """What went wrong."""
-        ...
 
 
 class Batch:
@@ -68,7 +47,7 @@ class Batch:
 
 
 class _Place:
-    """A `Waiter` for one execution of a batch."""
+    """Waits for one execution of a batch, as a future waits for all of a request."""
 
     __slots__ = ("_batch", "_place")
 
@@ -85,9 +64,8 @@ class _Place:
     def set_exception(self, exception: Exception, /) -> None:
         self._batch.ended(exception)
 
-    def exception(self) -> BaseException | None:
-        return None
 
+Waiter = asyncio.Future[list[Execution]] | _Place
 
 NOBODY_WAITS = "Killed: nobody waits for it any more"
 """What is said of a program whose search was given up while it ran."""
@@ -150,7 +128,8 @@ class Request:
         for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_exception(error)
-                waiter.exception()  # an awaiter that is gone must not make the loop complain
+                if isinstance(waiter, asyncio.Future):
+                    waiter.exception()  # an awaiter that is gone must not make the loop complain
 
 
 def readable(text: str) -> str:

@@ -8,7 +8,7 @@ from rstar_math.execution.supervisor.counts import Counts
 from rstar_math.execution.supervisor.forked import Snapshot
 from rstar_math.execution.supervisor.lru import LRU
 from rstar_math.execution.supervisor.processes import Zygote
-from rstar_math.execution.supervisor.requests import Steps
+from rstar_math.execution.supervisor.requests import Request, Steps
 
 
 class Snapshots:
@@ -25,6 +25,7 @@ class Snapshots:
         self._counts = counts
         self._max_snapshots, self._dear_s = max_snapshots, dear_s
         self._by_steps: dict[Steps, Snapshot] = {}
+        self._waiting: dict[Steps, list[Request]] = {}
         self._costs: LRU[Steps, float] = LRU(max_remembered)
 
     def __contains__(self, steps: Steps) -> bool:
@@ -45,13 +46,28 @@ class Snapshots:
         """Seconds that it takes to come as far as `steps`; 0 where little or unknown."""
         return self._costs.get(steps) or 0.0
 
-    def forget_cost(self, steps: Steps) -> None:
-        """`steps` left no snapshot, although they took much: nobody waits for one again."""
-        self._costs.pop(steps)
-
     def is_dear(self, prefix: Steps) -> bool:
         """Whether `prefix` is worth a process of its own."""
         return self._max_snapshots > 0 and self.cost(prefix) >= self._dear_s
+
+    def build(self, request: Request) -> Request | None:
+        """Has `request` wait for a snapshot of its prefix; returns what is to be run to have one, unless it runs."""
+        prefix = request.prefix
+        if prefix in self._waiting:
+            self._waiting[prefix].append(request)
+            return None
+        self._waiting[prefix] = [request]
+        return Request(prefix[:-1], prefix, len(prefix) - 1, request.profile, warm=False, builds=True)
+
+    def built(self, build: Request) -> list[Request]:
+        """Those who have waited for `build`, which has ended: they go on, with the snapshot or without."""
+        if build.steps not in self._by_steps:
+            self._costs.pop(build.steps)  # it left none, although it took much: nobody waits for one again
+        return self._waiting.pop(build.steps, [])
+
+    def forget_builds(self) -> None:
+        """Nobody waits any more."""
+        self._waiting.clear()
 
     def nearest(self, prefix: Steps, zygote: Zygote) -> Snapshot | None:
         """The snapshot of `zygote` that has run most of `prefix`."""

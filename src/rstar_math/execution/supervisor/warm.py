@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
 from rstar_math.errors import SandboxError
-from rstar_math.execution.supervisor.processes import Child, Zygote
+from rstar_math.execution.supervisor.counts import Counts
+from rstar_math.execution.supervisor.processes import FIRST_WORD_S, Child, Owner, Zygote
 from rstar_math.execution.supervisor.reports import NotDone, ReportError, WarmResult, warm_report
 from rstar_math.execution.supervisor.requests import NOBODY_WAITS, Request
 from rstar_math.types import Execution, ExecutionStatus
-
-if TYPE_CHECKING:
-    from rstar_math.execution.supervisor.executor import SandboxExecutor
 
 QUEUE_DEPTH = 128
 """Programs that wait inside one worker."""
@@ -26,9 +25,6 @@ _NEWEST = 1 / 16
 """Weight of the last program in the mean of what programs take."""
 
 MAX_FRAME_BYTES = 1 << 28
-FIRST_WORD_S = 60.0
-"""A worker that has not begun after this long is not going to."""
-
 SILENCE_S = 10.0
 """How long a worker may be silent, beyond the wall limit, while programs wait in it."""
 
@@ -37,12 +33,36 @@ CERTAIN = 0.9
 so to count."""
 
 
+class WorkerOwner(Owner, Protocol):
+    """What warm workers ask of the executor that they belong to."""
+
+    counts: Counts
+    admit_everything: bool
+
+    def warm_done(
+        self, worker: WarmWorker, request: Request, execution: Execution, replayed_s: float, kept: bool
+    ) -> None:
+        """A worker has run `request`."""
+
+    def run_forked(self, request: Request, result: NotDone) -> None:
+        """A worker has not run `request`, or its result is not to be trusted."""
+
+    def again(self, requests: Sequence[Request]) -> None:
+        """They are to run first of all that wait."""
+
+    def pump_soon(self) -> None:
+        """What waits may be started."""
+
+    def worker_ended(self, worker: WarmWorker, lost: bool) -> None:
+        """It takes no more programs; `lost`: it has ended by itself."""
+
+
 class WarmWorker:
     """One worker process and the programs that were sent to it."""
 
     child: Child
 
-    def __init__(self, executor: SandboxExecutor, zygote: Zygote) -> None:
+    def __init__(self, executor: WorkerOwner, zygote: Zygote) -> None:
         self.executor = executor
         self.zygote = zygote
         self.queue: OrderedDict[int, Request] = OrderedDict()
@@ -55,7 +75,8 @@ class WarmWorker:
         self._cpu_then = 0.0
         self._heard_then = self._heard_at
         """The process's CPU clock, and the monotonic one, when results came last."""
-        self._barren = True
+        self.barren = True
+        """It has not had a single result."""
 
     @property
     def wait_s(self) -> float:
@@ -140,8 +161,7 @@ class WarmWorker:
                 return
             if self.over:
                 return
-        if self.executor.has_waiting:
-            self.executor.pump_soon()
+        self.executor.pump_soon()
 
     def _take(self, results: list[WarmResult | NotDone]) -> None:
         executor = self.executor
@@ -151,9 +171,9 @@ class WarmWorker:
             if request is None:
                 raise ReportError("nobody has asked for that program")
             if isinstance(result, NotDone):
-                executor.run_forked(request, result.kind, result.reason, result.culprit)
+                executor.run_forked(request, result)
                 continue
-            self._barren = False
+            self.barren = False
             seconds, replayed_s = result.seconds * scale, result.replayed_s * scale
             self._mean_s += _NEWEST * (max(USUAL_S, replayed_s + seconds) - self._mean_s)
             execution = Execution(result.status, result.output, result.error, seconds)
@@ -229,8 +249,7 @@ class WarmWorker:
         """It has ended, or does not keep to the protocol: what waited in it runs elsewhere."""
         executor = self.executor
         running = self.child.header()[2] if self.child.pid else 0
-        self.close()
-        executor.pool.note_lost(self._barren)
+        self.close(lost=True)
         if not self.zygote.alive():
             executor.forker_lost(self.zygote)
         for number, request in self.queue.items():
@@ -241,8 +260,8 @@ class WarmWorker:
         executor.again([*self.queue.values()])
         self.queue.clear()
 
-    def close(self) -> None:
-        """Kills it."""
+    def close(self, lost: bool = False) -> None:
+        """Kills it; `lost`: it has ended by itself, or ought to have."""
         self.over = True
-        self.executor.pool.forget(self)
+        self.executor.worker_ended(self, lost)
         self.child.close()

@@ -127,15 +127,14 @@ class WarmPool:
         """One more."""
         self._by_profile.setdefault(worker.zygote.profile, []).append(worker)
 
-    def forget(self, worker: WarmWorker) -> None:
-        """A worker has been ended."""
-        for workers in self._by_profile.values():
-            if worker in workers:
-                workers.remove(worker)
-
-    def note_lost(self, barren: bool) -> None:
-        """A worker has ended by itself; `barren`: without having had a result."""
-        self._num_barren = self._num_barren + 1 if barren else 0
+    def forget(self, worker: WarmWorker, lost: bool) -> None:
+        """A worker has been ended; `lost`: it has ended by itself."""
+        workers = self._by_profile.get(worker.zygote.profile, [])
+        if worker in workers:
+            workers.remove(worker)
+        if not lost:
+            return
+        self._num_barren = self._num_barren + 1 if worker.barren else 0
         if self._num_barren >= MAX_BARREN_WORKERS:
             self._num_barren = 0
             self._none_until = time.monotonic() + WITHOUT_WORKERS_S

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from rstar_math.errors import SandboxError
-from rstar_math.execution.inside.harness import HEADER, HEADER_BYTES
+from rstar_math.execution.inside.protocol import HEADER, HEADER_BYTES
 from rstar_math.execution.layers import LayerReport
 from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.requests import readable

@@ -13,16 +13,17 @@ import os
 import site
 import sys
 import time
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+import types
+from typing import Any, NoReturn, cast
 
-if TYPE_CHECKING:
-    from rstar_math.execution.inside import harness
-else:  # by its path: the package itself is never imported here
-    sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "inside"))
-    import harness
+if __name__ == "__main__":  # of the package there is what runs in sandboxes, and nothing else
+    for _name in ("rstar_math", "rstar_math.execution", "rstar_math.execution.inside"):
+        _module = sys.modules[_name] = types.ModuleType(_name)
+        _module.__path__ = []
+    _folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    _module.__path__ = [os.path.join(_folder, "inside")]
 
-    sys.path.pop(0)
-    sys.modules.pop("harness")
+from rstar_math.execution.inside import harness, output
 
 try:
     import resource
@@ -46,28 +47,28 @@ def limit_cpu(cpu_s: float) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (until, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 
 
-def run(steps: list[str], mode: str, config: dict[str, Any], output: harness.OutputBuffer) -> None:
+def run(steps: list[str], mode: str, config: dict[str, Any], printed: output.OutputBuffer) -> None:
     """Runs `steps` in a fresh namespace, and reports each until one fails."""
     namespace = harness.fresh_main()
     sys.stdin = open(os.devnull)  # noqa: SIM115 (an earlier program may have closed it: exit() does)
     harness.seed_random()
     for number, step in enumerate(steps):
-        output.begin(number, at=0)
+        printed.begin(number, at=0)
         harness.reset_recursion(extra=2)
         limit_cpu(config["cpu_s"])
         began = time.process_time()
         records: harness.Records = []
         status, error = "ok", None
         try:
-            records = harness.run_step(step, namespace, mode, output)
+            records = harness.run_step(step, namespace, mode, printed)
         except MemoryError as raised:
             status, error = "memory_limit", harness.describe(raised)
-        except harness.OutputLimit:
+        except output.OutputLimit:
             status, error = "output_limit", "OutputLimit: the step printed more than its limit"
         except BaseException as raised:
             status, error = "error", harness.describe(raised)
         seconds = time.process_time() - began
-        say({"status": status, "error": error, "seconds": seconds, "output": output.printed(), "records": records})
+        say({"status": status, "error": error, "seconds": seconds, "output": printed.printed(), "records": records})
         if status != "ok":
             return
 
@@ -79,7 +80,7 @@ def say(message: object) -> None:
 
 def too_much() -> None:
     """The step has printed as much as it may."""
-    raise harness.OutputLimit
+    raise output.OutputLimit
 
 
 def main() -> NoReturn:
@@ -89,9 +90,9 @@ def main() -> NoReturn:
     sys.path[:] = [*dict.fromkeys([*config["path"], *sys.path])]
     with open(config["file"], "r+b") as file:
         shared = mmap.mmap(file.fileno(), 0)
-    output = harness.OutputBuffer(shared, config["output_bytes"], too_much)
-    sys.stdout = cast(Any, output)
-    sys.stderr = cast(Any, harness.Discarded())
+    printed = output.OutputBuffer(shared, config["output_bytes"], too_much)
+    sys.stdout = cast(Any, printed)
+    sys.stderr = cast(Any, output.Discarded())
     site.setquit()  # programs may call exit(), which the interpreter has only with its site module
     limit_memory(config["memory_mb"] << 20)
     say("ready")
@@ -100,10 +101,12 @@ def main() -> NoReturn:
         if not line:
             os._exit(0)
         mode, steps = json.loads(line)
-        run(steps, mode, config, output)
+        run(steps, mode, config, printed)
 
 
 if __name__ == "__main__":
+    for _name in [name for name in sys.modules if name.startswith("rstar_math")]:
+        del sys.modules[_name]
     # programs print to a buffer and read nothing: these two are the supervisor's
     REPLIES = os.dup(1)
     COMMANDS = os.fdopen(os.dup(0), "rb")

@@ -11,8 +11,6 @@ import pytest
 from rstar_math.errors import SandboxError
 from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
-from rstar_math.execution.supervisor.lru import LRU
-from rstar_math.execution.supervisor.source import profile_of, without_comments
 from rstar_math.types import Execution
 from tests.execution.conftest import QUICK, Running, descendants, eventually
 
@@ -192,7 +190,7 @@ def test_a_process_that_was_killed_counts_until_it_is_gone() -> None:
             assert (await executor.execute([], "class A: pass\nprint('ready')")).ok
             lingering = [subprocess.Popen(["sleep", "600"]) for _ in range(8)]
             try:
-                zygote = executor._zygotes["light"].result()
+                zygote = executor.zygotes.ready("light")
                 for process in lingering:
                     zygote.await_end(os.pidfd_open(process.pid))
                 waiting = asyncio.ensure_future(executor.execute([], "class A: pass\nprint('done')"))
@@ -327,37 +325,6 @@ def test_steps_that_differ_in_their_comments_alone_run_once() -> None:
     asyncio.run(run())
 
 
-@pytest.mark.parametrize(
-    ("code", "bare"),
-    [
-        ("# a\nx = 1  # b\n  # c", "\nx = 1  # b\n"),
-        ("x = '''\n# a\n'''", None),
-        ('x = """\n# a\n"""', None),
-        ("x = 'a\\\n# b'", None),
-        ("# a\rprint(1)", None),
-        ("# a\0", None),
-        ("# \ud800", None),
-        ("x = f'{\n# a\ny = }'", None),
-        ("if x:\n    y = (1,\n# a\n    2)", "if x:\n    y = (1,\n\n    2)"),
-    ],
-)
-def test_comments_are_left_out_where_that_changes_nothing(code: str, bare: str | None) -> None:
-    assert without_comments(code) == (code if bare is None else bare)
-
-
-def test_results_are_remembered_up_to_a_number_and_a_size() -> None:
-    table: LRU[str, str] = LRU(max_entries=3, max_bytes=100)
-    for name in "abc":
-        table.put(name, name.upper(), 10)
-    assert table.get("a") == "A"
-    table.put("d", "D", 10)
-    assert ("b" in table, len(table), table.num_bytes) == (False, 3, 30)
-    table.put("e", "E", 90)
-    assert (table.get("c"), table.get("a"), table.get("d"), table.get("e")) == (None, None, "D", "E")
-    table.put("d", "too large", 101)
-    assert (len(table), table.num_bytes) == (1, 90)
-
-
 def test_hundreds_of_executions_at_once_are_not_mixed_up(running: Running) -> None:
     async def body(executor: SandboxExecutor) -> list[Execution]:
         return await asyncio.gather(*[executor.execute([f"x = {i}"], "print(x)") for i in range(300)])
@@ -446,20 +413,6 @@ def test_numpy_sympy_and_scipy_are_there() -> None:
             ]
 
     assert [e.output for e in asyncio.run(run())] == ["[-sqrt(2), sqrt(2)]\n", "3\n", "0.0\n"]
-
-
-@pytest.mark.parametrize(
-    ("code", "profile"),
-    [
-        ("x = 1", "light"),
-        ("import math, fractions", "light"),
-        ("import math, numpy as np", "numpy"),
-        ("    from sympy.abc import x", "sympy"),
-        ("from scipy import stats\nimport numpy", "all"),
-    ],
-)
-def test_profile_of(code: str, profile: str) -> None:
-    assert profile_of(["y = 1", code]) == profile
 
 
 def test_nothing_is_left_over() -> None:

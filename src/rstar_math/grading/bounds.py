@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 
 MAX_CHARS = 6_000
@@ -32,22 +31,11 @@ MAX_TERMS = 2_000
 MAX_ITEMS = 400
 """Lists with more items than this are compared in order instead of as a matching."""
 
-MAX_SYMBOLIC_CHARS = 200
-"""Longer answers are not handed to math-verify: its parser takes seconds for a few hundred characters."""
-
 MAX_SENTENCE_CHARS = 400
 """Longer texts are not searched for the answer in a sentence."""
 
 MAX_WORK = 100_000
 """Steps of evaluation that one comparison may take; a step at 256 bits costs about ten microseconds of CPU."""
-
-_POWER = re.compile(r"\^|\*\*")
-_EXPONENT = re.compile(r"\s*(\{[^{}^*]*\}|\([^()^*]*\)|-?\w+|\\\w+)")
-_COSTLY = re.compile(
-    r"!|factorial|gamma|binom|choose|\\(?:sum|prod|int|iint|oint|lim)(?![a-z])|Sum\(|Product\(|Integral\(",
-    re.IGNORECASE,
-)
-_MAX_EXPONENT_DIGITS = 3
 
 
 class TooLargeError(Exception):
@@ -89,18 +77,3 @@ def spend(steps: int) -> None:
     _work.left -= steps
     if _work.left < 0:
         raise TooLargeError
-
-
-def fit_for_math_verify(answer: str) -> bool:
-    """Whether math-verify may be asked about an answer: it evaluates while it parses, so powers must be harmless."""
-    if len(answer) > MAX_SYMBOLIC_CHARS or _COSTLY.search(answer):
-        return False
-    end = -1
-    for power in _POWER.finditer(answer):
-        exponent = _EXPONENT.match(answer, power.end())
-        if not exponent or sum(map(str.isdigit, exponent.group())) > _MAX_EXPONENT_DIGITS:
-            return False
-        if power.start() == end:  # a power right behind an exponent: a tower
-            return False
-        end = exponent.end()
-    return True

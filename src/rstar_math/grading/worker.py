@@ -14,9 +14,9 @@ import sys
 import time
 from typing import TextIO
 
+from rstar_math.grading.comparing.by_math_verify import math_verify_equal
 from rstar_math.grading.comparing.equivalence import equivalent
 from rstar_math.grading.comparing.evaluate import context
-from rstar_math.grading.comparing.symbolic import math_verify_equal
 from rstar_math.grading.policy import Policy
 from rstar_math.types import Verdict
 

@@ -1,89 +1,109 @@
-"""Conditions of values that are given case by case, and residues."""
+"""Sets of numbers and what describes them: intervals, inequalities in one variable or several, unions."""
 
 from __future__ import annotations
 
-from rstar_math.grading.bounds import TooLargeError, UndefinedError
-from rstar_math.grading.comparing.evaluate import NotRationalError, exact
-from rstar_math.grading.comparing.polynomials import rational_coefficients
+from rstar_math.grading.comparing import real_sets, symbolic
+from rstar_math.grading.comparing.match import Comparison, Match
+from rstar_math.grading.comparing.values import compare_expressions
 from rstar_math.grading.reading.nodes import (
-    Congruence,
+    BOUND,
+    EXPRESSIONS,
+    SCALARS,
     Group,
-    Named,
     Node,
-    Number,
-    Opaque,
-    Piecewise,
+    Range,
     Relation,
     SetOperation,
-    Symbol,
     symbols,
 )
 
-_RUNNING = frozenset("kmnjlt")
 
-_OTHERWISE = Named("true")
-_OPPOSITES = {"odd": "even", "even": "odd", "rational": "irrational", "irrational": "rational"}
-_NEGATED = {"<": ">=", "<=": ">", ">": "<=", ">=": "<", "=": "!=", "!=": "="}
+def compare_sets(gold: Node, prediction: Node, by: Comparison) -> Match:
+    """Sets of real numbers by their pieces; what is none by its form."""
+    left, right = real_sets.pieces(gold), real_sets.pieces(prediction)
+    if left is None or right is None:
+        return _conditions(gold, prediction, by)
+    if isinstance(gold, SCALARS) or isinstance(prediction, SCALARS):
+        return Match(False, "interval")
+    if _other_variable(gold, prediction):
+        return Match(False, "inequality")
+    if len(left) != len(right):
+        return Match(False, "interval")
+    contested = False
+    for a, b in zip(left, right, strict=True):
+        if (a.low_closed, a.high_closed) != (b.low_closed, b.high_closed):
+            return Match(False, "interval_ends")
+        for first, second in ((a.low, b.low), (a.high, b.high)):
+            found = compare_expressions(first, second, by)
+            if not found.equal:
+                return Match(False, "interval", found.contested)
+            contested |= found.contested
+    return Match(True, "interval", contested)
 
 
-def conditions_written_out(node: Piecewise, other: Piecewise) -> Piecewise:
-    """Two cases of which one holds "otherwise", that condition written out.
+def _conditions(gold: Node, prediction: Node, by: Comparison) -> Match:
+    """Intervals and inequalities with variables in their bounds, or in several variables."""
+    if isinstance(gold, SetOperation) and isinstance(prediction, SetOperation):
+        if gold.operator != prediction.operator or len(gold.parts) != len(prediction.parts):
+            return Match(False, "set_operation")
+        if gold.operator == "difference":
+            first = by.compare(gold.parts[0], prediction.parts[0])
+            return by.matching(gold.parts[1:], prediction.parts[1:], "set_operation") if first.equal else first
+        return by.matching(gold.parts, prediction.parts, "set_operation")
+    gold, prediction = _as_range(gold), _as_range(prediction)
+    if isinstance(gold, Range) and isinstance(prediction, Range):
+        if (gold.low_closed, gold.high_closed) != (prediction.low_closed, prediction.high_closed):
+            return Match(False, "interval_ends")
+        return by.in_order((gold.low, gold.high), (prediction.low, prediction.high), "interval")
+    if isinstance(gold, Relation) and isinstance(prediction, Relation):
+        return _inequalities(gold, prediction, by)
+    return Match(False, "set")
 
-    Other cases are left as they are, and so are these where `other` says "otherwise" too.
-    """
-    if len(node.pieces) != 2 or all(_OTHERWISE not in piece for piece in node.pieces):
-        return node
-    if any(_OTHERWISE in piece for piece in other.pieces):
-        return node
-    (value, condition), (rest, _) = sorted(node.pieces, key=lambda piece: piece[1] == _OTHERWISE)
-    opposite = _opposite(condition)
-    return node if opposite is None else Piecewise(((value, condition), (rest, opposite)))
+
+def _inequalities(gold: Relation, prediction: Relation, by: Comparison) -> Match:
+    """Two inequalities as f > 0 with proportional f, or chains side by side."""
+    first, second = _as_positive(gold), _as_positive(prediction)
+    if first and second:
+        same = first[1] == second[1] and symbolic.proportional(first[0], second[0], positive=True)
+        return Match(same, "inequality")
+    for relation in (prediction, _reversed(prediction)):
+        if gold.operators == relation.operators:
+            found = by.in_order(gold.sides, relation.sides, "inequality")
+            if found.equal:
+                return found
+    return Match(False, "inequality")
 
 
-def _opposite(condition: Node) -> Node | None:
-    match condition:
-        case Relation(sides=(left, right), operators=(operator,)) if operator in _NEGATED:
-            return Relation((left, right), (_NEGATED[operator],))
-        case SetOperation(operator="intersection" | "union" as operator, parts=parts):
-            opposites = [_opposite(part) for part in parts]
-            known = tuple(part for part in opposites if part is not None)
-            if len(known) != len(parts):
-                return None
-            return SetOperation("union" if operator == "intersection" else "intersection", known)
-        case Opaque(text=text):
-            words = text.split()
-            changed = [_OPPOSITES.get(word, word) for word in words]
-            return Opaque(" ".join(changed)) if changed != words else None
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def _as_range(node: Node) -> Node:
+    """A pair in brackets as an interval."""
+    if isinstance(node, Group) and len(node.items) == 2 and node.bracket in {"(", "["}:
+        return Range(node.items[0], node.items[1], node.bracket == "[", node.bracket == "[")
+    return node
+
+
+def _other_variable(gold: Node, prediction: Node) -> bool:
+    """Whether two conditions are on one variable each, and not the same: x > 3 and y > 3."""
+    names = [symbols(node) - {BOUND} for node in (gold, prediction)]
+    return len(names[0]) == len(names[1]) == 1 and names[0] != names[1]
+
+
+def _as_positive(relation: Relation) -> tuple[Node, bool] | None:
+    """(f, strict) of an inequality f > 0 or f >= 0."""
+    if len(relation.operators) != 1 or not all(isinstance(side, EXPRESSIONS) for side in relation.sides):
+        return None
+    left, right = relation.sides
+    match relation.operators[0]:
+        case ">" | ">=" as operator:
+            return symbolic.difference(left, right), operator == ">"
+        case "<" | "<=" as operator:
+            return symbolic.difference(right, left), operator == "<"
         case _:
             return None
 
 
-def as_congruence(node: Node) -> Node:
-    """x = 7k + 3 as the residue 3 modulo 7, k being any integer; anything else as it is."""
-    if not isinstance(node, Relation) or node.operators != ("=",) or not isinstance(node.sides[0], Symbol):
-        return node
-    names = symbols(node.sides[1])
-    if len(names) != 1 or not names <= _RUNNING or node.sides[0].name in names:
-        return node
-    numbers = rational_coefficients(node.sides[1])
-    if numbers is None or len(numbers) != 2 or any(number.denominator != 1 for number in numbers):
-        return node
-    modulus = abs(int(numbers[1]))
-    return Congruence(Number(numbers[0]), modulus) if modulus > 1 else node
-
-
-def residues(node: Congruence) -> frozenset[int] | None:
-    """The residues as the smallest numbers that are not negative; None where one is no integer."""
-    items = node.residues.items if isinstance(node.residues, Group) else (node.residues,)
-    found = set()
-    for item in items:
-        if symbols(item):
-            return None
-        try:
-            value = exact(item)
-        except (NotRationalError, UndefinedError, TooLargeError):
-            return None
-        if value.denominator != 1:
-            return None
-        found.add(int(value) % node.modulus)
-    return frozenset(found)
+def _reversed(relation: Relation) -> Relation:
+    operators = tuple(_MIRRORED.get(operator, operator) for operator in reversed(relation.operators))
+    return Relation(tuple(reversed(relation.sides)), operators)

@@ -8,7 +8,9 @@ from fractions import Fraction
 
 from rstar_math.grading import bounds
 from rstar_math.grading.bounds import TooLargeError, UnparsedError
-from rstar_math.grading.comparing.compare import Match, compare
+from rstar_math.grading.comparing.by_math_verify import compare_by_math_verify, is_formula
+from rstar_math.grading.comparing.compare import compare
+from rstar_math.grading.comparing.match import Match
 from rstar_math.grading.policy import DEFAULT, Policy
 from rstar_math.grading.reading import words
 from rstar_math.grading.reading.nodes import Constant, Group, Named, Node, Number, renamed, symbols
@@ -115,9 +117,9 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
     if refused is not None:
         return refused
     if "\\cross" not in left + right and all(
-        node is not None or _is_formula(text) for node, text in ((first, left), (second, right))
+        node is not None or is_formula(text) for node, text in ((first, left), (second, right))
     ):
-        return _compared_by_math_verify(gold, prediction)
+        return compare_by_math_verify(gold, prediction)
     return as_text
 
 
@@ -355,21 +357,3 @@ def _meaning(text: str, node: Node | None) -> str | None:
         if isinstance(node, Group):
             return None if node.items else "no solution"
     return words.meaning(text)
-
-
-def _is_formula(text: str) -> bool:
-    """Whether a text that cannot be parsed is a whole formula rather than prose or a fragment.
-
-    math-verify reads what it can and leaves out the rest: of anything but a formula that would be a guess.
-    """
-    if OPEN_TEXT in text or re.search(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}", text):
-        return False
-    return "\\" in text and all(text.count(a) == text.count(b) for a, b in ("{}", "()", "[]"))
-
-
-def _compared_by_math_verify(gold: str, prediction: str) -> Match:
-    if not (bounds.fit_for_math_verify(gold) and bounds.fit_for_math_verify(prediction)):
-        return Match(False, "unreadable")
-    from rstar_math.grading.comparing.symbolic import math_verify_equal
-
-    return Match(math_verify_equal(gold, prediction), "math_verify")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rstar_math.grading.comparing.evaluate import FUNCTION_LETTERS
+from rstar_math.grading.comparing.exact import FUNCTION_LETTERS
 from rstar_math.grading.reading.nodes import (
     MINUS_ONE,
     Call,

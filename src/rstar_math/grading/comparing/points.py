@@ -11,13 +11,11 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
-from rstar_math.grading.bounds import TooLargeError, UndefinedError
-from rstar_math.grading.comparing.evaluate import NotRationalError, exact
+from rstar_math.grading.comparing.exact import exact_or_none
 from rstar_math.grading.comparing.polynomials import numerator_coefficients, real_roots
 from rstar_math.grading.reading.nodes import Call, Node, Number, Power, Sum, children, negated, symbols, walk
 
@@ -149,10 +147,8 @@ def _has_steps(part: Node) -> bool:
 def _is_root(exponent: Node) -> bool:
     if symbols(exponent):
         return False
-    try:
-        return exact(exponent).denominator != 1
-    except (NotRationalError, UndefinedError, TooLargeError):
-        return True
+    value = exact_or_none(exponent)
+    return value is None or value.denominator != 1
 
 
 def _sizes(nodes: Sequence[Node]) -> list[Fraction]:
@@ -184,8 +180,9 @@ def _sizes(nodes: Sequence[Node]) -> list[Fraction]:
 def _collect(node: Node, found: set[Fraction]) -> None:
     """The values of the largest parts without variables, and of the numbers in them."""
     if not symbols(node):
-        with suppress(NotRationalError, UndefinedError, TooLargeError):
-            found.add(exact(node))
+        value = exact_or_none(node)
+        if value is not None:
+            found.add(value)
         found.update(part.value for part in walk(node) if isinstance(part, Number))
         return
     for part in children(node):
@@ -226,10 +223,7 @@ def _period(parts: Sequence[Node]) -> int | None:
         for argument in part.arguments:
             if symbols(argument):
                 continue
-            try:
-                modulus = exact(argument)
-            except (NotRationalError, UndefinedError, TooLargeError):
-                return None
+            modulus = exact_or_none(argument)
             if not modulus or modulus.denominator != 1:
                 return None
             period = math.lcm(period, abs(modulus.numerator))
@@ -300,9 +294,6 @@ def _steps_of(part: Call) -> list[tuple[Fraction, Fraction]] | None:
         return None if found is None else [found]
     if part.name == "mod" and not symbols(part.arguments[1]):
         found = _linear(part.arguments[0])
-        try:
-            modulus = exact(part.arguments[1])
-        except (NotRationalError, UndefinedError, TooLargeError):
-            return None
+        modulus = exact_or_none(part.arguments[1])
         return None if found is None or not modulus else [(found[0] / modulus, found[1] / modulus)]
     return None

@@ -13,7 +13,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from rstar_math.grading import bounds
-from rstar_math.grading.comparing.evaluate import NotRationalError, exact, is_application
+from rstar_math.grading.comparing.exact import NotRationalError, exact, is_application
 from rstar_math.grading.reading.nodes import (
     Call,
     Constant,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 
 from rstar_math.grading import bounds
-from rstar_math.grading.bounds import TooLargeError, UndefinedError
-from rstar_math.grading.comparing.evaluate import LIMIT_BITS, Evaluator, NotRationalError, context, exact
+from rstar_math.grading.bounds import TooLargeError
+from rstar_math.grading.comparing.evaluate import LIMIT_BITS, Evaluator, context
+from rstar_math.grading.comparing.exact import exact_or_none
 from rstar_math.grading.reading.nodes import MINUS_ONE, Node, Number, Percent, Power, Product, walk
 
 DOUBLE_PRECISION = 1e-12
@@ -36,10 +37,7 @@ def bare_decimal(node: Node) -> Number | None:
             inner = bare_decimal(rest)
             if number == MINUS_ONE and inner is not None:
                 return Number(-inner.value, inner.digits, inner.last_place)
-            try:
-                scale = exact(rest)
-            except (NotRationalError, UndefinedError, TooLargeError):
-                return None
+            scale = exact_or_none(rest)
             if isinstance(rest, Power) and rest.base == Number(Fraction(10)) and scale:
                 return Number(number.value * scale, number.digits, number.last_place * scale)
             return None

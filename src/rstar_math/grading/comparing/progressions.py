@@ -6,7 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from rstar_math.grading.bounds import MAX_ITEMS, TooLargeError, UndefinedError
-from rstar_math.grading.comparing.evaluate import NotRationalError, exact
+from rstar_math.grading.comparing.exact import NotRationalError, exact
 from rstar_math.grading.comparing.polynomials import Polynomial, Ring, UnprovedError
 from rstar_math.grading.reading.nodes import (
     Call,

@@ -1,4 +1,4 @@
-"""Equality of expressions with variables, and math-verify for what this package cannot read.
+"""Equality of expressions with variables.
 
 Rational expressions are compared exactly (`polynomials`). Others are equal where they agree, to 35 digits, at all
 points that their own constants suggest (`points`); where not every piece of them can be met, they are not equal.
@@ -7,7 +7,6 @@ Complex values decide only where there are no real ones, so that a choice of bra
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +14,8 @@ from typing import Any
 
 from rstar_math.grading.bounds import NotNumericError, TooLargeError, UndefinedError
 from rstar_math.grading.comparing import polynomials
-from rstar_math.grading.comparing.evaluate import Evaluator, NotRationalError, context, exact
+from rstar_math.grading.comparing.evaluate import Evaluator, context
+from rstar_math.grading.comparing.exact import NotRationalError, exact
 from rstar_math.grading.comparing.points import Point, complex_points, integer_points, real_points
 from rstar_math.grading.reading.nodes import Call, Constant, Node, Number, Power, Sum, Symbol, negated, symbols, walk
 
@@ -329,17 +329,3 @@ def _speaks_of_integers(node: Node) -> bool:
         if isinstance(part, Call) and part.name in {"sin", "cos"} and any(p == Constant("pi") for p in walk(part)):
             return True
     return False
-
-
-def math_verify_equal(gold: str, prediction: str) -> bool:
-    """math-verify's own decision on two answers, its time-outs off: the worker's limits stand in for them."""
-    from math_verify import parse, verify
-    from math_verify.parser import ExprExtractionConfig, LatexExtractionConfig
-
-    # math-verify warns about time-outs being off, and logs every text that it cannot read
-    for name in ("math_verify", "latex2sympy2_extended"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    targets = [LatexExtractionConfig(boxed_match_priority=0), ExprExtractionConfig()]
-    gold_values = parse(f"\\boxed{{{gold}}}", targets, parsing_timeout=None)
-    prediction_values = parse(f"\\boxed{{{prediction}}}", targets, parsing_timeout=None)
-    return bool(verify(gold_values, prediction_values, timeout_seconds=None))

@@ -224,6 +224,9 @@ Node = (
 EXPRESSIONS = (Number, Constant, Symbol, Sum, Product, Power, Call)
 """The kinds that have a value by themselves."""
 
+SCALARS = (*EXPRESSIONS, Percent, Quantity, Based, Ratio)
+"""The kinds that are one value, whatever stands around it."""
+
 MINUS_ONE = Number(Fraction(-1))
 
 

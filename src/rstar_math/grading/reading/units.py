@@ -107,9 +107,6 @@ _SAME_WORD = ({"pound", "lb"}, {"pound", "sterling"}, {"s", "second"})
 WORDS = frozenset(word for word in _CANONICAL if len(word) > 2 and word not in {"unit", "units", "point", "points"})
 """Names of units that are written out."""
 
-AMBIGUOUS = frozenset("mgshlnjwv")
-"""Units of one letter, which may as well be variables."""
-
 
 def is_unit(word: str) -> bool:
     """Whether a bare word is a known unit of two letters or more (or a word of area and volume)."""

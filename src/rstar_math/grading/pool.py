@@ -106,21 +106,13 @@ class GradingPool:
 
     async def grade(self, gold: str, prediction: str | None, policy: Policy | None = None) -> Verdict:
         """Compares a prediction with the reference; see `Grader.grade`. `policy` stands in for the pool's own."""
-        policy = policy or self._policy
-        decided = self._decided_here(gold, prediction, policy)
-        if decided is not None:
-            return decided
-        assert prediction is not None
-        return await asyncio.wrap_future(self._submitted(gold, prediction, policy))
+        decided = self._decided(gold, prediction, policy or self._policy)
+        return decided if isinstance(decided, Verdict) else await asyncio.wrap_future(decided)
 
     def grade_blocking(self, gold: str, prediction: str | None, policy: Policy | None = None) -> Verdict:
         """`grade` for callers without an event loop."""
-        policy = policy or self._policy
-        decided = self._decided_here(gold, prediction, policy)
-        if decided is not None:
-            return decided
-        assert prediction is not None
-        return self._submitted(gold, prediction, policy).result()
+        decided = self._decided(gold, prediction, policy or self._policy)
+        return decided if isinstance(decided, Verdict) else decided.result()
 
     async def aclose(self) -> None:
         """Ends every worker; pairs in flight end with GradingError."""
@@ -142,6 +134,11 @@ class GradingPool:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def _decided(self, gold: str, prediction: str | None, policy: Policy) -> Verdict | Future[Verdict]:
+        """The verdict, or that of a worker to come."""
+        known = self._decided_here(gold, prediction, policy)
+        return self._submitted(gold, prediction or "", policy) if known is None else known
 
     def _decided_here(self, gold: str, prediction: str | None, policy: Policy) -> Verdict | None:
         """The verdict where no worker is needed: a pair that needs no parsing, or a known one."""

@@ -7,27 +7,20 @@ import time
 from fractions import Fraction
 
 from rstar_math.grading import bounds
-from rstar_math.grading.bounds import TooLargeError, UnparsedError
+from rstar_math.grading.bounds import TooLargeError
 from rstar_math.grading.comparing.by_math_verify import compare_by_math_verify, is_formula
 from rstar_math.grading.comparing.compare import compare
 from rstar_math.grading.comparing.match import Match
 from rstar_math.grading.policy import DEFAULT, Policy
 from rstar_math.grading.reading import words
 from rstar_math.grading.reading.nodes import Constant, Group, Named, Node, Number, renamed, symbols
-from rstar_math.grading.reading.normalise import OPEN_TEXT, ROW_END, SPACED_COMMA, normalised, plain, unmarked
+from rstar_math.grading.reading.normalise import OPEN_TEXT, SPACED_COMMA, normalised, plain, unmarked
 from rstar_math.grading.reading.opposites import contrary
-from rstar_math.grading.reading.parse import parse
+from rstar_math.grading.reading.parse import parsed
+from rstar_math.grading.reading.read import is_short, read, read_with_letters
+from rstar_math.grading.reading.sentences import answers_in
 from rstar_math.grading.reading.shorthand import written_out
-from rstar_math.grading.reading.worded import (
-    answers_in,
-    congruence,
-    dimensions,
-    labelled,
-    leading_truth,
-    same_statement,
-    squeezed,
-    worded_set,
-)
+from rstar_math.grading.reading.statements import dimensions, labelled, leading_truth, same_statement, squeezed
 from rstar_math.grading.shortcut import shortcut
 from rstar_math.types import Verdict
 
@@ -38,10 +31,6 @@ _CONDITION = re.compile(
 _INTEGER_CONDITION = re.compile(
     r"^[\s,]*(?:for|where|with)?\s*(?:(?:any|all|every|each|some|an?)\s+)*(?:([a-z])\s*in\s*mathbb\s*z|integers?\s+([a-z])"
     r"|([a-z])\s+is\s+(?:an?\s+|any\s+)?(?:arbitrary\s+)?integer)[\s.]*$"
-)
-_EXCEPTED = re.compile(r"\b(?:except|excluding|other than|but not|besides)\b")
-_INLINE_CASES = re.compile(
-    r"([^,;]+?)[\s,]*⟦?if⟧?([^,;]+?)\s*(?:[,;]\s*⟦?and⟧?|[,;]|⟦?\band⟧?)\s*([^,;]+?)[\s,]*(?:⟦?(?:otherwise|else)⟧?|⟦?if⟧?([^,;]+))\.?"
 )
 _DECLARED = re.compile(
     r"\b([a-z])\s*\\?in\s*\\?mathbb|\b(?:integers?|reals?|numbers?|constants?)\s+([a-z])\b"
@@ -89,9 +78,9 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
     as_whole = _compared_as_whole(left, right, policy)
     if as_whole is not None:
         return as_whole
-    first, second = _read(left), _read(right)
+    first, second = read(left), read(right)
     if (first is None and "mathrm" in gold) or (second is None and "mathrm" in prediction):
-        first, second = first or _read_with_letters(gold), second or _read_with_letters(prediction)
+        first, second = first or read_with_letters(gold), second or read_with_letters(prediction)
     refused: Match | None = None
     if first is not None and second is not None:
         found = compare(first, second, policy)
@@ -104,7 +93,7 @@ def _compared(gold: str, prediction: str, policy: Policy) -> Match:
     sentences = _compared_sentences(left, right, first, second, policy)
     if sentences is not None:
         return sentences
-    if (first is None or second is None) and _is_short(left) and _is_short(right):
+    if (first is None or second is None) and is_short(left) and is_short(right):
         found_in_words = _compared_labelled(left, right, policy) or _compared_truths(left, right, policy)
         if found_in_words is not None:
             return found_in_words
@@ -162,43 +151,10 @@ def _compared_times(first: words.Clock, second: words.Clock, policy: Policy) -> 
     return Match(policy.missing_seconds, "missing_seconds", contested=True)
 
 
-def _read(text: str) -> Node | None:
-    """The node of a formula, or of words that are as good as one."""
-    if not _is_short(text):
-        return _parsed(text)
-    if "mod" in text:
-        found = congruence(text, _parsed)
-        if found is not None:
-            return found
-    if _EXCEPTED.search(text):
-        return worded_set(text, _parsed)
-    node = _parsed(text)
-    if node is not None:
-        return node
-    if words.meaning(text) == "all reals":
-        return Named("reals")
-    return worded_set(text, _parsed) or _parsed_inline_cases(text)
-
-
-def _parsed_inline_cases(text: str) -> Node | None:
-    """`2 if n is even and 1 otherwise`, as cases."""
-    match = _INLINE_CASES.fullmatch(text)
-    if not match:
-        return None
-    first, condition, second, other = match.groups()
-    return _parsed(f"\\begin{{cases}} {first} & {condition} {ROW_END} {second} & {other or 'otherwise'} \\end{{cases}}")
-
-
-def _read_with_letters(text: str) -> Node | None:
-    """The node of a formula in which upright letters are variables: `\\frac{\\mathrm{gb}}{f}`."""
-    spaced = re.sub(r"\\mathrm\s*\{\s*([A-Za-z]{1,3})\s*\}", lambda match: " ".join(match.group(1)), text)
-    return _parsed(normalised(spaced)) if spaced != text else None
-
-
 def _compared_sentences(left: str, right: str, first: Node | None, second: Node | None, policy: Policy) -> Match | None:
     """Where one answer is a sentence: what it states, against the other. Only equality is decided here."""
     inner = [
-        answers_in(text, _parsed, is_reference=text is left) if _is_short(text) and _has_words(text) else None
+        answers_in(text, is_reference=text is left) if is_short(text) and _has_words(text) else None
         for text in (left, right)
     ]
     for gold, prediction in ((inner[0], second), (first, inner[1]), (inner[0], inner[1])):
@@ -216,8 +172,8 @@ def _compared_labelled(left: str, right: str, policy: Policy) -> Match | None:
         same = [Fraction(size) for size in sizes[0][0]] == [Fraction(size) for size in sizes[1][0]]
         if same and (sizes[0][1] or sizes[1][1]):
             return Match(True, "dimensions")
-    first, second = labelled(left, _read), labelled(right, _read)
-    value = _read(right) if first is not None and len(first) == 1 and not _has_words(right) else None
+    first, second = labelled(left), labelled(right)
+    value = read(right) if first is not None and len(first) == 1 and not _has_words(right) else None
     if first is not None and value is not None:  # a reference with one label, and the value without it
         found_value = compare(next(iter(first.values())), value, policy)
         return Match(True, "labelled", found_value.contested) if found_value.equal else None
@@ -240,28 +196,17 @@ def _compared_truths(left: str, right: str, policy: Policy) -> Match | None:
     return None
 
 
-def _is_short(text: str) -> bool:
-    return len(text) <= bounds.MAX_SENTENCE_CHARS
-
-
 def _has_words(text: str) -> bool:
     return OPEN_TEXT in text or bool(re.search(r"(?<![\\a-zA-Z])[A-Za-z]{2,}[ .,;:]|\\forall", text))
-
-
-def _parsed(text: str, *, group_thousands: bool = True) -> Node | None:
-    try:
-        return parse(text, group_thousands=group_thousands)
-    except UnparsedError:
-        return None
 
 
 def _other_readings(left: str, right: str, first: Node, second: Node, policy: Policy) -> Match | None:
     """Commas that may be decimal marks, or separate what looks like thousands."""
     for text, other, is_gold in ((left, second, True), (right, first, False)):
         if SPACED_COMMA in text and isinstance(other, Group):
-            apart = _parsed(text.replace(SPACED_COMMA, ", "))
+            apart = parsed(text.replace(SPACED_COMMA, ", "))
         elif _THOUSANDS.search(text) and not _ONE_NUMBER.fullmatch(text) and isinstance(other, Group):
-            apart = _parsed(text, group_thousands=False)
+            apart = parsed(text, group_thousands=False)
         else:
             apart = None
         if apart is not None:
@@ -269,13 +214,13 @@ def _other_readings(left: str, right: str, first: Node, second: Node, policy: Po
             if found.equal:
                 return found
         if _DECIMAL_COMMA.fullmatch(text) and not _GROUPED.search(text):
-            decimal = _parsed(text.replace(",", "."))
+            decimal = parsed(text.replace(",", "."))
             if decimal is not None and not isinstance(other, Group):
                 found = compare(decimal, other, policy) if is_gold else compare(other, decimal, policy)
                 if found.equal:
                     return Match(policy.decimal_comma, "decimal_comma", contested=True)
     if isinstance(first, Number) and isinstance(second, Group):
-        mixed = _parsed(_MIXED.sub(r"\1 + \2", right)) if _MIXED.fullmatch(right) else None
+        mixed = parsed(_MIXED.sub(r"\1 + \2", right)) if _MIXED.fullmatch(right) else None
         if mixed is not None:
             found = compare(first, mixed, policy)
             if found.equal:
@@ -301,7 +246,7 @@ def _compared_without_conditions(left: str, right: str, policy: Policy) -> Match
     conditions = [_INTEGER_CONDITION.sub(r"integer \1\2\3", condition) for condition in conditions]
     if not any(conditions) or (all(conditions) and conditions[0] != conditions[1]):
         return None
-    first, second = _read(heads[0]), _read(heads[1])
+    first, second = read(heads[0]), read(heads[1])
     if first is None or second is None:
         return None
     if old != new and new not in symbols(second):
@@ -325,7 +270,7 @@ def _compared_as_text(left: str, right: str, first: Node | None, second: Node | 
     """Words: the same but for case and punctuation, phrases of one meaning, numbers that are spelled out."""
     if (first is None or second is None) and (words.same_words(left, right) or squeezed(left) == squeezed(right)):
         return Match(True, "text")
-    if first is None and second is None and _is_short(left) and same_statement(left, right):
+    if first is None and second is None and is_short(left) and same_statement(left, right):
         return Match(True, "text")
     meanings = _meaning(left, first), _meaning(right, second)
     if None not in meanings:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from rstar_math.grading.comparing.exact import FUNCTION_LETTERS
 from rstar_math.grading.reading.nodes import (
     MINUS_ONE,
     Call,
-    Group,
+    Matrix,
     Node,
-    Percent,
     Power,
-    Product,
-    Sum,
+    Range,
+    Relation,
+    SetOperation,
     Symbol,
     children,
     symbols,
     walk,
+    with_parts,
 )
 
 
@@ -62,23 +65,9 @@ def _standing_alone(node: Node) -> frozenset[str]:
 
 def _with(node: Node, names: frozenset[str]) -> Node:
     """The node with the calls of the letters `names` as functions."""
-    if not symbols(node) & names:
+    if not symbols(node) & names or isinstance(node, (Range, SetOperation, Relation, Matrix)):
         return node
-    match node:
-        case Call(name=name, arguments=arguments):
-            head = _head(node)
-            if head is not None and head[0] in names:
-                return Call(f"function {head[1]}", tuple(_with(part, names) for part in arguments[1:]))
-            return Call(name, tuple(_with(part, names) for part in arguments))
-        case Sum(terms=parts):
-            return Sum(tuple(_with(part, names) for part in parts))
-        case Product(factors=parts):
-            return Product(tuple(_with(part, names) for part in parts))
-        case Power(base=base, exponent=exponent):
-            return Power(_with(base, names), _with(exponent, names))
-        case Group(items=parts, bracket=bracket):
-            return Group(tuple(_with(part, names) for part in parts), bracket)
-        case Percent(amount=amount):
-            return Percent(_with(amount, names))
-        case _:
-            return node
+    head = _head(node)
+    if isinstance(node, Call) and head is not None and head[0] in names:
+        return Call(f"function {head[1]}", tuple(_with(part, names) for part in node.arguments[1:]))
+    return with_parts(node, partial(_with, names=names))

@@ -65,7 +65,7 @@ def real_points(left: Node, right: Node) -> Coverage:
     points = points[: 8 + _MAX_TUPLES]
     if len(names) != 1:
         return Coverage(tuple(points), complete=not any(_has_steps(part) for part in parts))
-    breaks, complete = _breaks(parts, names[0])
+    breaks, complete = _breaks(parts)
     between = [(low + high) / 2 for low, high in pairwise(breaks)]
     if breaks:
         reach = max(abs(breaks[0]), abs(breaks[-1]), Fraction(1))
@@ -238,7 +238,7 @@ def _linear(node: Node) -> tuple[Fraction, Fraction] | None:
     return (found[1], found[0]) if found is not None and len(found) == 2 else None
 
 
-def _breaks(parts: Sequence[Node], name: str) -> tuple[list[Fraction], bool]:
+def _breaks(parts: Sequence[Node]) -> tuple[list[Fraction], bool]:
     """Where expressions in one variable may bend, sorted, and whether that is all of them."""
     found: set[Fraction] = set()
     complete = True

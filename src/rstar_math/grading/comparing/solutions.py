@@ -120,7 +120,7 @@ def same_solutions(gold: Relation, prediction: Relation) -> bool:
     if left is None or right is None:
         return False
     if len(left) == len(right) == 1:
-        return _same(left[0], right[0], ring, symbols(gold))
+        return _same(left[0], right[0], symbols(gold))
     if any(zeros.quotient.denominators for zeros in (*left, *right)):
         return False
     numerators = [[zeros.quotient.numerator for zeros in side] for side in (left, right)]
@@ -164,7 +164,7 @@ def _is_solved(side: Node, other: Node) -> bool:
     return isinstance(side, Symbol) and side.name not in symbols(other)
 
 
-def _same(left: _Zeros, right: _Zeros, ring: Ring, names: frozenset[str]) -> bool:
+def _same(left: _Zeros, right: _Zeros, names: frozenset[str]) -> bool:
     first, second = left.quotient, right.quotient
     if polynomials.monic(first.numerator) != polynomials.monic(second.numerator):
         return False

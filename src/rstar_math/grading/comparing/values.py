@@ -40,7 +40,7 @@ def compare_expressions(gold: Node, prediction: Node, by: Comparison) -> Match:
     except NotNumericError:
         return Match(False, "no_value")
     except TooLargeError:
-        return _logarithms(gold, prediction, by)
+        return _logarithms(gold, prediction)
 
 
 def _numbers(gold: Node, prediction: Node, by: Comparison) -> Match:
@@ -57,13 +57,11 @@ def _numbers(gold: Node, prediction: Node, by: Comparison) -> Match:
         for common_log in (False, True) if has_log else (False,):
             if equal_to_many_bits(gold, prediction, common_log=common_log):
                 return Match(True, "exact")
-    noise = _float_noise(gold, prediction, by) or _same_float(gold, prediction, by)
+    noise = _float_noise(gold, prediction, by) or _same_float(gold, prediction)
     if noise is not None:
         return noise
     rounded = _rounded(gold, prediction, by) or _rounded(prediction, gold, by)
-    if rounded is not None:
-        return rounded
-    return _degrees(gold, prediction, by) or Match(False, "number")
+    return rounded or _degrees(gold, prediction, by) or Match(False, "number")
 
 
 def _float_noise(gold: Node, prediction: Node, by: Comparison) -> Match | None:
@@ -89,7 +87,7 @@ def _float_noise(gold: Node, prediction: Node, by: Comparison) -> Match | None:
     return None
 
 
-def _same_float(gold: Node, prediction: Node, by: Comparison) -> Match | None:
+def _same_float(gold: Node, prediction: Node) -> Match | None:
     """A short decimal that is the double nearest to a value that is no integer: 0.5 for (1 + 3^-100) / 2."""
     literal = bare_decimal(gold) or bare_decimal(prediction)
     if literal is None:
@@ -160,7 +158,7 @@ def _symbolic(gold: Node, prediction: Node, by: Comparison) -> Match:
     return Match(False, "identity")
 
 
-def _logarithms(gold: Node, prediction: Node, by: Comparison) -> Match:
+def _logarithms(gold: Node, prediction: Node) -> Match:
     """Powers too large to be evaluated, by their logarithms to base 2."""
     first, second = _log2_of_power(gold), _log2_of_power(prediction)
     if first is None or second is None:
@@ -172,6 +170,7 @@ def _logarithms(gold: Node, prediction: Node, by: Comparison) -> Match:
 
 
 def has_undefined(node: Node) -> bool:
+    """Whether something in a node does not exist, so that it equals nothing, itself included."""
     return any(part == Constant("zoo") for part in walk(node))
 
 

@@ -5,9 +5,10 @@ Expressions (`Number` to `Call`) have a value; the other kinds are containers, r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Literal
 
 
@@ -241,16 +242,10 @@ def children(node: Node) -> tuple[Node, ...]:
             return (base, exponent)
         case Range(low=low, high=high):
             return (low, high)
-        case Matrix(rows=rows):
-            return tuple(cell for row in rows for cell in row)
-        case Mapping(pairs=pairs):
-            return tuple(part for pair in pairs for part in pair)
-        case Piecewise(pieces=pairs):
-            return tuple(part for pair in pairs for part in pair)
-        case Congruence(residues=residues):
-            return (residues,)
-        case Percent(amount=amount) | Quantity(amount=amount):
-            return (amount,)
+        case Mapping(pairs=rows) | Piecewise(pieces=rows) | Matrix(rows=rows):
+            return tuple(part for row in rows for part in row)
+        case Congruence(residues=part) | Percent(amount=part) | Quantity(amount=part):
+            return (part,)
         case _:
             return ()
 
@@ -287,29 +282,34 @@ def with_constant_named(node: Node, constant: str, name: str) -> Node:
 
 def with_leaves(node: Node, leaves: dict[Node, Node]) -> Node:
     """The node with others in place of some variables and constants."""
+    if isinstance(node, (Symbol, Constant)):
+        return leaves.get(node, node)
+    return with_parts(node, partial(with_leaves, leaves=leaves))
+
+
+def with_parts(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The node with its direct parts changed: those of expressions, groups, sets, relations, matrices and percents."""
     match node:
-        case Symbol() | Constant():
-            return leaves.get(node, node)
         case Sum(terms=parts):
-            return Sum(tuple(with_leaves(part, leaves) for part in parts))
+            return Sum(tuple(map(change, parts)))
         case Product(factors=parts):
-            return Product(tuple(with_leaves(part, leaves) for part in parts))
+            return Product(tuple(map(change, parts)))
         case Power(base=base, exponent=exponent):
-            return Power(with_leaves(base, leaves), with_leaves(exponent, leaves))
+            return Power(change(base), change(exponent))
         case Call(name=name, arguments=parts):
-            return Call(name, tuple(with_leaves(part, leaves) for part in parts))
+            return Call(name, tuple(map(change, parts)))
         case Group(items=parts, bracket=bracket):
-            return Group(tuple(with_leaves(part, leaves) for part in parts), bracket)
+            return Group(tuple(map(change, parts)), bracket)
         case Range(low=low, high=high, low_closed=low_closed, high_closed=high_closed):
-            return Range(with_leaves(low, leaves), with_leaves(high, leaves), low_closed, high_closed)
+            return Range(change(low), change(high), low_closed, high_closed)
         case SetOperation(operator=operator, parts=parts):
-            return SetOperation(operator, tuple(with_leaves(part, leaves) for part in parts))
+            return SetOperation(operator, tuple(map(change, parts)))
         case Relation(sides=parts, operators=operators):
-            return Relation(tuple(with_leaves(part, leaves) for part in parts), operators)
+            return Relation(tuple(map(change, parts)), operators)
         case Matrix(rows=rows):
-            return Matrix(tuple(tuple(with_leaves(cell, leaves) for cell in row) for row in rows))
+            return Matrix(tuple(tuple(map(change, row)) for row in rows))
         case Percent(amount=amount):
-            return Percent(with_leaves(amount, leaves))
+            return Percent(change(amount))
         case _:
             return node
 
@@ -327,12 +327,8 @@ def negated(node: Node) -> Node:
 
 def quotient(numerator: Node, denominator: Node) -> Node:
     """numerator / denominator; the exact fraction where both are integers."""
-    if (
-        isinstance(numerator, Number)
-        and isinstance(denominator, Number)
-        and not numerator.digits
-        and not denominator.digits
-        and denominator.value
-    ):
-        return Number(numerator.value / denominator.value)
-    return Product((numerator, Power(denominator, MINUS_ONE)))
+    match numerator, denominator:
+        case Number(value=over, digits=0), Number(value=under, digits=0) if under:
+            return Number(over / under)
+        case _:
+            return Product((numerator, Power(denominator, MINUS_ONE)))

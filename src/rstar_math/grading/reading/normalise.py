@@ -31,7 +31,7 @@ _CHARACTERS = {
     "∠": r"\angle ", "△": r"\triangle ", "∖": r"\setminus ", "⟦": "[", "⟧": "]",
     "€": r"\euro ", "£": r"\pounds ", "￥": r"\yen ", "¥": r"\yen ", "₹": r"\rupee ", "₩": r"\won ", "¢": " cents ",
     "\u200b": "", "\u200c": "", "\u200d": "", "\ufeff": "", "\u2060": "", "\u00ad": "",
-    "\u0305": "\u0305", "\u0304": "\u0305",
+    "\u0304": "\u0305",
 }  # fmt: skip
 _GREEK = {
     "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ϵ": "epsilon", "ζ": "zeta", "η": "eta",

@@ -82,6 +82,14 @@ def parse(text: str, *, group_thousands: bool = True) -> Node:
     return _parsed(text, group_thousands)
 
 
+def parsed(text: str, *, group_thousands: bool = True) -> Node | None:
+    """`parse`, with None for what is not in the grammar."""
+    try:
+        return parse(text, group_thousands=group_thousands)
+    except UnparsedError:
+        return None
+
+
 def _parsed(text: str, group_thousands: bool) -> Node:
     found = tokens(text, group_thousands=group_thousands)
     check_brackets(found)

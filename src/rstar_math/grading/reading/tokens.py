@@ -208,18 +208,28 @@ class _Lexer:
         lower = word.lower().strip(".")
         if lower in {"and", "or"}:
             self._emit("operator", lower)
-        elif lower == "to" and self._is_between_numbers():
-            self._emit("operator", ":")
-        elif lower in {"percent", "pct"}:
-            self._emit("operator", "%")
-        elif lower in _MONEY_WORDS and not self._found:
-            self._emit("operator", "currency", written=units.canonical(lower))
-        elif word in _NAMED:
-            self._emit("named", _NAMED[word])
+        elif self._sign_in_words(word, lower, 0):
+            pass
         elif word in {"pi", "oo"}:
             self._emit("constant", word)
         else:
             self._emit("text", word)
+
+    def _sign_in_words(self, word: str, lower: str, length: int) -> bool:
+        """Reads a word that is a sign, a currency or a set by its name; False for any other."""
+        if lower == "to" and self._is_between_numbers(length):
+            self._emit("operator", ":", length)
+        elif lower in {"percent", "pct"}:
+            self._emit("operator", "%", length)
+        elif lower in _MONEY_WORDS and not self._found:
+            behind = self._position + length
+            has_stop = length and self._text[behind : behind + 1] == "."  # Rs. 500
+            self._emit("operator", "currency", length + has_stop, written=units.canonical(lower))
+        elif word in _NAMED:
+            self._emit("named", _NAMED[word], length)
+        else:
+            return False
+        return True
 
     def _command(self) -> None:
         text, start = self._text, self._position
@@ -373,19 +383,8 @@ class _Lexer:
         lower = word.lower()
         if lower in {"and", "or"} and word != lower.upper():
             self._emit("operator", lower, len(word))
-        elif lower == "to" and self._is_between_numbers(len(word)):
-            self._emit("operator", ":", len(word))
-        elif lower in {"percent", "pct"}:
-            self._emit("operator", "%", len(word))
-        elif lower in _MONEY_WORDS and not self._found:
-            self._emit(
-                "operator",
-                "currency",
-                len(word) + rest_of_abbreviation(self._text, self._position + len(word)),
-                written=units.canonical(lower),
-            )
-        elif word in _NAMED:
-            self._emit("named", _NAMED[word], len(word))
+        elif self._sign_in_words(word, lower, len(word)):
+            pass
         elif word in _CONSTANTS:
             self._emit("constant", _CONSTANTS[word], len(word), written=word)
         elif word in _GREEK or word in {"lamda", "lambda_"}:
@@ -420,7 +419,7 @@ class _Lexer:
             re.fullmatch("[A-Z]e", word) and following == "^"
         )
 
-    def _is_between_numbers(self, length: int = 0) -> bool:
+    def _is_between_numbers(self, length: int) -> bool:
         """Whether a number stands before and behind a word: 3 to 4."""
         following = self._text[self._position + length :].lstrip()[:1]
         return bool(self._found) and self._found[-1].kind == "number" and following in _DIGITS
@@ -470,11 +469,6 @@ class _Lexer:
         """Whether the quote here closes a Python string: a bracket or a comma follows, and one was opened before."""
         before = self._text[: self._position]
         return before.count("'") % 2 == 1 and bool(re.search(r"[(\[,{=:\s]'[^']*$", before))
-
-
-def rest_of_abbreviation(text: str, position: int) -> int:
-    """1 where a full stop belongs to the word before it, as in "Rs. 500"; otherwise 0."""
-    return int(text[position : position + 1] == ".")
 
 
 _FUNCTIONS_OR_UNITS = frozenset({"sec", "min", "deg", "max", "in"})

@@ -10,7 +10,8 @@ import pytest
 
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.grading.measuring.accuracy import Pair, accuracy, milliseconds
-from rstar_math.grading.measuring.grade_file import grade_file, summary_json
+from rstar_math.grading.measuring.grade_file import grade_file
+from rstar_math.grading.measuring.graded_file import summary_json
 from rstar_math.types import Verdict
 
 ROWS: list[dict[str, Any]] = [

@@ -14,18 +14,7 @@ from typing import Any, cast
 from rstar_math.grading import bounds
 from rstar_math.grading.bounds import NotNumericError, TooLargeError, UndefinedError
 from rstar_math.grading.comparing.exact import is_application
-from rstar_math.grading.reading.nodes import (
-    Call,
-    Constant,
-    Group,
-    Node,
-    Number,
-    Percent,
-    Power,
-    Product,
-    Sum,
-    Symbol,
-)
+from rstar_math.grading.reading.nodes import Call, Constant, Group, Node, Number, Percent, Power, Product, Sum, Symbol
 
 _Value = Any
 """An mpf or mpc of mpmath, which has no types."""

@@ -71,10 +71,10 @@ def exact(node: Node, values: dict[str, Fraction] | None = None) -> Fraction:
             raise NotRationalError
 
 
-def exact_or_none(node: Node, values: dict[str, Fraction] | None = None) -> Fraction | None:
+def exact_or_none(node: Node) -> Fraction | None:
     """The exact value; None where it is no fraction, undefined or too large."""
     try:
-        return exact(node, values)
+        return exact(node)
     except (NotRationalError, UndefinedError, TooLargeError):
         return None
 

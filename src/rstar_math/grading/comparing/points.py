@@ -16,7 +16,8 @@ from fractions import Fraction
 from itertools import pairwise
 
 from rstar_math.grading.comparing.exact import exact_or_none
-from rstar_math.grading.comparing.polynomials import numerator_coefficients, real_roots
+from rstar_math.grading.comparing.polynomials import numerator_coefficients
+from rstar_math.grading.comparing.roots import real_roots
 from rstar_math.grading.reading.nodes import Call, Node, Number, Power, Sum, children, negated, symbols, walk
 
 _RANGES = ((1.1, 3.0), (-3.0, -0.2), (0.1, 0.9), (4.0, 9.0), (1.1, 3.0), (-3.0, -0.2), (0.1, 0.9), (10.0, 30.0))

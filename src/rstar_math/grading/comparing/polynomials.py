@@ -6,11 +6,9 @@ Whatever is no polynomial (a sine, a root, a floor) becomes an indeterminate of 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 
 from rstar_math.grading import bounds
 from rstar_math.grading.comparing.exact import NotRationalError, exact, is_application
@@ -422,39 +420,3 @@ def _divided(numerator: Polynomial, divisor: Polynomial) -> Polynomial | None:
                 del rest[key]
         bounds.spend(1 + len(divisor) // 10)
     return None
-
-
-def real_roots(numbers: Sequence[Fraction]) -> list[float]:
-    """Where a polynomial changes sign, about: its real roots of odd multiplicity, and perhaps others.
-
-    Args:
-      numbers: coefficients, the constant first.
-    """
-    roots: list[float] = []
-    derivative = [index * number for index, number in enumerate(numbers)][1:]
-    if len(numbers) == 2:
-        return [float(-numbers[0] / numbers[1])]
-    if len(numbers) < 2:
-        return []
-    bound = float(1 + max(abs(number / numbers[-1]) for number in numbers))
-    stops = [-bound, *real_roots(derivative), bound]
-
-    def sign(x: float) -> int:
-        exact = Fraction(x)
-        value = Fraction(0)
-        for number in reversed(numbers):
-            value = value * exact + number
-        return (value > 0) - (value < 0)
-
-    for low, high in pairwise(stops):
-        if sign(low) * sign(high) > 0:
-            continue
-        start = sign(low)
-        for _ in range(60):
-            middle = (low + high) / 2
-            if sign(middle) == start:
-                low = middle
-            else:
-                high = middle
-        roots.append(high)
-    return sorted(root for root in set(roots) if math.isfinite(root))

@@ -8,12 +8,7 @@ from __future__ import annotations
 import re
 from itertools import permutations
 
-from rstar_math.grading.reading.nodes import (
-    Group,
-    Named,
-    Node,
-    Quantity,
-)
+from rstar_math.grading.reading.nodes import Group, Named, Node, Quantity
 from rstar_math.grading.reading.normalise import ROW_END, unmarked
 from rstar_math.grading.reading.parse import parsed
 from rstar_math.grading.reading.units import is_known

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rstar_math.grading.reading.nodes import (
-    EXPRESSIONS,
-    Node,
-    Quantity,
-)
+from rstar_math.grading.reading.nodes import EXPRESSIONS, Node, Quantity
 from rstar_math.grading.reading.normalise import plain, unmarked
 from rstar_math.grading.reading.read import read
 from rstar_math.grading.reading.units import canonical, is_known

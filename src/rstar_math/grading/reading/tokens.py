@@ -102,7 +102,7 @@ _GREEK = frozenset(
 _COMMAND_OPERATORS = {
     "cdot": "*", "times": "*", "le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "sim": "~", "in": "in", "cup": "cup",
     "cap": "cap", "setminus": "setminus", "pm": "pm", "mp": "mp", "ldots": "dots", "choose": "choose", "over": "over",
-    "circ": "circ", "conjunction": "conjunction", "disjunction": "disjunction",
+    "circ": "circ", "conjunction": "conjunction", "disjunction": "disjunction", "bmod": "mod", "mod": "mod",
 }  # fmt: skip
 _CURRENCIES = {"euro": "euro", "pounds": "sterling", "yen": "yen", "rupee": "rupee", "won": "won"}
 _MONEY_WORDS = frozenset({"rs", "usd", "eur", "gbp", "inr", "cny", "rmb", "jpy", "chf"})
@@ -112,10 +112,21 @@ _ACCENTS = {
 }  # fmt: skip
 _ONE_LETTER = re.compile(r"\s*(?:\{\s*(?:([A-Za-z])|\\([a-zA-Z]+))\s*\}|([A-Za-z])(?![A-Za-z])|\\([a-z]+))")
 _POINTS_OR_DIGITS = re.compile(r"\s*\{\s*(?:[A-Z]['\s]*(?:[A-Z]['\s]*)+|\d[\d\s]*)\}|\s*\d")
-_BRACKETS = {
-    "langle": ("open", "<"), "rangle": ("close", ">"), "lfloor": ("open", "floor"), "rfloor": ("close", "floor"),
-    "lceil": ("open", "ceiling"), "rceil": ("close", "ceiling"),
-}  # fmt: skip
+_BRACKETS: tuple[tuple[Kind, str, str], ...] = (
+    ("open", "langle", "<"), ("close", "rangle", ">"), ("open", "lfloor", "floor"), ("close", "rfloor", "floor"),
+    ("open", "lceil", "ceiling"), ("close", "rceil", "ceiling"),
+)  # fmt: skip
+_COMMANDS: dict[str, tuple[Kind, str, str]] = {
+    **{word: ("operator", value, "") for word, value in _COMMAND_OPERATORS.items()},
+    **{word: (kind, value, "") for kind, word, value in _BRACKETS},
+    **{word: ("command", word, "") for word in ("frac", "sqrt", "binom", "sum", "prod", "int")},
+    **{word: ("constant", _CONSTANTS[word], word) for word in ("infty", "pi")},
+    **{word: ("name", word, "") for word in _GREEK},
+    **{word: ("operator", "currency", name) for word, name in _CURRENCIES.items()},
+    "emptyset": ("named", "empty", ""),
+}
+"""What a command is read as, whatever follows it: kind, value, and how it was written."""
+
 _SHORT_WORDS = frozenset(
     (
         "is are was the no yes all any for odd not one two six ten if of to by at on as an it be we so day per has "
@@ -269,27 +280,13 @@ class _Lexer:
                 raise UnparsedError(f"a backslash before {character!r}")
             return
         word, length = name.group(1), len(name.group())
-        if word in _COMMAND_OPERATORS:
-            self._emit("operator", _COMMAND_OPERATORS[word], length)
-        elif word in _BRACKETS:
-            kind_of_bracket, value = _BRACKETS[word]
-            self._emit("open" if kind_of_bracket == "open" else "close", value, length)
-        elif word in {"bmod", "mod"}:
-            self._emit("operator", "mod", length)
-        elif word in {"frac", "sqrt", "binom", "sum", "prod", "int"}:
-            self._emit("command", word, length)
-        elif word in {"infty", "pi"}:
-            self._emit("constant", _CONSTANTS[word], length, written=word)
-        elif word == "emptyset":
-            self._emit("named", "empty", length)
-        elif word == "Gamma" and text[start + length :].lstrip().startswith("("):
+        if word == "Gamma" and text[start + length :].lstrip().startswith("("):
             self._emit("function", "gamma", length)
-        elif word in FUNCTIONS and word not in {"gamma", "Gamma", "zeta", "sqrt", "pow"}:
+        elif word in _COMMANDS:
+            kind, value, written = _COMMANDS[word]
+            self._emit(kind, value, length, written=written)
+        elif word in FUNCTIONS and word != "pow":
             self._emit("function", FUNCTIONS[word], length)
-        elif word in _GREEK:
-            self._emit("name", word, length)
-        elif word in _CURRENCIES:
-            self._emit("operator", "currency", length, written=_CURRENCIES[word])
         elif word in _ACCENTS:
             self._accented(_ACCENTS[word], length)
         else:

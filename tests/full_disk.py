@@ -22,7 +22,7 @@ def why_not(folder: Path) -> str | None:
     """Why no file system can be mounted here, or None."""
     command = [*_ENTER, "mount", "-t", "tmpfs", "-o", "size=64k", "none", str(folder)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1500, check=False)
     except OSError as error:
         return f"no file system can be mounted: {error}"
     return None if done.returncode == 0 else f"no file system can be mounted: {done.stderr.strip()}"

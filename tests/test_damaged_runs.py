@@ -7,8 +7,6 @@ import logging
 import os
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,16 +18,6 @@ from rstar_math.report.from_run import report_of
 from rstar_math.store.manifest import Manifest
 from tests import walking
 
-RECIPE = """
-extends: smoke
-problems: {source: pocket/train, num_problems: 6}
-held_out: {problems: {source: pocket/validation, num_problems: 4}}
-calibration: {num_rollouts: 1}
-evaluation:
-  problems: {source: pocket/test, num_problems: 4}
-  control_problems: 3
-  threshold_problems: {source: pocket/validation, num_problems: 4, seed: 1}
-"""
 NUM_RETYPED = 3
 """Values that are exchanged in each file of JSON, one at a time."""
 
@@ -38,19 +26,8 @@ WRONG = [None, True, -1, 1.5, "x", [], {}, float("nan"), 10**400, "\ud800", [[]]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("damaged")
-    (place / "tiny.yaml").write_text(RECIPE)
-    done = subprocess.run(
-        [Path(sys.executable).with_name("rstar"), "evolve", "tiny.yaml", "--out", "run", "--workers", "1"],
-        cwd=place,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return place / "run"
+def finished(smoke_run: Path) -> Path:
+    return smoke_run
 
 
 @pytest.fixture
@@ -59,9 +36,8 @@ def run(finished: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def evolve(run: Path, finished: Path, *options: str) -> dict[str, object]:
-    recipe = finished.with_name("tiny.yaml")
-    return walking.run(["evolve", str(recipe), "--out", str(run), "--workers", "1", *options])
+def evolve(run: Path, *options: str) -> dict[str, object]:
+    return walking.run(["evolve", "smoke", "--out", str(run), "--workers", "1", *options])
 
 
 def flipped(content: bytes, generator: random.Random) -> bytes:
@@ -152,7 +128,7 @@ def test_no_damage_ends_in_a_traceback_and_none_to_parts_or_weights_is_missed(
     wrong, num_cases = [], 0
     for of in sorted(path for path in finished.rglob("*") if path.is_file()):
         relative = of.relative_to(finished)
-        if relative.name in (".lock", "report.html", "report.json", "tiny.yaml"):
+        if relative.name in (".lock", "report.html", "report.json"):
             continue
         path = run / relative
         for name, damage in damages(path, generator):
@@ -182,7 +158,7 @@ def test_no_damage_ends_in_a_traceback_and_none_to_parts_or_weights_is_missed(
 def test_the_commands_say_which_file_is_damaged(run: Path, finished: Path) -> None:
     weights = run / "round-1" / "policy" / "model.safetensors"
     weights.write_bytes(flipped(weights.read_bytes(), random.Random(0)))
-    for outcome in (evolve(run, finished), walking.run(["report", str(run)]), walking.run(["doctor", str(run)])):
+    for outcome in (evolve(run), walking.run(["report", str(run)]), walking.run(["doctor", str(run)])):
         said = f"{outcome['err']}{outcome['out']}"
         assert outcome["code"] in (1, 2), said
         assert "round-1/policy/model.safetensors was changed or damaged" in said
@@ -206,18 +182,18 @@ def test_the_doctor_reads_a_run_in_full(run: Path) -> None:
 
 def test_a_recipe_that_was_changed_by_hand_is_noticed(run: Path, finished: Path) -> None:
     recipe = run / "recipe.yaml"
-    assert "num_problems: 6" in recipe.read_text()
-    recipe.write_text(recipe.read_text().replace("num_problems: 6", "num_problems: 5"))
+    assert "num_problems: 20" in recipe.read_text()
+    recipe.write_text(recipe.read_text().replace("num_problems: 20", "num_problems: 19"))
     with pytest.raises(RunError, match=r"recipe.yaml was changed since the run began"):
         report_of(run)
-    assert evolve(run, finished)["code"] == 2
+    assert evolve(run)["code"] == 2
     recipe.write_text(recipe.read_text().partition("\n")[2])  # of an earlier version: nothing to hold it against
     report_of(run)
 
 
 def test_fewer_rounds_leave_a_finished_run_as_it_is(run: Path, finished: Path) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*.json*") if "report" not in path.name}
-    outcome = evolve(run, finished, "--rounds", "1")
+    outcome = evolve(run, "--rounds", "1")
     assert outcome["code"] == 0, outcome["err"]
     assert {path: path.read_bytes() for path in before} == before
     outcome = walking.run(["report", str(run)])

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.full_disk import outcomes, why_not
-from tests.test_damaged_runs import RECIPE
 
-RSTAR = Path(sys.executable).with_name("rstar")
-
-
-@pytest.fixture(scope="module")
-def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few trees and what is selected from them."""
-    place = tmp_path_factory.mktemp("trees")
-    for line in (
-        ["search", "pocket/train", "--limit", "6", "--out", "trees", "--recipe", "smoke", "--workers", "1"],
-        ["select", "trees", "--out", "selected"],
-    ):
-        done = subprocess.run([RSTAR, *line], cwd=place, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    return place
+RECIPE = """
+extends: smoke
+problems: {source: pocket/train, num_problems: 6}
+held_out: {problems: {source: pocket/validation, num_problems: 4}}
+calibration: {num_rollouts: 1}
+evaluation:
+  problems: {source: pocket/test, num_problems: 4}
+  control_problems: 3
+  threshold_problems: {source: pocket/validation, num_problems: 4, seed: 1}
+"""
 
 
 def require_told_and_finished(place: Path, sizes: list[int], command: list[str], least_failures: int) -> None:
@@ -46,11 +39,12 @@ def require_told_and_finished(place: Path, sizes: list[int], command: list[str],
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("select", [4, 28, 400]), ("sft", [1_000, 40_000]), ("eval", [4, 1_000])])
-def test_a_stage(name: str, sizes: list[int], trees: Path, tmp_path: Path) -> None:
+def test_a_stage(name: str, sizes: list[int], smoke_run: Path, tmp_path: Path) -> None:
+    made = smoke_run / "round-1"
     command = {
-        "select": ["select", str(trees / "trees"), "--out", "small"],
+        "select": ["select", str(made / "trees"), "--out", "small"],
         "sft": [
-            *("train", "sft", str(trees / "selected" / "trajectories.parquet"), "--out", "small/policy"),
+            *("train", "sft", str(made / "trajectories.parquet"), "--out", "small/policy"),
             *("--recipe", "smoke"),
         ],
         "eval": [

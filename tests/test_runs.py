@@ -83,5 +83,5 @@ def test_a_script_on_standard_input_needs_no_guard(tmp_path: Path) -> None:
     for arguments, given in (([], script), (["script.py"], None)):
         (tmp_path / "script.py").write_text(script)
         command = [sys.executable, *(arguments or ["-"])]
-        done = subprocess.run(command, input=given, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+        done = subprocess.run(command, input=given, cwd=tmp_path, capture_output=True, text=True, timeout=1500)
         assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr[-2_000:]

@@ -394,7 +394,7 @@ def test_a_broken_engine_ends_all_after_what_was_finished() -> None:
 
 
 def rstar(*args: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([RSTAR, *args], input=text, capture_output=True, text=True, timeout=240)
+    return subprocess.run([RSTAR, *args], input=text, capture_output=True, text=True, timeout=1500)
 
 
 def test_a_file_of_questions(tmp_path: Path) -> None:

@@ -21,14 +21,14 @@ def rstar(*args: str | Path) -> str:
 
 def test_search_select_and_train_on_files(tmp_path: Path) -> None:
     own = tmp_path / "mine.jsonl"
-    questions = rstar("pocket", "problems", "train", "--num", "24").splitlines()
+    questions = rstar("pocket", "problems", "train", "--num", "16").splitlines()
     own.write_text("\n".join(questions) + "\n")
     fast = ("--recipe", "smoke", "--round", "1")
 
-    rstar("search", own, "--out", tmp_path / "trees", *fast, "--set", "num_rollouts=6")
+    rstar("search", own, "--out", tmp_path / "trees", *fast, "--set", "num_rollouts=4")
     trees = list(read_trees(tmp_path / "trees"))
     assert {t.problem.id for t in trees} == {json.loads(q)["id"] for q in questions}
-    rstar("search", own, "--out", tmp_path / "trees", *fast, "--set", "num_rollouts=6")  # nothing is left to do
+    rstar("search", own, "--out", tmp_path / "trees", *fast, "--set", "num_rollouts=4")  # nothing is left to do
     assert len(list(read_trees(tmp_path / "trees"))) == len(trees)
 
     rstar("select", tmp_path / "trees", "--out", tmp_path / "data")

@@ -52,7 +52,7 @@ def outcomes(cases: list[list[str]], cwd: Path) -> list[dict[str, Any]]:
         input=json.dumps(cases),
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=1500,
         cwd=Path(__file__).parents[1],
         env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
         check=False,

@@ -35,7 +35,7 @@ async def run():
         return [[e.status, e.output, e.error] for e in (warm, fork)]
 
 async def look():
-    try: ran = await asyncio.wait_for(run(), 100)
+    try: ran = await asyncio.wait_for(run(), 1400)
     except RStarError as error: ran = str(error)
     try: finding = await sandbox(Patient(runtime=RuntimeSettings()))
     except RStarError as error: said = ['failed', str(error)]
@@ -53,7 +53,7 @@ def looked(*before: str, **environment: str) -> tuple[object, list[str]]:
         [*before, sys.executable, "-W", "ignore", "-c", LOOK],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1500,
         check=True,
         env={**os.environ, **environment} if environment else None,
     )

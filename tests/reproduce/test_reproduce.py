@@ -37,10 +37,11 @@ methods:
 RECIPE = """
 extends: smoke
 name: tiny
-problems: {num_problems: 24}
-held_out: {problems: {num_problems: 12}}
+problems: {num_problems: 16}
+held_out: {problems: {num_problems: 8}}
+calibration: {num_rollouts: 1}
 evaluation:
-  problems: {num_problems: 10, skip: 5}
+  problems: {num_problems: 8, skip: 5}
   control_problems: 4
   threshold_problems: null
 rounds: {sft: {num_steps: 3}, ppm: {num_epochs: null, num_steps: 4}}
@@ -50,15 +51,21 @@ reproduce:
   methods: METHODS
   budgets: [150]
   timed_problems: 3
-  pair_problems: 12
+  pair_problems: 8
   num_trajectories: 4
   further_bases:
     - name: again
       model: pocket-base
-      changes: {rounds: {sft: {num_steps: 2}}, evaluation: {rounds: last, control_problems: null}}
+      changes:
+        problems: {num_problems: 8}
+        rounds: {sft: {num_steps: 2}}
+        evaluation: {rounds: last, control_problems: null}
     - name: wider
       model: pocket-base
-      changes: {rounds: {search: {num_candidates: 3}}, evaluation: {rounds: last, control_problems: null}}
+      changes:
+        problems: {num_problems: 8}
+        rounds: {search: {num_candidates: 3}}
+        evaluation: {rounds: last, control_problems: null}
 """
 
 
@@ -100,7 +107,7 @@ def test_all_tables_and_figures_are_written(made: Path) -> None:
 def test_numbers_are_those_of_the_rows(made: Path) -> None:
     run = made / "out" / "runs" / "seed-3"
     rows = [json.loads(line) for line in (run / "round-2" / "evaluation" / "greedy.jsonl").read_text().splitlines()]
-    assert len(rows) == 10
+    assert len(rows) == 8
     share = 100 * sum(row["correct"] for row in rows) / len(rows)
     (table,) = read(made, "table3")["tables"]
     assert table["rows"][2][table["columns"].index("all")].startswith(f"{share:.1f} [")
@@ -127,7 +134,7 @@ def test_pairs_of_further_held_out_problems_measure_the_ppm(made: Path) -> None:
         of_run = json.loads((run / "manifest.json").read_text())["stages"]["ppm"]["num_measuring_pairs"]
         searched = {tree.problem.id for tree in read_trees(folder / "trees")}
         held_out = {tree.problem.id for tree in read_trees(run / "held-out")}
-        assert len(searched) == 12
+        assert len(searched) == 8
         assert not searched & held_out
         num_further += num_pairs - of_run
         rows = {row[0]: row for row in read(made, "table4")["tables"][1]["rows"]}
@@ -177,7 +184,7 @@ def test_seeds_may_have_problems_of_their_own(tmp_path: Path) -> None:
     lab = laboratory({"reproduce": {"seeds": [4, 9], "own_problems": True}}, tmp_path)
     first, second = (lab.problems(seed).problems for seed in lab.seeds)
     assert lab.problems(4).problems is first, "made once for all measurements"
-    assert len(first) == len(second) == 24
+    assert len(first) == len(second) == 12
     assert not {p.id for p in first} & {p.id for p in second}
     assert lab.seed_recipe(4).problems.seed == 4
     assert lab.seed_recipe(4).held_out.problems.seed == 4

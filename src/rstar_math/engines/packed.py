@@ -13,7 +13,7 @@ knows; others run through transformers (`rstar_math.engines.decoding.ModuleRows`
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -331,12 +331,13 @@ class PackedDecoder:
     def _find_tiling(self, context_length: int) -> Tiling:
         rotation = self._rotation(torch.full((1,), min(17, context_length - 1), device=self.device))
         num_queries = self._num_heads * self._head_dim
+        different = {layer.shapes: layer for layer in self._layers}  # how a library sums depends on shapes alone
 
         def layers(x: Tensor) -> Tensor:
             """All that layers do with rows, queries in the place of what attention finds."""
             x, found = x.clone(), []
             turned = rotation.expand(len(x), -1, -1)
-            for layer in self._layers:
+            for layer in different.values():
                 qkv = x.new_empty(len(x), self._num_heads + 2 * self._num_kv_heads, self._head_dim)
                 self._before_attention(layer, x, turned, qkv)
                 self._after_attention(layer, x, qkv.flatten(1)[:, :num_queries].contiguous())
@@ -389,6 +390,12 @@ class _Layer:
     gate_up_bias: Tensor | None
     down: Tensor
     down_bias: Tensor | None
+
+    @property
+    def shapes(self) -> tuple[torch.Size | None, ...]:
+        """The shape of each weight; layers of the same shapes do the same products."""
+        weights = (getattr(self, field.name) for field in fields(self))
+        return tuple(None if weight is None else weight.shape for weight in weights)
 
     @classmethod
     def build(cls, weights: LlamaWeights, prefix: str) -> _Layer:

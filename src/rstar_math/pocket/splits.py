@@ -10,6 +10,7 @@ import hashlib
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Literal, get_args
 
@@ -65,7 +66,15 @@ def pocket_problems(
     Raises:
       UserError: the split is unknown, or has fewer problems than asked for.
     """
-    return [problem_of(exercise) for exercise in islice(exercises(split, seed, mix), num_problems)]
+    return list(_problems(split, num_problems, seed, None if mix is None else tuple(mix)))
+
+
+@lru_cache(maxsize=16)
+def _problems(
+    split: Split, num_problems: int, seed: int, mix: tuple[float, float, float] | None
+) -> tuple[Problem, ...]:
+    """Kept, since a process asks for the same problems again and again: to train, to search, and for every report."""
+    return tuple(problem_of(exercise) for exercise in islice(exercises(split, seed, mix), num_problems))
 
 
 def problem_of(exercise: Exercise) -> Problem:

@@ -26,7 +26,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "interchange",
         "familiarity",
         "own_code",
-        *("background", "child_processes", "terminal", "console"),
+        *("background", "child_processes", "accelerators", "terminal", "console"),
     ),
     5: (
         "calibrate",

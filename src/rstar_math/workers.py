@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from rstar_math.accelerators import num_cuda_devices
 from rstar_math.answering import value
 from rstar_math.child_processes import StartContext, start_context, started_deaf, stay_deaf
 from rstar_math.config import AnsweringSettings, RuntimeSettings, SearchSettings
@@ -327,10 +328,7 @@ class _Failure:
 
 def _devices(runtime: RuntimeSettings) -> list[str]:
     """The device of each worker: one worker per accelerator, or one per CPU core."""
-    import torch
-
-    if runtime.device == "auto" and torch.cuda.is_available():
-        count = torch.cuda.device_count()
+    if runtime.device == "auto" and (count := num_cuda_devices()):
         return [f"cuda:{i % count}" for i in range(runtime.num_workers or count)]
     if runtime.device not in ("auto", "cpu"):
         return [runtime.device] * (runtime.num_workers or 1)

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from rstar_math.accelerators import num_cuda_devices
 from rstar_math.benchmarks.problems import ProblemSet
 from rstar_math.evolve import Problems, load_run_problems
 from rstar_math.metrics import precision_and_coverage
@@ -95,12 +96,12 @@ def report_of(folder: Path, command: str | None = None) -> Report:
 
 def hardware() -> str:
     """The machine in a few words: processor architecture, cores, memory, accelerators."""
-    import torch
-
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     parts = [f"{len(os.sched_getaffinity(0))} CPU cores ({platform.machine()})", f"{memory_gib:.0f} GiB of memory"]
-    if torch.cuda.is_available():
-        parts.append(f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}")
+    if count := num_cuda_devices():
+        import torch
+
+        parts.append(f"{count} x {torch.cuda.get_device_name()}")
     return ", ".join(parts)
 
 

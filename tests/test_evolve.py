@@ -161,15 +161,14 @@ def test_ctrl_c_stops_cleanly_and_can_be_resumed(tmp_path: Path) -> None:
     assert "Traceback" not in said
     kept = _num_lines(run / "round-1" / "trees" / "journal.jsonl")
     assert kept >= 3
-    process = subprocess.Popen([RSTAR, "evolve", "smoke", "--out", run], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    said = ""
-    while "round 1, search" not in said:
-        line = process.stderr.readline()
-        assert line, said
-        said += line
-    process.terminate()
-    process.wait()
+    with subprocess.Popen([RSTAR, "evolve", "smoke", "--out", run], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = ""
+        while "round 1, search" not in said:
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        process.terminate()
 
 
 def _kill_when(reached: Callable[[], bool], run: Path) -> None:

@@ -46,6 +46,7 @@ class Background:
         asyncio.run_coroutine_threadsafe(self._endpoint.stop(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
 
 class Server(Background):

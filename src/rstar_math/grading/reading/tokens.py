@@ -1,16 +1,15 @@
-"""From normalised text to tokens: numbers with their separators and repeating decimals, names, functions, words."""
+"""From normalised text to tokens: numbers, names, functions, words, signs and brackets."""
 
-# ruff: noqa: SIM905  (word lists read better as text)
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
 
 from rstar_math.grading.bounds import MAX_TOKENS, UnparsedError
-from rstar_math.grading.reading import units
+from rstar_math.grading.reading import units, vocabulary
+from rstar_math.grading.reading.literals import literal
 from rstar_math.grading.reading.nodes import Number
 from rstar_math.grading.reading.normalise import CLOSE_TEXT, OPEN_TEXT, ROW_END
 
@@ -39,77 +38,10 @@ class Token:
     written: str = ""
 
 
-_ELEMENTARY = (
-    "sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec arccsc ln log exp sqrt "
-    "cis"
-).split()
-_OTHER_FUNCTIONS = {
-    "abs": "abs", "Abs": "abs", "fabs": "abs", "floor": "floor", "ceil": "ceiling", "ceiling": "ceiling",
-    "factorial": "factorial", "binomial": "binomial", "comb": "binomial", "gamma": "gamma", "gcd": "gcd",
-    "lcm": "lcm", "max": "max", "min": "min", "Max": "max", "Min": "min", "re": "re", "im": "im",
-    "conjugate": "conjugate", "sign": "sign", "sgn": "sign", "Mod": "mod", "root": "root", "cbrt": "cbrt", "pow": "pow",
-    "Pow": "pow", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "acot": "arccot", "asec": "arcsec",
-    "acsc": "arccsc", "asinh": "arsinh", "acosh": "arcosh", "atanh": "artanh", "arcsinh": "arsinh",
-    "arccosh": "arcosh", "arctanh": "artanh", "arsinh": "arsinh", "arcosh": "arcosh", "artanh": "artanh",
-    "log10": "log10", "log2": "log2", "factorial2": "factorial2", "lg": "log10", "nCr": "binomial",
-    "deg": "degrees_of", "arg": "arg", "erf": "erf", "det": "det", "zeta": "zeta",
-    "Re": "re", "Im": "im", "Arg": "arg", "Gamma": "gamma", "Rational": "ratio_of", "Fraction": "ratio_of",
-    "Add": "add", "Mul": "multiply",
-}  # fmt: skip
-FUNCTIONS = {name: name for name in _ELEMENTARY} | _OTHER_FUNCTIONS
-"""Function names as they are written, with the name used in the nodes."""
-
-CONSTRUCTORS = frozenset(
-    (
-        "Matrix ImmutableMatrix MutableDenseMatrix ImmutableDenseMatrix array matrix Interval Interval.open "
-        "Interval.Lopen Interval.Ropen Union Intersection Complement FiniteSet set frozenset Tuple tuple list List "
-        "Point Point2D Point3D Vector Eq Ne Lt Le Gt Ge Equality Unequality StrictLessThan LessThan "
-        "StrictGreaterThan GreaterThan And Or Decimal Integer Float float int mpf mpc complex Symbol np.float64 "
-        "np.float32 np.int64 np.int32 np.complex128 np.array numpy.array np.matrix numpy.float64 numpy.int64 "
-        "np.True_ np.False_ N S sympify dict OrderedDict Dict Contains np.str_ str deque Vector2D ConditionSet "
-        "float64 int64 vector Piecewise"
-    ).split()
-)
-"""Names that build a value from their arguments, in what Python, sympy and numpy print."""
-
-_CONSTANTS = {
-    "pi": "pi", "Pi": "pi", "oo": "oo", "inf": "oo", "Infinity": "oo", "infinity": "oo", "infty": "oo",
-    "nan": "zoo", "NaN": "zoo", "zoo": "zoo", "i": "i", "I": "i", "e": "e", "E": "e",
-}  # fmt: skip
-_NAMED = {
-    "EmptySet": "empty", "emptyset": "empty", "Reals": "reals", "S.Reals": "reals", "S.EmptySet": "empty",
-    "True": "true", "False": "false", "Integers": "integers", "S.Integers": "integers", "np.True_": "true",
-    "np.False_": "false",
-}  # fmt: skip
-_SETS = {
-    "R": "reals", "Z": "integers", "N": "naturals", "Q": "rationals", "C": "complexes",
-    "Z+": "naturals", "Z>0": "naturals", "Z>=1": "naturals", "N+": "naturals", "N*": "naturals", "N>0": "naturals",
-    "N>=1": "naturals", "N0": "whole numbers", "Z>=0": "whole numbers", "Z-": "negative integers",
-    "Z<0": "negative integers", "R+": "positive reals", "R>0": "positive reals", "R>=0": "nonnegative reals",
-    "R-": "negative reals", "R<0": "negative reals", "R<=0": "nonpositive reals", "Q+": "positive rationals",
-    "Q>0": "positive rationals",
-}  # fmt: skip
 _BLACKBOARD = re.compile(
     r"\\(?:mathbb|Bbb)\s*\{?\s*([A-Z])\s*\}?"
     r"(\s*[_^]\s*(?:\{\s*(?:[-+*0]|(?:>=?|<=?|\\[gl]e)\s*[01])\s*\}|[-+*0]))?"
 )
-_GREEK = frozenset(
-    (
-        "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi chi psi omega Gamma "
-        "Delta Theta Lambda Xi Sigma Phi Psi Omega ell aleph hbar"
-    ).split()
-)
-_COMMAND_OPERATORS = {
-    "cdot": "*", "times": "*", "le": "<=", "ge": ">=", "ne": "!=", "approx": "~", "sim": "~", "in": "in", "cup": "cup",
-    "cap": "cap", "setminus": "setminus", "pm": "pm", "mp": "mp", "ldots": "dots", "choose": "choose", "over": "over",
-    "circ": "circ", "conjunction": "conjunction", "disjunction": "disjunction", "bmod": "mod", "mod": "mod",
-}  # fmt: skip
-_CURRENCIES = {"euro": "euro", "pounds": "sterling", "yen": "yen", "rupee": "rupee", "won": "won"}
-_MONEY_WORDS = frozenset({"rs", "usd", "eur", "gbp", "inr", "cny", "rmb", "jpy", "chf"})
-_ACCENTS = {
-    "overline": "bar", "bar": "bar", "widebar": "bar", "hat": "hat", "widehat": "hat", "tilde": "tilde",
-    "widetilde": "tilde", "dot": "dot", "ddot": "ddot",
-}  # fmt: skip
 _ONE_LETTER = re.compile(r"\s*(?:\{\s*(?:([A-Za-z])|\\([a-zA-Z]+))\s*\}|([A-Za-z])(?![A-Za-z])|\\([a-z]+))")
 _POINTS_OR_DIGITS = re.compile(r"\s*\{\s*(?:[A-Z]['\s]*(?:[A-Z]['\s]*)+|\d[\d\s]*)\}|\s*\d")
 _BRACKETS: tuple[tuple[Kind, str, str], ...] = (
@@ -117,44 +49,19 @@ _BRACKETS: tuple[tuple[Kind, str, str], ...] = (
     ("open", "lceil", "ceiling"), ("close", "rceil", "ceiling"),
 )  # fmt: skip
 _COMMANDS: dict[str, tuple[Kind, str, str]] = {
-    **{word: ("operator", value, "") for word, value in _COMMAND_OPERATORS.items()},
+    **{word: ("operator", value, "") for word, value in vocabulary.COMMAND_OPERATORS.items()},
     **{word: (kind, value, "") for kind, word, value in _BRACKETS},
     **{word: ("command", word, "") for word in ("frac", "sqrt", "binom", "sum", "prod", "int")},
-    **{word: ("constant", _CONSTANTS[word], word) for word in ("infty", "pi")},
-    **{word: ("name", word, "") for word in _GREEK},
-    **{word: ("operator", "currency", name) for word, name in _CURRENCIES.items()},
+    **{word: ("constant", vocabulary.CONSTANTS[word], word) for word in ("infty", "pi")},
+    **{word: ("name", word, "") for word in vocabulary.GREEK},
+    **{word: ("operator", "currency", name) for word, name in vocabulary.CURRENCIES.items()},
     "emptyset": ("named", "empty", ""),
 }
 """What a command is read as, whatever follows it: kind, value, and how it was written."""
 
-_SHORT_WORDS = frozenset(
-    (
-        "is are was the no yes all any for odd not one two six ten if of to by at on as an it be we so day per has "
-        "had can may but day men non its new old who him her she he you our day big red out off few set sum mod "
-        "none true"
-    ).split()
-)
 _OPERATORS = re.compile(r"\*\*|<=|>=|!=|==|=<|=>|->|[-+*/^_=<>|&!%,;:'~()\[\]{}@?#\"`]")
-_NUMBER = re.compile(
-    r"(?P<base>0[bxo][0-9a-fA-F]+(?![\w.]))"
-    r"|(?P<grouped>\d{1,3}(?:\{,_?\}\d{3})+(?!\d)(?:\.\d*)?)"
-    r"|(?P<commas>(?!0,)\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?)"
-    r"|(?P<spaces>(?!0 )\d{1,3}(?: \d{3})+(?![\d/])(?:\.\d+)?)"
-    r"|(?P<underscores>\d{1,3}(?:_\d{3})+(?!\d)(?:\.\d+)?)"
-    r"|(?P<scientific>(?:\d+\.?\d*|\.\d+)[eE][+-]?\d+(?![\w.]))"
-    r"|(?P<plain>\d+\.\d+|\d+\.(?!\.)|\d+|\.\d+)",
-    re.ASCII,
-)
-_REPETEND = re.compile(
-    r"\\(?:overline|bar)\s*\{?\s*(?P<line>\d+)\s*\}?"
-    r"|\\dot\s*\{?\s*(?P<first>\d)\s*\}?(?P<middle>\d*)(?:\\dot\s*\{?\s*(?P<last>\d)\s*\}?)?"
-    r"|\((?P<parentheses>\d+)\)",
-    re.ASCII,
-)
-_DOTS = re.compile(r"\s*(?:\.\.\.+|\\ldots)(?![a-zA-Z])")
 _WORD = re.compile(r"(?:Point|Vector)[23]D|(?:np|numpy|S|Interval|sympy|datetime)\.[A-Za-z_]\w*|[A-Za-z]+", re.ASCII)
 _DIGITS = frozenset("0123456789")
-_MAX_EXPONENT = 20_000
 
 
 def tokens(text: str, *, group_thousands: bool = True) -> list[Token]:
@@ -232,12 +139,12 @@ class _Lexer:
             self._emit("operator", ":", length)
         elif lower in {"percent", "pct"}:
             self._emit("operator", "%", length)
-        elif lower in _MONEY_WORDS and not self._found:
+        elif lower in vocabulary.MONEY_WORDS and not self._found:
             behind = self._position + length
             has_stop = length and self._text[behind : behind + 1] == "."  # Rs. 500
             self._emit("operator", "currency", length + has_stop, written=units.canonical(lower))
-        elif word in _NAMED:
-            self._emit("named", _NAMED[word], length)
+        elif word in vocabulary.NAMED:
+            self._emit("named", vocabulary.NAMED[word], length)
         else:
             return False
         return True
@@ -255,7 +162,7 @@ class _Lexer:
         blackboard = _BLACKBOARD.match(text, start)
         if blackboard:
             part = re.sub(r"[\s{}_^]", "", blackboard.group(2) or "").replace("\\ge", ">=").replace("\\le", "<=")
-            name_of_set = _SETS.get(blackboard.group(1) + part)
+            name_of_set = vocabulary.SETS.get(blackboard.group(1) + part)
             if name_of_set is None:
                 raise UnparsedError(f"the set {blackboard.group()}")
             self._emit("named", name_of_set, len(blackboard.group()))
@@ -285,10 +192,10 @@ class _Lexer:
         elif word in _COMMANDS:
             kind, value, written = _COMMANDS[word]
             self._emit(kind, value, length, written=written)
-        elif word in FUNCTIONS and word != "pow":
-            self._emit("function", FUNCTIONS[word], length)
-        elif word in _ACCENTS:
-            self._accented(_ACCENTS[word], length)
+        elif word in vocabulary.FUNCTIONS and word != "pow":
+            self._emit("function", vocabulary.FUNCTIONS[word], length)
+        elif word in vocabulary.ACCENTS:
+            self._accented(vocabulary.ACCENTS[word], length)
         else:
             self._emit("command", word, length)
 
@@ -305,72 +212,40 @@ class _Lexer:
             self._position += length
 
     def _number(self) -> None:
-        text, start = self._text, self._position
-        previous = text[start - 1] if start else ""
-        match = _NUMBER.match(text, start)
-        assert match is not None
-        form, written = str(match.lastgroup), match.group()
-        separable = self._depth == 0 and self._group_thousands
-        if form in {"commas", "spaces"} and (not separable or (form == "spaces" and previous in {"^", "_", "."})):
-            match = re.compile(r"\d+\.\d+|\d+\.(?!\.)|\d+").match(text, start)
-            assert match is not None
-            form, written = "plain", match.group()
-        if form == "base":
-            self._emit("number", written, len(written), Number(Fraction(int(written, 0))))
-            return
-        digits = re.sub(r"\{,_?\}|[, _]", "", written)
-        mantissa, _, exponent = re.sub("[eE]", "e", digits).partition("e") if form == "scientific" else (digits, "", "")
-        self._position += len(written)
-        if "." in mantissa or form == "scientific":
-            number = self._decimal(mantissa, int(exponent or 0))
-        else:
-            number = Number(Fraction(integer(mantissa)))
+        text = self._text
+        number, written, self._position = literal(
+            text, self._position, separable=self._depth == 0 and self._group_thousands
+        )
         self._emit("number", written, 0, number)
         following = re.compile(r"j(?![A-Za-z0-9_])").match(text, self._position)
         if following and not re.search(r"(?<![A-Za-z\\])[ik](?![A-Za-z])", text):
             self._emit("constant", "i", 1)
 
-    def _decimal(self, mantissa: str, exponent: int) -> Number:
-        """A decimal with what follows it: a repetend, or dots."""
-        if abs(exponent) > _MAX_EXPONENT:
-            raise UnparsedError(f"an exponent of {exponent}")
-        whole, _, decimals = mantissa.partition(".")
-        repetend = None if exponent else _REPETEND.match(self._text, self._position)
-        value = Fraction(integer(whole + decimals or "0"), 10 ** len(decimals))
-        if repetend and not (repetend.group("parentheses") and not decimals and whole != "0"):
-            self._position = repetend.end()
-            return Number(value + _repeating(_repetend_digits(repetend)) / 10 ** len(decimals))
-        dots = _DOTS.match(self._text, self._position)
-        if dots and len(decimals) >= 3:
-            self._position = dots.end()
-            repeated = _shortest_period(decimals)
-            if repeated:
-                return Number(value + _repeating(repeated) / 10 ** len(decimals))
-        digits = len((whole + decimals).lstrip("0"))
-        return Number(value * Fraction(10) ** exponent, max(digits, 1), Fraction(10) ** (exponent - len(decimals)))
-
     def _word(self) -> None:
         text, start = self._text, self._position
+        functions, constructors = vocabulary.FUNCTIONS, vocabulary.CONSTRUCTORS
         match = _WORD.match(text, start)
         assert match is not None
         word = match.group()
         rest = text[start + len(word) :]
         called = rest.lstrip(" ").startswith("(")
-        if "." in word and word not in _NAMED and not (called and word in CONSTRUCTORS):
+        if "." in word and word not in vocabulary.NAMED and not (called and word in constructors):
             word = word.partition(".")[0]
             called = False
         digits = re.match(r"\d+(?![\d.])", rest)
-        if word in _FUNCTIONS_OR_UNITS and not re.match(
+        if word in vocabulary.FUNCTIONS_OR_UNITS and not re.match(
             r"\s*(?:[({\\\d]|[A-Za-z](?![A-Za-z])|[_^]\s*\{?-?\d+\}?\s*[\w(\\])", rest
         ):
             self._emit("text", word, len(word))
-        elif called and word in CONSTRUCTORS and not (word in {"N", "S"} and not rest.startswith("(")):
+        elif called and word in constructors and not (word in {"N", "S"} and not rest.startswith("(")):
             self._emit("constructor", word, len(word))
-        elif digits and len(word) > 1 and word + digits.group() in (CONSTRUCTORS | FUNCTIONS.keys()):
+        elif digits and len(word) > 1 and word + digits.group() in (constructors | functions.keys()):
             word += digits.group()
-            self._emit("function" if word in FUNCTIONS else "constructor", FUNCTIONS.get(word, word), len(word))
-        elif word in _ELEMENTARY or (word in FUNCTIONS and (called or word not in _AMBIGUOUS_FUNCTIONS)):
-            self._emit("function", FUNCTIONS[word], len(word))
+            self._emit("function" if word in functions else "constructor", functions.get(word, word), len(word))
+        elif word in vocabulary.ELEMENTARY or (
+            word in functions and (called or word not in vocabulary.AMBIGUOUS_FUNCTIONS)
+        ):
+            self._emit("function", functions[word], len(word))
         elif len(word) == 1 and digits and word not in {"e", "E", "i", "I"} and "\\" not in text and "{" not in text:
             self._emit("name", f"{word}_{digits.group()}", 1 + digits.end())
         else:
@@ -382,23 +257,23 @@ class _Lexer:
             self._emit("operator", lower, len(word))
         elif self._sign_in_words(word, lower, len(word)):
             pass
-        elif word in _CONSTANTS:
-            self._emit("constant", _CONSTANTS[word], len(word), written=word)
-        elif word in _GREEK or word in {"lamda", "lambda_"}:
+        elif word in vocabulary.CONSTANTS:
+            self._emit("constant", vocabulary.CONSTANTS[word], len(word), written=word)
+        elif word in vocabulary.GREEK or word in {"lamda", "lambda_"}:
             self._emit("name", "lambda" if word.startswith("lam") else word, len(word))
         elif len(word) == 1:
             self._emit("name", word, 1)
         elif word == "in" and self._found and not (len(self._found) == 1 and self._found[0].kind == "number"):
             self._emit("operator", "in", 2)
         elif self._is_coefficient(word) or (
-            _is_product(word) and not units.is_unit(word) and lower not in _SHORT_WORDS
+            _is_product(word) and not units.is_unit(word) and lower not in vocabulary.SHORT_WORDS
         ):
             for letter in word:
                 self._plain_word_letter(letter)
         else:
-            joined = next((name for name in _ELEMENTARY if word.startswith(name) and len(word) == len(name) + 1), None)
-            if joined:
-                self._emit("function", FUNCTIONS[joined], len(joined))
+            joined = word[:-1]
+            if joined in vocabulary.ELEMENTARY:
+                self._emit("function", vocabulary.FUNCTIONS[joined], len(joined))
                 self._emit("name", word[-1], 1)
             else:
                 self._emit("text", word, len(word))
@@ -422,8 +297,8 @@ class _Lexer:
         return bool(self._found) and self._found[-1].kind == "number" and following in _DIGITS
 
     def _plain_word_letter(self, letter: str) -> None:
-        if letter in _CONSTANTS:
-            self._emit("constant", _CONSTANTS[letter], 1, written=letter)
+        if letter in vocabulary.CONSTANTS:
+            self._emit("constant", vocabulary.CONSTANTS[letter], 1, written=letter)
         else:
             self._emit("name", letter, 1)
 
@@ -466,43 +341,6 @@ class _Lexer:
         """Whether the quote here closes a Python string: a bracket or a comma follows, and one was opened before."""
         before = self._text[: self._position]
         return before.count("'") % 2 == 1 and bool(re.search(r"[(\[,{=:\s]'[^']*$", before))
-
-
-_FUNCTIONS_OR_UNITS = frozenset({"sec", "min", "deg", "max", "in"})
-_AMBIGUOUS_FUNCTIONS = frozenset(
-    (
-        "re im Re Im arg Arg erf zeta Gamma sign root max min Mod floor ceil abs comb gamma Add Mul Pow pow deg lg N "
-        "conjugate"
-    ).split()
-)
-
-
-def integer(digits: str) -> int:
-    """int(digits) without Python's limit on their number (MAX_CHARS bounds it)."""
-    if len(digits) <= 4_000:
-        return int(digits)
-    half = len(digits) // 2
-    return integer(digits[:-half]) * 10**half + integer(digits[-half:])
-
-
-def _repeating(digits: str) -> Fraction:
-    """The value of 0.digits digits digits ..."""
-    return Fraction(integer(digits), 10 ** len(digits) - 1)
-
-
-def _repetend_digits(match: re.Match[str]) -> str:
-    if match.group("line") or match.group("parentheses"):
-        return str(match.group("line") or match.group("parentheses"))
-    return match.group("first") + (match.group("middle") + match.group("last") if match.group("last") else "")
-
-
-def _shortest_period(decimals: str) -> str | None:
-    """The block that the decimals end by repeating: at least three times, or twice where it is longer than one."""
-    for length in range(1, len(decimals) // 2 + 1):
-        times = 3 if length == 1 else 2
-        if len(decimals) >= length * times and decimals.endswith(decimals[-length:] * times):
-            return decimals[-length:]
-    return None
 
 
 def _is_product(word: str) -> bool:

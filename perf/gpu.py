@@ -24,8 +24,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceC
 
 from rstar_math import steps
 from rstar_math.config import SFTSettings
-from rstar_math.engines.codec import TokenCodec
-from rstar_math.engines.torch_engine import TorchEngine
+from rstar_math.engines.torch.codec import TokenCodec
+from rstar_math.engines.torch.engine import TorchEngine
 from rstar_math.models import find_model
 from rstar_math.training import loop
 from rstar_math.training.ppm import ppm_loss

@@ -53,8 +53,8 @@ from rstar_math import steps
 from rstar_math.config import RuntimeSettings, SearchSettings
 from rstar_math.engines.base import Engine, Generation, Score, Scorer
 from rstar_math.engines.fake import FakeEngine, FakeScorer
-from rstar_math.engines.torch_engine import TorchEngine
-from rstar_math.engines.torch_scorer import TorchScorer
+from rstar_math.engines.torch.engine import TorchEngine
+from rstar_math.engines.torch.scorer import TorchScorer
 from rstar_math.execution.base import Executor
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.base import Grader
@@ -66,7 +66,7 @@ from rstar_math.search.mcts import mcts
 from rstar_math.store.records import TreeStore, tree_to_row
 from rstar_math.tree import Tree
 from rstar_math.types import Execution, Problem, SamplingParams, Verdict
-from rstar_math.workbench import Workbench, open_executor, open_grader
+from rstar_math.workers.bench import Workbench, open_executor, open_grader
 
 POCKET = find_model("pocket")
 POLICY = POCKET.policy_folder

@@ -37,23 +37,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 from execution import cpu_seconds
-from rstar_math.answering import choose
 from rstar_math.config import AnsweringSettings, RuntimeSettings
 from rstar_math.engines.base import Engine, Generation
-from rstar_math.engines.torch_engine import TorchEngine
-from rstar_math.engines.torch_scorer import TorchScorer
+from rstar_math.engines.torch.engine import TorchEngine
+from rstar_math.engines.torch.scorer import TorchScorer
 from rstar_math.execution.base import Executor
 from rstar_math.grading.base import Grader
 from rstar_math.metrics import paired_difference, wilson
 from rstar_math.models import default_answering, find_model
 from rstar_math.pocket.splits import pocket_problems
 from rstar_math.search.answer import equivalence_classes
+from rstar_math.search.choice import choose
 from rstar_math.search.environment import Environment
 from rstar_math.search.mcts import backup, close, descend, evaluate, mcts
 from rstar_math.search.together import all_of
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, SamplingParams, Trajectory
-from rstar_math.workbench import Workbench, open_executor, open_grader
+from rstar_math.workers.bench import Workbench, open_executor, open_grader
 
 PARALLEL = (1, 2, 4, 8, 16)
 SETTLED = 0.95

@@ -13,23 +13,10 @@ import pytest
 from rstar_math import steps
 
 SLOWEST_FIRST = (
-    "test_reproduce",
-    "test_evolve",
-    "test_hostile",
-    "test_side_by_side",
-    "test_every_machine",
-    "test_neighbours",
-    "test_runs",
-    "test_cli",
-    "test_model",
-    "test_determinism",
-    "test_gpu_benchmark",
-    "test_trl",
-    "test_faults",
-    "test_scorers",
-    "test_solving",
-    "test_stage_commands",
-    "test_real_models",
+    *("test_reproduce", "test_evolve", "test_hostile", "test_every_machine", "test_damaged_runs", "test_full_disk"),
+    *("test_neighbours", "test_side_by_side", "test_runs", "test_calibrate", "test_stages", "test_signals"),
+    *("test_commands", "test_model", "test_determinism", "test_gpu_benchmark", "test_trl", "test_faults"),
+    *("test_reward_model", "test_solve", "test_real_models", "test_wheel"),
 )
 """Files that take longest, each in one process: they begin first, so that no process is left with one of them alone."""
 

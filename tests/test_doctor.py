@@ -15,13 +15,13 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreT
 from typer.testing import CliRunner
 
 from rstar_math import doctor, steps
+from rstar_math.checkpoints.ppm_file import PPMFile, Probe, write_ppm_file
 from rstar_math.cli.app import app
 from rstar_math.config import PolicySettings, RuntimeSettings
 from rstar_math.doctor import CHECKS, Finding, Patient, examine
 from rstar_math.engines.base import Engine, Generation
 from rstar_math.engines.fake import FakeEngine, FakePolicy
 from rstar_math.models import ModelFolders
-from rstar_math.training.ppm_file import PPMFile, Probe, write_ppm_file
 from rstar_math.training.reward import score_texts
 from rstar_math.types import Completion, SamplingParams
 from tests.engines.tiny_checkpoints import save_checkpoint

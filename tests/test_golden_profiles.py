@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from rstar_math.config import Recipe, SearchSettings
-from rstar_math.stages import select
-from rstar_math.store.recipes import load_recipe
+from rstar_math.config.reading import load_recipe
+from rstar_math.stages.stages import select
 from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
 from tests.growing import build_tree, grow_script, path_of

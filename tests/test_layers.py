@@ -12,44 +12,7 @@ from pathlib import Path
 import pytest
 
 import rstar_math
-
-LAYERS: dict[int, tuple[str, ...]] = {
-    0: ("types", "errors"),
-    1: (
-        *("tree", "steps", "selection", "scored_texts", "answering", "metrics", "config", "published"),
-        *("observation", "visible"),
-    ),
-    2: ("policy", "engines.base", "execution.base", "grading.base"),
-    3: ("search",),
-    4: (
-        *("engines", "execution", "grading", "training", "benchmarks", "store", "pocket", "models", "progress"),
-        "interchange",
-        "familiarity",
-        "own_code",
-        *("background", "child_processes", "accelerators", "terminal", "console"),
-    ),
-    5: (
-        "calibrate",
-        "step_probability",
-        "evolve",
-        "evaluate",
-        "methods",
-        "explain",
-        "reproduce",
-        "report",
-        "cluster",
-        "model",
-        "stages",
-        "scorers",
-        "runs",
-        "workbench",
-        "workers",
-        "doctor",
-        "synthesis",
-    ),
-    6: ("cli", "serve"),
-}
-"""Which module stands where: by the longest name that fits. A new one is put into its layer here."""
+from tests.layers import LAYERS, README, readme_with_table
 
 GRADING = (
     ("base", "bounds", "policy", "shortcut"),
@@ -65,7 +28,7 @@ HEAVY = {
     *("vllm", "ray", "fastapi", "uvicorn", "httpx", "sympy", "math_verify", "pyarrow", "duckdb", "matplotlib", "scipy"),
 }
 
-HEAVY_AT_THE_TOP = ("engines", "training", "execution", "grading", "pocket", "cluster", "serve")
+HEAVY_AT_THE_TOP = ("engines", "training", "execution", "grading", "pocket", "cluster", "serve", "checkpoints")
 """Where a module may load them when it is imported itself; everywhere else they are loaded inside functions."""
 
 ROOT = Path(rstar_math.__file__).parent
@@ -80,9 +43,9 @@ def layer(module: str) -> int | None:
     parts = module.split(".")
     for length in range(len(parts), 0, -1):
         name = ".".join(parts[:length])
-        for number, names in LAYERS.items():
-            if name in names:
-                return number
+        for found in LAYERS:
+            if name in found.names:
+                return found.number
     return None
 
 
@@ -124,7 +87,7 @@ def parsed(module: str) -> list[ast.stmt]:
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m])
 def test_every_module_has_a_layer(module: str) -> None:
-    assert layer(module) is not None, f"put {module} into LAYERS"
+    assert layer(module) is not None, f"put {module} into tests/layers.py"
 
 
 @pytest.mark.parametrize("module", [m for m in MODULES if m])
@@ -154,16 +117,19 @@ def test_the_rooms_of_grading_import_downwards() -> None:
         assert not above, f"{module} imports {above}"
 
 
-@pytest.mark.parametrize("room", ["execution", "grading"])
-def test_no_module_of_a_room_imports_itself_through_others(room: str) -> None:
+def test_no_module_imports_itself_through_others() -> None:
     below = {
-        module: {ours(name) for name in imports(parsed(module), inside_functions=True)} & MODULES.keys()
+        module: {ours(name) for name in imports(parsed(module), inside_functions=False)} & MODULES.keys() - {"", module}
         for module in MODULES
-        if module.startswith(f"{room}.")
     }
     while leaves := {module for module, targets in below.items() if not targets & below.keys()}:
         below = {module: targets for module, targets in below.items() if module not in leaves}
     assert not below, f"circles among {sorted(below)}"
+
+
+def test_the_table_of_the_readme_is_that_of_the_layers() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert readme_with_table(text) == text, "run `python -m tests.layers --write`"
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -230,7 +196,15 @@ def test_the_package_itself_loads_nothing() -> None:
 
 
 def test_the_pure_layers_and_the_search_load_no_heavy_library() -> None:
-    names = ("types", "selection", "answering", "metrics", "search.answer", "store.records", "store.recipes")
+    names = (
+        "types",
+        "selection.select",
+        "search.choice",
+        "metrics",
+        "search.answer",
+        "store.records",
+        "config.reading",
+    )
     loaded = loaded_by(*(f"rstar_math.{name}" for name in names))
     assert not loaded & (HEAVY | {"numpy"})
 

@@ -31,7 +31,7 @@ def test_names_of_the_package() -> None:
         _ = rstar_math.Nothing
 
 
-@pytest.mark.skipif(find_spec("rstar_math.model") is None, reason="there is no model.py yet")
+@pytest.mark.skipif(find_spec("rstar_math.api.model") is None, reason="there is no model.py yet")
 def test_the_model() -> None:
     model = rstar_math.RStarMathModel
     for name in ("from_pretrained", "solve_with_mcts", "evaluate_step"):

@@ -19,8 +19,8 @@ import yaml
 
 from rstar_math import steps
 from rstar_math.config import EndpointSettings, Recipe
-from rstar_math.engines.http_engine import HttpEngine
-from rstar_math.engines.loading import load_engine
+from rstar_math.engines.http.engine import HttpEngine
+from rstar_math.engines.torch.loading import load_engine
 from rstar_math.errors import ModelError
 from rstar_math.evolve import evolve
 from rstar_math.progress import Progress

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from rstar_math.api.model import RStarMathModel
     from rstar_math.errors import RStarError, UserError
-    from rstar_math.model import RStarMathModel
     from rstar_math.types import Problem, Solution
 
 _EXPORTS = {
-    "RStarMathModel": "rstar_math.model",
+    "RStarMathModel": "rstar_math.api.model",
     "Problem": "rstar_math.types",
     "Solution": "rstar_math.types",
     "RStarError": "rstar_math.errors",

@@ -19,13 +19,13 @@ from typing import Any, Literal
 
 from rstar_math import steps as step_format
 from rstar_math.config import RuntimeSettings, SearchSettings
+from rstar_math.config.reading import load_recipe
 from rstar_math.engines.base import Engine
 from rstar_math.errors import ContextLengthError, DataError, RStarError
 from rstar_math.models import ModelFolders, find_model, is_url
-from rstar_math.own_code import is_own
+from rstar_math.plugins import is_own
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.paths import shown
-from rstar_math.store.recipes import load_recipe
 from rstar_math.store.run import require_recipe_unchanged
 from rstar_math.types import Completion, Problem, SamplingParams
 
@@ -85,7 +85,7 @@ class Patient:
           ModelError: the model is unfit.
         """
         if self.engine is None:
-            from rstar_math.engines.choosing import open_policy
+            from rstar_math.engines.open import open_policy
 
             assert self.model is not None
             self.engine = open_policy(self.model.policy, self.runtime)
@@ -208,7 +208,7 @@ async def device(patient: Patient) -> Finding:
 async def sandbox(patient: Patient) -> Finding:
     """Which layers isolate step code, and whether a step runs under them."""
     from rstar_math.execution.layers import HasLayers
-    from rstar_math.workbench import open_executor
+    from rstar_math.workers.bench import open_executor
 
     executor = open_executor(patient.runtime, num_slots=1)
     try:
@@ -233,8 +233,8 @@ async def tokenizer(patient: Patient) -> Finding:
     """Every marker is one token and survives a round trip, and no pre-tokenizer was replaced behind our back."""
     if patient.folder is None:
         return _skipped(patient, "the tokenizer is not on this machine")
-    from rstar_math.engines.bootstrap import knows_markers
-    from rstar_math.engines.loading import check_folder, check_tokenizer
+    from rstar_math.engines.few_shot import knows_markers
+    from rstar_math.engines.torch.loading import check_folder, check_tokenizer
 
     folder = check_folder(patient.folder)
     with_text = not knows_markers(folder)
@@ -349,8 +349,8 @@ async def reward_head(patient: Patient) -> Finding:
     """The PPM's head is the one that was trained: its probe texts get the logits stored beside it."""
     if patient.ppm is None:
         return _skipped(patient, "no PPM was given")
-    from rstar_math.engines.loading import load_scorer
-    from rstar_math.training.ppm_file import read_ppm_file
+    from rstar_math.checkpoints.ppm_file import read_ppm_file
+    from rstar_math.engines.torch.loading import load_scorer
 
     content = read_ppm_file(patient.ppm)
     missing = _missing_weights(patient.ppm)
@@ -376,7 +376,7 @@ async def known_answers(patient: Patient) -> Finding:
     if patient.model is None or patient.failed & {"sandbox", "tokenizer", "stops"}:
         return _skipped(patient, "needs a model that ends its steps, and a sandbox")
     from rstar_math.search.sampling import sample
-    from rstar_math.workbench import Workbench, open_executor, open_grader
+    from rstar_math.workers.bench import Workbench, open_executor, open_grader
 
     settings = SearchSettings(
         num_rollouts=4, use_ppm=False, temperature=0.7, max_step_tokens=_MAX_STEP_TOKENS, max_solution_tokens=512
@@ -465,8 +465,8 @@ def _missing_weights(folder: Path) -> list[str]:
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from rstar_math.engines.loading import check_folder
-    from rstar_math.training.checkpoint import quiet_transformers
+    from rstar_math.checkpoints.folder import quiet_transformers
+    from rstar_math.engines.torch.loading import check_folder
 
     options: dict[str, Any] = {"dtype": torch.float32, "output_loading_info": True, "local_files_only": True}
     with quiet_transformers():

@@ -15,16 +15,24 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rstar_math.benchmarks.problem_sets import require_no_overlap
-from rstar_math.benchmarks.problems import ProblemSet, left_out, load_problems, with_references
-from rstar_math.calibrate import answers_as, calibrate_ppm, draw_solutions, familiarity_of, measured, threshold_of
+from rstar_math.checkpoints.ppm_file import FILE_NAME as PPM_FILE
 from rstar_math.config import AnsweringSettings, ProblemSource, Recipe, RoundSettings, SearchSettings
 from rstar_math.errors import ConfigError, UserError
-from rstar_math.evaluate import evaluate
-from rstar_math.familiarity import write_familiarity
+from rstar_math.evaluation.rows import evaluate
 from rstar_math.models import ModelFolders, find_model, write_answering
+from rstar_math.problems.familiarity import write_familiarity
+from rstar_math.problems.load import ProblemSet, left_out, load_problems, with_references
+from rstar_math.problems.prepare import require_no_overlap
 from rstar_math.progress import Progress, Steps
-from rstar_math.stages import (
+from rstar_math.stages.calibrate import (
+    answers_as,
+    calibrate_ppm,
+    draw_solutions,
+    familiarity_of,
+    measured,
+    threshold_of,
+)
+from rstar_math.stages.stages import (
     Selected,
     by_problem,
     pair_length_accuracy,
@@ -47,11 +55,11 @@ from rstar_math.store.records import (
 from rstar_math.store.result_rows import read_results
 from rstar_math.store.run import Run
 from rstar_math.store.run_files import read_control
-from rstar_math.training.ppm_file import FILE_NAME as PPM_FILE
 from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
-from rstar_math.workbench import answer_comparison, open_executor
-from rstar_math.workers import SearchJob, Task, WorkerPool
+from rstar_math.workers.bench import answer_comparison, open_executor
+from rstar_math.workers.jobs import SearchJob, Task
+from rstar_math.workers.pool import WorkerPool
 
 _FILES = {
     "search": ("trees", "held-out"),

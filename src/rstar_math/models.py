@@ -11,14 +11,14 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from rstar_math.config import AnsweringSettings, PolicySettings, SearchSettings
+from rstar_math.config.reading import check
+from rstar_math.config.yaml_text import parse_yaml, read_yaml, shown_value
 from rstar_math.errors import ConfigError, DataError, ModelError
-from rstar_math.familiarity import FILE_NAME as FAMILIARITY_FILE
-from rstar_math.familiarity import Familiarity, read_familiarity
-from rstar_math.own_code import absolute, is_own
+from rstar_math.plugins import absolute, is_own
+from rstar_math.problems.familiarity import FILE_NAME as FAMILIARITY_FILE
+from rstar_math.problems.familiarity import Familiarity, read_familiarity
 from rstar_math.store.files import read_json, write_json
 from rstar_math.store.manifest import Manifest
-from rstar_math.store.recipes import check
-from rstar_math.store.yaml_text import parse_yaml, read_yaml, shown_value
 from rstar_math.types import Solution
 
 SHIPPED = Path(__file__).parent / "pocket" / "models"

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self, TextIO
 
-from rstar_math.visible import visible
+from rstar_math.terminal.visible import visible
 
 if TYPE_CHECKING:
     import rich.console
@@ -118,7 +118,7 @@ class BarProgress(LineProgress):
         from rich.progress import BarColumn, Progress, TaskID, TextColumn
         from rich.table import Column
 
-        from rstar_math.console import Console
+        from rstar_math.terminal.console import Console
 
         console = console or Console(stderr=True)
         # a narrow terminal has no room for a bar; its line folds, and is not cut

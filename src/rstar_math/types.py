@@ -309,7 +309,7 @@ class Solution:
       trajectory: the chosen trajectory, or None.
       candidates: all finished trajectories, best first.
       confidence: share of the vote that went to the answer, in [0, 1].
-      sure: whether the answer counts as sure (`rstar_math.answering.is_sure`): its confidence reaches the threshold
+      sure: whether the answer counts as sure (`rstar_math.search.choice.is_sure`): its confidence reaches the threshold
         chosen on validation problems, and its question is not outside. None where nobody measured that.
       cost: what it cost, the program that was run once more included.
       unfinished: why there is no answer; None where there is one.

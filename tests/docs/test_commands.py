@@ -127,8 +127,8 @@ def test_the_answer_in_the_readme_is_what_is_printed(tmp_path: Path) -> None:
 
 
 def test_the_example_in_the_readme_is_no_training_problem() -> None:
-    from rstar_math.benchmarks.problems import load_problems
     from rstar_math.config import ProblemSource
+    from rstar_math.problems.load import load_problems
 
     (question,) = {words_of(line)[1] for d, line in SHOWN if d == "README.md" and line.startswith("rstar solve")}
     test = load_problems(ProblemSource(source="pocket/test", num_problems=300)).problems

@@ -14,15 +14,15 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
-from rstar_math.benchmarks.problems import load_problems
 from rstar_math.cli.app import app
 from rstar_math.config import AnsweringSettings, ProblemSource, SearchSettings
 from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
+from rstar_math.problems.load import load_problems
 from rstar_math.search.answer import answer
 from rstar_math.types import Problem, SamplingParams
-from rstar_math.workbench import Workbench
+from rstar_math.workers.bench import Workbench
 
 DOCS = Path(__file__).parents[2] / "docs"
 FILES = dict(

@@ -11,17 +11,18 @@ from typing import Any
 import pytest
 
 from rstar_math import steps
-from rstar_math.benchmarks.problems import read_problems
+from rstar_math.checkpoints.ppm_file import read_ppm_file
 from rstar_math.cli.explain import to_json
 from rstar_math.config import AnsweringSettings, SelectionSettings
-from rstar_math.evaluate import to_row
-from rstar_math.explain import explain
-from rstar_math.methods import Method
+from rstar_math.config.explain import explain
+from rstar_math.evaluation.methods import Method
+from rstar_math.evaluation.rows import to_row
 from rstar_math.models import ModelFolders, read_answering
+from rstar_math.problems.load import read_problems
 from rstar_math.report.evaluation import summarise
 from rstar_math.report.schema import Report, report_from_json, report_to_json
-from rstar_math.scored_texts import outcomes, step_values
-from rstar_math.selection import preference_pairs, top_trajectories
+from rstar_math.selection.scored_texts import outcomes, step_values
+from rstar_math.selection.select import preference_pairs, top_trajectories
 from rstar_math.store.records import (
     read_pairs,
     read_scored_texts,
@@ -33,9 +34,8 @@ from rstar_math.store.records import (
     write_scored_texts,
     write_trajectories,
 )
-from rstar_math.training.ppm_file import read_ppm_file
 from rstar_math.types import Problem, Solution
-from rstar_math.workers import Answered
+from rstar_math.workers.jobs import Answered
 
 TEXT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
 ROWS: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """The Python of README.md and docs/python.md runs as it stands there.
 
-The example that evolves is run by tests/test_runs.py, and the types are checked by tests/test_types_shown.py.
+The example that evolves is run by tests/api/test_runs.py, and the types are checked by tests/test_types_shown.py.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from rstar_math import steps
 from rstar_math.config import EndpointSettings
 from rstar_math.engines.base import Generation
-from rstar_math.engines.bootstrap import Bootstrap
-from rstar_math.engines.http_engine import HttpEngine
+from rstar_math.engines.few_shot import Bootstrap
+from rstar_math.engines.http.engine import HttpEngine
 from rstar_math.types import SamplingParams
 from tests.engines.endpoint import Answer, Body, Handler, serving
 from tests.engines.personalities import MODELS

@@ -22,7 +22,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The HTTP engine waits a moment where it would wait for seconds."""
-    from rstar_math.engines import http_engine
+    from rstar_math.engines.http import engine as http_engine
 
     monkeypatch.setattr(http_engine, "FIRST_PAUSE_S", 0.001)
     monkeypatch.setattr(http_engine, "LONGEST_PAUSE_S", 0.002)

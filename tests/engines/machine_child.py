@@ -19,8 +19,8 @@ from safetensors.torch import load_file
 
 from rstar_math import steps
 from rstar_math.config import PPMSettings, SFTSettings
-from rstar_math.engines.torch_engine import TorchEngine
-from rstar_math.engines.torch_scorer import TorchScorer
+from rstar_math.engines.torch.engine import TorchEngine
+from rstar_math.engines.torch.scorer import TorchScorer
 from rstar_math.models import find_model
 from rstar_math.pocket.splits import pocket_problems
 from rstar_math.training.ppm import train_ppm

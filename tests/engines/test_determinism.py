@@ -21,8 +21,9 @@ from rstar_math.pocket.splits import pocket_problems
 from rstar_math.search.mcts import mcts
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, Solution
-from rstar_math.workbench import open_workbench
-from rstar_math.workers import Answered, AnswerJob, SearchJob, Task, WorkerPool
+from rstar_math.workers.bench import open_workbench
+from rstar_math.workers.jobs import Answered, AnswerJob, SearchJob, Task
+from rstar_math.workers.pool import WorkerPool
 from tests.growing import clockless_row
 
 POCKET = find_model("pocket")

@@ -12,8 +12,8 @@ import pytest
 
 from rstar_math import steps
 from rstar_math.engines.base import Noting
-from rstar_math.engines.http_completions import without_thoughts
-from rstar_math.engines.http_engine import HttpEngine
+from rstar_math.engines.http.completions import without_thoughts
+from rstar_math.engines.http.engine import HttpEngine
 from rstar_math.errors import ModelError
 from tests.engines.asking import CHAT_SETTINGS, PARAMS, PROMPT, SETTINGS, STEP, ask, fixed
 from tests.engines.endpoint import Answer, Body, serving

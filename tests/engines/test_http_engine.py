@@ -16,11 +16,13 @@ import pytest
 
 from rstar_math import steps
 from rstar_math.config import EndpointSettings, SearchSettings
-from rstar_math.engines import http_engine, http_replies, http_transport
 from rstar_math.engines.base import Generation
-from rstar_math.engines.bootstrap import Bootstrap
 from rstar_math.engines.fake import FakeEngine
-from rstar_math.engines.http_engine import HttpEngine
+from rstar_math.engines.few_shot import Bootstrap
+from rstar_math.engines.http import engine as http_engine
+from rstar_math.engines.http import replies as http_replies
+from rstar_math.engines.http import transport as http_transport
+from rstar_math.engines.http.engine import HttpEngine
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
@@ -28,7 +30,7 @@ from rstar_math.search.mcts import mcts
 from rstar_math.store.records import tree_to_row
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, SamplingParams
-from rstar_math.workbench import Workbench
+from rstar_math.workers.bench import Workbench
 from tests.engines.endpoint import HANG, RESET, TRUNCATED, Answer, Body, Endpoint, Handler, by_engine, serving
 
 PROMPT = steps.prompt("What is 1 + 1?")

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from rstar_math import steps
-from rstar_math.engines import http_engine
 from rstar_math.engines.base import Generation
-from rstar_math.engines.http_engine import HttpEngine
+from rstar_math.engines.http import engine as http_engine
+from rstar_math.engines.http.engine import HttpEngine
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from tests.engines.asking import CHAT_SETTINGS, PARAMS, PROMPT, SETTINGS, STEP, ask, fixed
 from tests.engines.endpoint import Answer, Body, serving

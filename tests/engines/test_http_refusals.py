@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from rstar_math.engines.http_refusals import kind_of, refused_fields
-from rstar_math.engines.http_replies import complaint_of, read_reply, seconds_of
+from rstar_math.engines.http.refusals import kind_of, refused_fields
+from rstar_math.engines.http.replies import complaint_of, read_reply, seconds_of
 
 BODY = {
     "model": "m",

@@ -12,7 +12,7 @@ import pytest
 
 from rstar_math.config import EndpointSettings
 from rstar_math.engines.base import Generation
-from rstar_math.engines.http_engine import HttpEngine
+from rstar_math.engines.http.engine import HttpEngine
 from rstar_math.errors import ModelError
 from tests.engines.asking import CHAT_SETTINGS, PARAMS, PROMPT, SETTINGS, STEP, ask
 from tests.engines.endpoint import Answer, Body, serving

@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Regex, pre_tokenizers
 
 from rstar_math import steps
-from rstar_math.engines.loading import check_tokenizer, load_engine
+from rstar_math.engines.torch.loading import check_tokenizer, load_engine
 from rstar_math.errors import ModelError
 from rstar_math.types import SamplingParams
 from tests.engines.tiny_checkpoints import make_tokenizer, save_checkpoint

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from rstar_math.engines.sampling import next_tokens, uniforms
+from rstar_math.engines.torch.sampling import next_tokens, uniforms
 from rstar_math.errors import ConfigError
 from rstar_math.types import SamplingParams
 

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rstar_math.engines.packed import PackedTokens
-from rstar_math.engines.tiling import QUERY_ROWS, Tiling, cut, find_tiling
+from rstar_math.engines.torch.packed import PackedTokens
+from rstar_math.engines.torch.tiling import QUERY_ROWS, Tiling, cut, find_tiling
 
 TILING = Tiling(rows=(64, 16), blocks=(4, 2), shared_columns=192)
 WEIGHT = torch.randn(32, 24, generator=torch.Generator().manual_seed(3))

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rstar_math import steps
 from rstar_math.engines.base import Generation
-from rstar_math.engines.torch_engine import TorchEngine
+from rstar_math.engines.torch.engine import TorchEngine
 from rstar_math.errors import ContextLengthError, EngineError
 from rstar_math.types import SamplingParams
 from tests.engines.tiny_tilings import use_smallest_blocks

@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from rstar_math import steps
+from rstar_math.checkpoints.ppm_file import PPMFile, Probe, write_ppm_file
 from rstar_math.engines.base import Score
-from rstar_math.engines.loading import load_scorer
-from rstar_math.engines.torch_scorer import TorchScorer
+from rstar_math.engines.torch.loading import load_scorer
+from rstar_math.engines.torch.scorer import TorchScorer
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
-from rstar_math.training.ppm_file import PPMFile, Probe, write_ppm_file
 from tests.engines.tiny_checkpoints import save_checkpoint
 from tests.engines.tiny_tilings import use_smallest_blocks
 

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rstar_math import steps
 from rstar_math.config import RuntimeSettings, SearchSettings
-from rstar_math.engines.choosing import open_policy
+from rstar_math.engines.open import open_policy
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.models import find_model

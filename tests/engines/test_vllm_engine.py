@@ -16,12 +16,12 @@ import torch
 from tokenizers import pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from rstar_math.checkpoints.ppm_file import PPMFile, Probe, write_ppm_file
 from rstar_math.config import RuntimeSettings
-from rstar_math.engines.choosing import open_policy, open_scorer
-from rstar_math.engines.vllm_engine import VLLMEngine, VLLMScorer
+from rstar_math.engines.open import open_policy, open_scorer
+from rstar_math.engines.vllm import VLLMEngine, VLLMScorer
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from rstar_math.models import find_model
-from rstar_math.training.ppm_file import PPMFile, Probe, write_ppm_file
 from rstar_math.types import Completion, SamplingParams
 from tests.engines.tiny_checkpoints import make_tokenizer, save_checkpoint
 

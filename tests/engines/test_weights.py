@@ -14,8 +14,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from rstar_math import steps
-from rstar_math.engines.codec import TokenCodec
-from rstar_math.engines.weights import LlamaWeights, PlainFolder
+from rstar_math.engines.torch.codec import TokenCodec
+from rstar_math.engines.torch.weights import LlamaWeights, PlainFolder
 from rstar_math.errors import ModelError
 from rstar_math.models import find_model
 

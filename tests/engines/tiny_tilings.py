@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rstar_math.engines import tiling
+from rstar_math.engines.torch import tiling
 
 
 def use_smallest_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,10 @@ from rstar_math.config import RuntimeSettings
 from rstar_math.doctor import Patient, sandbox
 from rstar_math.errors import SandboxError
 from rstar_math.execution.layers import LayerReport
+from rstar_math.execution.observation import RecordedExecution
 from rstar_math.execution.opening import open_executor
 from rstar_math.execution.settings import REQUIRED_LAYERS
 from rstar_math.execution.unconfined.executor import UnconfinedExecutor
-from rstar_math.observation import RecordedExecution
 from rstar_math.types import Execution
 from tests.execution.conftest import QUICK, descendants, eventually
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rstar_math import steps
-from rstar_math.engines.loading import check_tokenizer
+from rstar_math.engines.torch.loading import check_tokenizer
 from rstar_math.models import find_model
 from rstar_math.pocket import tokenizer as pocket_tokenizer
 from rstar_math.pocket.demonstrations import demonstration

@@ -12,16 +12,16 @@ from rstar_math import steps
 from rstar_math.config import AnsweringSettings, SearchSettings
 from rstar_math.engines.base import Engine, Generation
 from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
+from rstar_math.evaluation.methods import read_methods
 from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.grading.fake import FakeGrader
-from rstar_math.methods import read_methods
 from rstar_math.models import SHIPPED, default_answering, find_model
 from rstar_math.search.answer import answer
 from rstar_math.search.strategies import STRATEGIES
 from rstar_math.types import Completion, Execution, Problem, SamplingParams, Solution, Unfinished
-from rstar_math.workbench import Workbench
-from rstar_math.workers import Answered, graded
+from rstar_math.workers.bench import Workbench
+from rstar_math.workers.jobs import Answered, graded
 
 PROBLEM = Problem("p", "What?", "1")
 SURE_HAND = FakePolicy(malformed_rate=0, slip_rate=0)

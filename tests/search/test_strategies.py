@@ -10,16 +10,16 @@ import pytest
 from rstar_math.config import AnsweringSettings, SearchSettings
 from rstar_math.engines.fake import FakeEngine
 from rstar_math.errors import ConfigError
-from rstar_math.evaluate import to_row
+from rstar_math.evaluation.methods import Method
+from rstar_math.evaluation.rows import to_row
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
-from rstar_math.methods import Method
 from rstar_math.models import ModelFolders
 from rstar_math.report.evaluation import summarise
 from rstar_math.search.strategies import STRATEGIES, strategy
 from rstar_math.types import Problem
-from rstar_math.workbench import Workbench
-from rstar_math.workers import Answered, AnswerJob, Task, work
+from rstar_math.workers.bench import Workbench
+from rstar_math.workers.jobs import Answered, AnswerJob, Task, work
 from tests.growing import fake_environment
 
 MINE = """

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from rstar_math.config.reading import load_recipe, read_recipe, shipped_fragments, shipped_recipes
 from rstar_math.errors import ConfigError
-from rstar_math.store.recipes import load_recipe, read_recipe, shipped_fragments, shipped_recipes
 
 TRAINING = {"sft": {"num_epochs": 2}, "ppm": {"num_epochs": 1}}
 WHOLE: dict[str, Any] = {

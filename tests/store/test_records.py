@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rstar_math.config import SearchSettings, SelectionSettings
 from rstar_math.engines.fake import FakePolicy
 from rstar_math.errors import DataError, DiskFullError
-from rstar_math.selection import preference_pairs
+from rstar_math.selection.select import preference_pairs
 from rstar_math.store import files, records
 from rstar_math.store.records import (
     TreeStore,

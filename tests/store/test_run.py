@@ -9,10 +9,10 @@ import pytest
 
 from rstar_math.cli.settings import with_rounds
 from rstar_math.config import Recipe, RuntimeSettings
+from rstar_math.config.reading import check, load_recipe
 from rstar_math.errors import ConfigError, DataError, RunError
 from rstar_math.store import files
 from rstar_math.store.manifest import Manifest
-from rstar_math.store.recipes import check, load_recipe
 from rstar_math.store.rows import RowStore
 from rstar_math.store.run import Run
 

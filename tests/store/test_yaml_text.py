@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rstar_math.config import Recipe
+from rstar_math.config.reading import check, load_recipe
+from rstar_math.config.yaml_text import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml, shown_value
 from rstar_math.errors import ConfigError
-from rstar_math.store.recipes import check, load_recipe
-from rstar_math.store.yaml_text import MAX_BYTES, MAX_DEPTH, parse_yaml, read_yaml, shown_value
 
 BOMB = "x: &a [1]\n" + "".join(f"x{i}: &a{i} [{', '.join([f'*a{i - 1}' if i else '*a'] * 9)}]\n" for i in range(12))
 MERGES = "a: &a {k: 1}\n" + "".join(

@@ -8,16 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rstar_math.errors import DataError, ModelError
-from rstar_math.training.calibration import (
-    Drawn,
-    Examples,
-    examples_of,
-    expected_calibration_error,
-    fit_calibration,
-    reliability,
-)
-from rstar_math.training.ppm_file import (
+from rstar_math.checkpoints.ppm_file import (
     Calibration,
     LogOdds,
     PPMFile,
@@ -28,6 +19,15 @@ from rstar_math.training.ppm_file import (
     path_log_probability,
     read_ppm_file,
     write_ppm_file,
+)
+from rstar_math.errors import DataError, ModelError
+from rstar_math.training.calibration import (
+    Drawn,
+    Examples,
+    examples_of,
+    expected_calibration_error,
+    fit_calibration,
+    reliability,
 )
 from rstar_math.training.prefixes import Prefix, prefixes
 from rstar_math.types import Step

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rstar_math import steps
-from rstar_math.training.checkpoint import load_tokenizer
+from rstar_math.checkpoints.folder import load_tokenizer
 from rstar_math.training.examples import IGNORED_LABEL, SFTExample, sft_example, tokenise, tokenise_all
 
 RESPONSE = (

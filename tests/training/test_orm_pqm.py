@@ -13,16 +13,16 @@ import pytest
 import torch
 
 from rstar_math import steps
+from rstar_math.checkpoints.ppm_file import read_ppm_file
 from rstar_math.config import PPMSettings, RuntimeSettings
 from rstar_math.doctor import Patient, reward_head
-from rstar_math.engines.choosing import open_scorer
+from rstar_math.engines.open import open_scorer
 from rstar_math.errors import DataError, ModelError
-from rstar_math.scored_texts import ScoredText
+from rstar_math.selection.scored_texts import ScoredText
 from rstar_math.training import orm_pqm
 from rstar_math.training.calibration import Drawn
 from rstar_math.training.orm_pqm import ORM_SCALE, PQMLoss, orm_loss, ranked_right, train_orm, train_pqm
 from rstar_math.training.ppm import calibrate
-from rstar_math.training.ppm_file import read_ppm_file
 from rstar_math.training.prefixes import prefixes
 
 CPU = torch.device("cpu")

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification, LlamaConfig, PreTrainedModel, Qwen2Config
 
+from rstar_math.checkpoints.folder import load_tokenizer, reward_model_from_policy
 from rstar_math.training import packing, reward
-from rstar_math.training.checkpoint import load_tokenizer, reward_model_from_policy
 
 CPU = torch.device("cpu")
 

@@ -12,13 +12,13 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from rstar_math import steps
+from rstar_math.checkpoints.folder import load_causal_lm, load_reward_model, reward_model_from_policy
+from rstar_math.checkpoints.ppm_file import read_ppm_file
 from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError, ModelError
 from rstar_math.training import reward
 from rstar_math.training.calibration import Drawn
-from rstar_math.training.checkpoint import load_causal_lm, load_reward_model, reward_model_from_policy
 from rstar_math.training.ppm import calibrate, pair_accuracy, ppm_loss, reward_example, train_ppm
-from rstar_math.training.ppm_file import read_ppm_file
 from rstar_math.training.prefixes import prefixes
 from rstar_math.types import PreferencePair
 

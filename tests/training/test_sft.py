@@ -11,10 +11,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rstar_math import steps
+from rstar_math.checkpoints.folder import load_causal_lm, load_tokenizer, whole_folder
 from rstar_math.config import SFTSettings
 from rstar_math.errors import DataError, ModelError
 from rstar_math.training import loop
-from rstar_math.training.checkpoint import load_causal_lm, load_tokenizer, whole_folder
 from rstar_math.training.examples import SFTExample, sft_example, tokenise
 from rstar_math.training.sft import train_sft
 

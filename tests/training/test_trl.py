@@ -25,15 +25,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import RewardConfig, RewardTrainer, SFTConfig, SFTTrainer, pack_dataset
 
 from rstar_math import steps
+from rstar_math.checkpoints.ppm_file import read_ppm_file
 from rstar_math.config import PPMSettings, SearchSettings, SelectionSettings, SFTSettings
 from rstar_math.errors import ModelError
-from rstar_math.interchange import Format, write_interchange
-from rstar_math.stages import select
+from rstar_math.stages.stages import select
+from rstar_math.store.interchange import Format, write_interchange
 from rstar_math.training import trl_launch
 from rstar_math.training.examples import tokenise_all
 from rstar_math.training.markers import add_markers
 from rstar_math.training.ppm import pair_accuracy, train_ppm
-from rstar_math.training.ppm_file import read_ppm_file
 from rstar_math.training.reward import RewardExample, train_reward_model
 from rstar_math.training.sft import train_sft
 

@@ -485,9 +485,9 @@ def problems(
     """Print problems of the pocket world as JSONL."""
     from dataclasses import asdict
 
-    from rstar_math.benchmarks.problems import load_problems
     from rstar_math.config import ProblemSource
-    from rstar_math.visible import visible_json
+    from rstar_math.problems.load import load_problems
+    from rstar_math.terminal.visible import visible_json
 
     for p in load_problems(ProblemSource(source=f"pocket/{split}", num_problems=num, seed=seed)).problems:
         row = asdict(p)

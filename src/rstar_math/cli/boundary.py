@@ -9,7 +9,7 @@ from rstar_math.cli.app import app
 from rstar_math.cli.ending import INTERRUPTED, Stopped, flushed, print_error
 from rstar_math.errors import PathError, RStarError, UserError
 from rstar_math.store.paths import explanation
-from rstar_math.terminal import show_controls
+from rstar_math.terminal.streams import show_controls
 
 
 def run() -> int:

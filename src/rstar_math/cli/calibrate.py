@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-from rstar_math.benchmarks.problems import load_problems
-from rstar_math.calibrate import Calibrated, calibrate_model
 from rstar_math.cli.settings import changed, runtime_with
 from rstar_math.config import ProblemSource, Recipe
+from rstar_math.config.reading import load_recipe
 from rstar_math.errors import ConfigError
 from rstar_math.models import SHIPPED_MODELS, ModelFolders, find_model
+from rstar_math.problems.load import load_problems
 from rstar_math.progress import for_terminal
-from rstar_math.store.recipes import load_recipe
-from rstar_math.workers import WorkerPool
+from rstar_math.stages.calibrate import Calibrated, calibrate_model
+from rstar_math.workers.pool import WorkerPool
 
 
 def calibrate_command(

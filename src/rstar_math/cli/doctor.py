@@ -11,7 +11,7 @@ import typer
 from rstar_math.config import RuntimeSettings
 from rstar_math.doctor import CHECKS, Finding, examine, examine_run, patient_of
 from rstar_math.errors import ConfigError
-from rstar_math.visible import visible_json
+from rstar_math.terminal.visible import visible_json
 
 _SIGNS = {"ok": "ok", "warning": "note", "failed": "FAILED", "skipped": "-"}
 

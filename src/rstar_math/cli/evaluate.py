@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rstar_math import progress as progress_display
-from rstar_math.benchmarks.problems import ProblemSet, described, load_problems
 from rstar_math.cli.settings import changed, runtime_with
 from rstar_math.config import BudgetSettings, MethodSettings, ProblemSource, RuntimeSettings
+from rstar_math.config.reading import check
 from rstar_math.errors import ConfigError
-from rstar_math.methods import (
+from rstar_math.evaluation.methods import (
     Method,
     available,
     check_methods,
@@ -24,7 +24,7 @@ from rstar_math.methods import (
     shipped_methods,
 )
 from rstar_math.models import ModelFolders, find_model
-from rstar_math.store.recipes import check
+from rstar_math.problems.load import ProblemSet, described, load_problems
 
 DEFAULT_STRATEGIES = ("greedy", "mcts")
 WITHOUT_PPM = ("greedy", "sample")
@@ -82,12 +82,12 @@ class _Run:
 
 def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: int) -> None:
     """Evaluates every combination and prints the tables."""
-    from rstar_math.evaluate import evaluate_method
+    from rstar_math.evaluation.rows import evaluate_method
     from rstar_math.report.evaluation import summarise
     from rstar_math.report.evaluation_tables import print_evaluation, write_evaluation
     from rstar_math.report.terminal import standard_output
     from rstar_math.store.files import write_json
-    from rstar_math.workers import WorkerPool
+    from rstar_math.workers.pool import WorkerPool
 
     models = [find_model(name) for name in dict.fromkeys(asked.models)]
     defaults = DEFAULT_STRATEGIES if all(model.ppm for model in models) else WITHOUT_PPM

@@ -14,9 +14,9 @@ from rich.padding import Padding
 from rich.table import Table
 
 import rstar_math
-from rstar_math.console import Console, Text
-from rstar_math.explain import ExplainedKey, Explanation, Reference, explain
-from rstar_math.visible import visible_json
+from rstar_math.config.explain import ExplainedKey, Explanation, Reference, explain
+from rstar_math.terminal.console import Console, Text
+from rstar_math.terminal.visible import visible_json
 
 _SHIPPED = Path(rstar_math.__file__).parent / "recipes"
 _PIPED_WIDTH = 160

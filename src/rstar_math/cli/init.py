@@ -53,7 +53,7 @@ rounds:                           # a mapping changes all rounds; a list replace
 
 def init_command(path: Path) -> None:
     """Writes the recipe and the problems: into a folder, or at a file that ends in .yaml."""
-    from rstar_math.benchmarks.problem_sets import problem_row
+    from rstar_math.problems.prepare import problem_row
     from rstar_math.store.files import write_text
 
     if path.suffix in (".yaml", ".yml"):
@@ -84,9 +84,9 @@ def init_command(path: Path) -> None:
 
 def example_problems() -> list[Problem]:
     """Problems of the pocket world: those to train on, then others that share no 13 words in a row with them."""
-    from rstar_math.benchmarks.problem_sets import without_overlaps
-    from rstar_math.benchmarks.problems import ProblemSet
     from rstar_math.pocket.splits import pocket_problems
+    from rstar_math.problems.load import ProblemSet
+    from rstar_math.problems.prepare import without_overlaps
 
     pool = [p for p in pocket_problems("train", _POOL, seed=_SEED) if p.tier == "gsm"]
     training = pool[:NUM_TRAINING]

@@ -17,8 +17,8 @@ _WIDEST = 100
 
 def recipes_command() -> None:
     """Lists the recipes, the fragments and the files of methods of the package."""
-    from rstar_math.methods import shipped_methods
-    from rstar_math.store.recipes import shipped_fragments, shipped_recipes
+    from rstar_math.config.reading import shipped_fragments, shipped_recipes
+    from rstar_math.evaluation.methods import shipped_methods
 
     _print("Recipes, for rstar evolve, explain and reproduce:", {n: _described(n) for n in shipped_recipes()})
     _print("Fragments, to be extended beside a recipe:", {n: _described(n) for n in shipped_fragments()})
@@ -36,8 +36,8 @@ def strategies_command() -> None:
 
 def benchmarks_command() -> None:
     """Lists the sets of problems that have a name."""
-    from rstar_math.benchmarks.problems import POCKET_SPLITS
-    from rstar_math.benchmarks.registry import BENCHMARKS
+    from rstar_math.problems.benchmarks import BENCHMARKS
+    from rstar_math.problems.load import POCKET_SPLITS
 
     lines = {f"pocket/{split}": "Problems of the pocket world, made when they are needed." for split in POCKET_SPLITS}
     for b in BENCHMARKS.values():

@@ -40,11 +40,11 @@ def prepare(
     ] = True,
 ) -> None:
     """Read sets, leave out duplicates and what overlaps with benchmarks, write one file."""
-    from rstar_math.benchmarks import problem_sets
-    from rstar_math.benchmarks.problems import load_problems
-    from rstar_math.benchmarks.registry import BENCHMARKS
     from rstar_math.config import ProblemSource
     from rstar_math.errors import ConfigError
+    from rstar_math.problems import prepare
+    from rstar_math.problems.benchmarks import BENCHMARKS
+    from rstar_math.problems.load import load_problems
     from rstar_math.store.files import write_text
 
     if overlap not in ("block", "drop", "allow"):
@@ -55,19 +55,19 @@ def prepare(
     left_out: Counter[str] = Counter()
     problems = []
     for source in sources:
-        made = problem_sets.read_set(source, synthetic=synthetic)
+        made = prepare.read_set(source, synthetic=synthetic)
         left_out += made.left_out
         problems += made.problems[:limit]
-    made = problem_sets.with_tiers(problems, tiers.split(",") if tiers else None)
+    made = prepare.with_tiers(problems, tiers.split(",") if tiers else None)
     left_out += made.left_out
-    made = problem_sets.without_duplicates(made.problems)
+    made = prepare.without_duplicates(made.problems)
     left_out += made.left_out
     if overlap == "block":
-        problem_sets.require_no_overlap(made.problems, benchmarks)
+        prepare.require_no_overlap(made.problems, benchmarks)
     elif overlap == "drop":
-        made = problem_sets.without_overlaps(made.problems, benchmarks)
+        made = prepare.without_overlaps(made.problems, benchmarks)
         left_out += made.left_out
-    rows = (json.dumps(problem_sets.problem_row(p), ensure_ascii=False) + "\n" for p in made.problems)
+    rows = (json.dumps(prepare.problem_row(p), ensure_ascii=False) + "\n" for p in made.problems)
     write_text(out, "".join(rows))
     print(f"{len(made.problems)} problems: " + _counts(Counter(p.tier or "no tier" for p in made.problems)))
     if left_out:
@@ -87,14 +87,14 @@ def make(
     """Let a model write new problems; keep those on whose answer its solutions agree."""
     import asyncio
 
-    from rstar_math.benchmarks.problem_sets import problem_row
-    from rstar_math.benchmarks.problems import load_problems
     from rstar_math.cli.settings import changed
     from rstar_math.config import ProblemSource, RuntimeSettings, SynthesisSettings
     from rstar_math.models import find_model
+    from rstar_math.problems.load import load_problems
+    from rstar_math.problems.prepare import problem_row
+    from rstar_math.problems.synthesis import MadeProblems, make_problems
     from rstar_math.store.files import write_text
-    from rstar_math.synthesis import MadeProblems, make_problems
-    from rstar_math.workbench import open_workbench
+    from rstar_math.workers.bench import open_workbench
 
     chosen = changed(SynthesisSettings(num_problems=num), settings or [])
     found = find_model(model)

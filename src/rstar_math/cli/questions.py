@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 from rstar_math.cli.thinking import shown
 from rstar_math.errors import DataError, UserError
 from rstar_math.store.paths import reading
+from rstar_math.terminal.visible import visible_json
 from rstar_math.types import Problem, Solution
-from rstar_math.visible import visible_json
 
 _NUM_AHEAD = 4
 """So many times the questions that are answered at once may wait for an earlier one, whose line comes first."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from rstar_math import progress as progress_display
 from rstar_math.cli.settings import runtime_with, with_rounds
+from rstar_math.config.reading import load_recipe
 from rstar_math.store.files import read_text, write_text
-from rstar_math.store.recipes import load_recipe
 from rstar_math.store.run import wrong_in_event
 
 SCALES = {"pocket": "pocket-full"}
@@ -23,9 +23,9 @@ def reproduce_command(
     names: Sequence[str], scale: str, out: Path, workers: int | None, rounds: int | None = None
 ) -> None:
     """Makes the tables, prints them with their claims, and writes `results.md` with all that are there."""
+    from rstar_math.paper.names import NAMES, chosen, reproduce
+    from rstar_math.paper.result import Result, claims_markdown
     from rstar_math.report.terminal import print_table, standard_output
-    from rstar_math.reproduce.names import NAMES, chosen, reproduce
-    from rstar_math.reproduce.result import Result, claims_markdown
 
     chosen(names)
     recipe = with_rounds(load_recipe(SCALES.get(scale, scale)), rounds)

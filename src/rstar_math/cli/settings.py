@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from rstar_math.config import Recipe, RoundSettings, RuntimeSettings, Settings
+from rstar_math.config.reading import check, load_recipe
+from rstar_math.config.yaml_text import parse_yaml
 from rstar_math.errors import ConfigError
-from rstar_math.store.recipes import check, load_recipe
-from rstar_math.store.yaml_text import parse_yaml
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 

@@ -16,11 +16,11 @@ from rstar_math.config import AnsweringSettings
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.search.answer import Course
 from rstar_math.store.paths import shown as shown_path
+from rstar_math.terminal.visible import visible, visible_json
 from rstar_math.types import Problem, Solution
-from rstar_math.visible import visible, visible_json
 
 if TYPE_CHECKING:
-    from rstar_math.model import RStarMathModel
+    from rstar_math.api.model import RStarMathModel
 
 _NUM_EXAMPLES = 200
 
@@ -88,8 +88,8 @@ def solve_command(
 
 
 def _load(asked: Asked) -> RStarMathModel:
+    from rstar_math.api.model import RStarMathModel
     from rstar_math.config import RuntimeSettings
-    from rstar_math.model import RStarMathModel
 
     return RStarMathModel.from_pretrained(asked.model, RuntimeSettings(deterministic=asked.deterministic))
 
@@ -161,8 +161,8 @@ def _answer_file(
 
 
 def _example(seed: int | None) -> Problem:
-    from rstar_math.benchmarks.problems import load_problems
     from rstar_math.config import ProblemSource
+    from rstar_math.problems.load import load_problems
 
     problems = load_problems(ProblemSource(source="pocket/test", num_problems=_NUM_EXAMPLES)).problems
     return random.Random(seed).choice(problems)
@@ -201,7 +201,7 @@ def _print(solution: Solution, example: Problem | None) -> None:
     from rich.padding import Padding
     from rich.syntax import Syntax
 
-    from rstar_math.console import Console, Text
+    from rstar_math.terminal.console import Console, Text
 
     console = Console()
     if example is not None:
@@ -248,7 +248,7 @@ def _print(solution: Solution, example: Problem | None) -> None:
 
 def _answer_line(solution: Solution) -> Any:
     """Green only where the answer counts as sure."""
-    from rstar_math.console import Text
+    from rstar_math.terminal.console import Text
 
     style, doubt = {True: ("bold green", ""), False: ("bold yellow", "not sure: "), None: ("bold", "")}[solution.sure]
     return Text("Answer: ").append_text(Text(f"{doubt}{solution.answer}", style=style))

@@ -9,23 +9,23 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rstar_math import progress as progress_display
-from rstar_math.benchmarks.problems import left_out, load_problems, with_references
+from rstar_math.checkpoints.ppm_file import Kind
 from rstar_math.cli.settings import changed, round_of, runtime_with, with_rounds
 from rstar_math.config import PPMSettings, ProblemSource
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.models import find_model
-from rstar_math.scored_texts import ScoredText
+from rstar_math.problems.load import left_out, load_problems, with_references
+from rstar_math.selection.scored_texts import ScoredText
 from rstar_math.store.paths import shown
 from rstar_math.training.foreign_rows import Readable, RowT
-from rstar_math.training.ppm_file import Kind
 from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
 
 
 def evolve_command(recipe_name: str, out: Path, workers: int | None, rounds: int | None = None) -> None:
     """Runs or resumes a run, then writes and prints its report."""
+    from rstar_math.config.reading import load_recipe, unchecked_values
     from rstar_math.evolve import evolve, unfit_parts
-    from rstar_math.store.recipes import load_recipe, unchecked_values
 
     try:
         recipe = with_rounds(load_recipe(recipe_name), rounds)
@@ -86,9 +86,10 @@ def search_command(
     changes: Sequence[str],
 ) -> None:
     """Grows one tree per problem; run again to go on."""
-    from rstar_math.stages import search_problems
+    from rstar_math.stages.stages import search_problems
     from rstar_math.store.records import TreeStore
-    from rstar_math.workers import SearchJob, WorkerPool
+    from rstar_math.workers.jobs import SearchJob
+    from rstar_math.workers.pool import WorkerPool
 
     recipe, round_settings = round_of(recipe_name, round_number)
     model = find_model(model_name)
@@ -115,12 +116,12 @@ def select_command(
     trees: Sequence[Path], out: Path, recipe_name: str, changes: Sequence[str], kind: str | None, verify: bool
 ) -> None:
     """Writes trajectories, pairs, outcomes and Q values; with a format, also the two files for other programs."""
-    from rstar_math.interchange import FORMATS, read_any_trees, write_interchange
-    from rstar_math.scored_texts import merged, outcomes, step_values
-    from rstar_math.stages import select
+    from rstar_math.selection.scored_texts import merged, outcomes, step_values
+    from rstar_math.stages.stages import select
     from rstar_math.store.files import write_json
+    from rstar_math.store.interchange import FORMATS, read_any_trees, write_interchange
     from rstar_math.store.records import write_pairs, write_scored_texts, write_trajectories
-    from rstar_math.workbench import answer_comparison, open_executor
+    from rstar_math.workers.bench import answer_comparison, open_executor
 
     chosen_format = next((f for f in FORMATS if f == kind), None)
     if kind is not None and chosen_format is None:
@@ -236,7 +237,7 @@ def scorer_command(
 def _train_from_run(
     kind: Kind, run: Path, round_number: int | None, out: Path | None, seed: int, changes: Sequence[str]
 ) -> None:
-    from rstar_math.scorers import FinishedRound, train_scorer
+    from rstar_math.stages.reward_model import FinishedRound, train_scorer
 
     source = FinishedRound(run, round_number)
     if out is None:
@@ -297,7 +298,7 @@ def _train_on_texts(
 
 def _texts(path: Path, kind: Kind) -> list[ScoredText]:
     """Rows of a table that `rstar select` wrote, or straight from a folder of trees."""
-    from rstar_math.scored_texts import outcomes, step_values
+    from rstar_math.selection.scored_texts import outcomes, step_values
     from rstar_math.store.records import read_scored_texts, read_trees
 
     if path.is_dir():

@@ -19,7 +19,7 @@ def shown(line: Callable[[], str]) -> Iterator[None]:
     from rich.live import Live
     from rich.spinner import Spinner
 
-    from rstar_math.console import Console, Text
+    from rstar_math.terminal.console import Console, Text
 
     spinner = Spinner("dots")
 

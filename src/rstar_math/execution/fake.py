@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Sequence
 
 from rstar_math.execution.inside.protocol import left_well
-from rstar_math.observation import RecordedExecution, Statement
+from rstar_math.execution.observation import RecordedExecution, Statement
 from rstar_math.types import Execution
 
 _OPERATORS: dict[type[ast.operator], Callable[[int, int], int]] = {

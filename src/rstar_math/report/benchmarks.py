@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from rstar_math.benchmarks.registry import BENCHMARKS, Benchmark, PaperFigures, find_benchmark
+from rstar_math.problems.benchmarks import BENCHMARKS, Benchmark, PaperFigures, find_benchmark
 from rstar_math.report.evaluation import Summary, SummaryRow
 from rstar_math.report.table import NONE, Column, TextTable, count, percent
 

@@ -31,7 +31,7 @@ UNEQUAL = 0.1
 """Methods whose mean tokens generated differ by more than this share are not compared at equal budgets."""
 
 Row = Mapping[str, Any]
-"""One result row of `rstar_math.evaluate` (docs/formats.md)."""
+"""One result row of `rstar_math.evaluation.rows` (docs/formats.md)."""
 
 _NEEDED = (
     "benchmark",

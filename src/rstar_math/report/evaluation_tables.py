@@ -23,7 +23,7 @@ from rstar_math.report.terminal import print_table
 from rstar_math.store.files import replacing, write_json, write_text
 
 if TYPE_CHECKING:
-    from rstar_math.console import Console
+    from rstar_math.terminal.console import Console
 
 _UNEQUAL, _OFF_BUDGET = "*", "†"
 _FEW_METHODS = 3

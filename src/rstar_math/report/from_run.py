@@ -11,11 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rstar_math.accelerators import num_cuda_devices
-from rstar_math.benchmarks.problems import ProblemSet
+from rstar_math.config.reading import load_recipe
+from rstar_math.engines.accelerators import num_cuda_devices
 from rstar_math.evolve import Problems, load_run_problems
 from rstar_math.metrics import precision_and_coverage
 from rstar_math.models import read_answering
+from rstar_math.problems.load import ProblemSet
 from rstar_math.report.growth import counts_by_part, counts_by_tier, growth, shares_by_part, shares_by_tier
 from rstar_math.report.schema import (
     NOT_REPRODUCED,
@@ -31,7 +32,6 @@ from rstar_math.store.files import read_json
 from rstar_math.store.journal import read_journal, tell_spoiled
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.paths import shown
-from rstar_math.store.recipes import load_recipe
 from rstar_math.store.records import read_trajectories
 from rstar_math.store.result_rows import UNREADABLE, read_results, wrong_in_result
 from rstar_math.store.run import require_recipe_unchanged, wrong_in_event

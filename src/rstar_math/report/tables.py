@@ -11,7 +11,7 @@ from rstar_math.report.table import Column, TextTable, compact, count, percent, 
 from rstar_math.report.terminal import print_table
 
 if TYPE_CHECKING:
-    from rstar_math.console import Console
+    from rstar_math.terminal.console import Console
 
 
 def report_tables(report: Report) -> list[TextTable]:

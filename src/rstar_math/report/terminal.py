@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rstar_math.report.table import Column, TextTable
-from rstar_math.visible import visible
+from rstar_math.terminal.visible import visible
 
 if TYPE_CHECKING:
     import rich.table
 
-    from rstar_math.console import Console
+    from rstar_math.terminal.console import Console
 
 _PIPED_WIDTH = 100
 _MIN_NAME_WIDTH = 10
@@ -24,7 +24,7 @@ _ANY_WIDTH = 10_000
 
 def standard_output() -> Console:
     """Standard output. A file or a pipe is as wide as the variable COLUMNS says, or else 100 columns."""
-    from rstar_math.console import Console
+    from rstar_math.terminal.console import Console
 
     is_piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     return Console(width=_PIPED_WIDTH if is_piped else None)
@@ -39,7 +39,7 @@ def print_table(console: Console, table: TextTable) -> None:
     """
     from rich.padding import Padding
 
-    from rstar_math.console import Text
+    from rstar_math.terminal.console import Text
 
     table = _visible(table)
     console.print(Text(table.title, style="bold", overflow="fold"))
@@ -140,7 +140,7 @@ def _grid(table: TextTable, values: Sequence[int], layout: _Layout) -> rich.tabl
     from rich import box
     from rich.table import Table
 
-    from rstar_math.console import Text
+    from rstar_math.terminal.console import Text
 
     shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     names = range(len(layout.name_widths))

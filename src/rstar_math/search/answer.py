@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from rstar_math.answering import choose, value
 from rstar_math.config import AnsweringSettings
 from rstar_math.search.budget import Budget
+from rstar_math.search.choice import choose, value
 from rstar_math.search.confirm import recorded
 from rstar_math.search.environment import Environment
 from rstar_math.search.strategies import Strategy, grow, strategy

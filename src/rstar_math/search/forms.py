@@ -13,7 +13,7 @@ from typing import Protocol
 
 from rstar_math import steps as step_format
 from rstar_math.config import FormName, SearchSettings
-from rstar_math.observation import RecordedExecution, lines_before, official_observation
+from rstar_math.execution.observation import RecordedExecution, lines_before, official_observation
 from rstar_math.search.together import all_of
 from rstar_math.types import Execution, Step
 

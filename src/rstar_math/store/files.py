@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from rstar_math.errors import DataError, PathError
 from rstar_math.store.paths import is_device, reading, require_name, shown, writing
-from rstar_math.visible import visible, visible_json
+from rstar_math.terminal.visible import visible, visible_json
 
 
 @contextmanager

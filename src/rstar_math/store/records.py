@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rstar_math.errors import DataError
-from rstar_math.scored_texts import ScoredText
+from rstar_math.selection.scored_texts import ScoredText
 from rstar_math.store.files import make_folder, read_jsonl, remove_leftovers, replacing, write_jsonl
 from rstar_math.store.journal import JournalWriter, ReadJournal, read_journal, set_aside, tell_spoiled
 from rstar_math.store.paths import reading, shown, writing

@@ -24,11 +24,11 @@ import yaml
 from pydantic import ValidationError
 
 from rstar_math.config import Recipe
+from rstar_math.config.yaml_text import read_yaml
 from rstar_math.errors import RunError
 from rstar_math.store.files import fingerprint, make_folder, read_text, remove_leftovers, write_text
 from rstar_math.store.journal import append_line
 from rstar_math.store.paths import require_name, shown, writing
-from rstar_math.store.yaml_text import read_yaml
 
 _CHECKSUM = re.compile(r"^# .*checksum is ([0-9a-f]{16})")
 

@@ -6,7 +6,7 @@ import types
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
-from rstar_math.scored_texts import ScoredText
+from rstar_math.selection.scored_texts import ScoredText
 from rstar_math.tree import Node
 from rstar_math.types import Cost, Execution, PreferencePair, Problem, Trajectory
 

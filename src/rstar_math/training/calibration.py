@@ -1,6 +1,6 @@
 """Calibration of a reward model: from raw logits to the probability that the policy goes on to a right answer.
 
-The arithmetic alone; `rstar_math.calibrate` draws the solutions, and `training.ppm.calibrate` scores them.
+The arithmetic alone; `rstar_math.stages.calibrate` draws the solutions, and `training.ppm.calibrate` scores them.
 
 A model trained on preferences only ranks the candidates of one node. Its logits have no common zero: at the end of a
 program they lie four lower than at an answer that is as likely right. So the map looks at the kind of the step, at its
@@ -16,8 +16,7 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from rstar_math.errors import DataError
-from rstar_math.training.ppm_file import (
+from rstar_math.checkpoints.ppm_file import (
     Calibration,
     LogOdds,
     Reliability,
@@ -25,6 +24,7 @@ from rstar_math.training.ppm_file import (
     StepKind,
     path_log_probability,
 )
+from rstar_math.errors import DataError
 from rstar_math.training.prefixes import Prefix
 
 Array = npt.NDArray[np.float64]

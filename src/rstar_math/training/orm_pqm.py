@@ -17,18 +17,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rstar_math.config import PPMSettings
-from rstar_math.errors import DataError
-from rstar_math.scored_texts import ScoredText
-from rstar_math.training import loop, reward
-from rstar_math.training.checkpoint import (
+from rstar_math.checkpoints.folder import (
     load_reward_model,
     load_tokenizer,
     quiet_transformers,
     save_model,
     whole_folder,
 )
-from rstar_math.training.ppm_file import PPMFile, Probe, write_ppm_file
+from rstar_math.checkpoints.ppm_file import PPMFile, Probe, write_ppm_file
+from rstar_math.config import PPMSettings
+from rstar_math.errors import DataError
+from rstar_math.selection.scored_texts import ScoredText
+from rstar_math.training import loop, reward
 
 NUM_PROBES = 6
 

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rstar_math.config import PPMSettings
-from rstar_math.metrics import ranking_credit
-from rstar_math.training import loop, reward
-from rstar_math.training.calibration import Drawn, examples_of, fit_calibration
-from rstar_math.training.checkpoint import (
+from rstar_math.checkpoints.folder import (
     load_reward_model,
     load_tokenizer,
     quiet_transformers,
     save_model,
     whole_folder,
 )
-from rstar_math.training.ppm_file import Calibration, PPMFile, Probe, read_ppm_file, write_ppm_file
+from rstar_math.checkpoints.ppm_file import Calibration, PPMFile, Probe, read_ppm_file, write_ppm_file
+from rstar_math.config import PPMSettings
+from rstar_math.metrics import ranking_credit
+from rstar_math.training import loop, reward
+from rstar_math.training.calibration import Drawn, examples_of, fit_calibration
 from rstar_math.types import PreferencePair
 
 NUM_PROBES = 6

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rstar_math import steps as step_format
-from rstar_math.training.ppm_file import StepKind
+from rstar_math.checkpoints.ppm_file import StepKind
 from rstar_math.types import Step
 
 

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rstar_math.checkpoints.folder import load_tokenizer, pad_token_id_of, reward_model_from_policy
 from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError, ModelError
 from rstar_math.training import loop, packing
-from rstar_math.training.checkpoint import load_tokenizer, pad_token_id_of, reward_model_from_policy
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

@@ -10,10 +10,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from rstar_math.config import SFTSettings
-from rstar_math.errors import DataError
-from rstar_math.training import loop
-from rstar_math.training.checkpoint import (
+from rstar_math.checkpoints.folder import (
     load_causal_lm,
     load_tokenizer,
     pad_token_id_of,
@@ -21,6 +18,9 @@ from rstar_math.training.checkpoint import (
     save_model,
     whole_folder,
 )
+from rstar_math.config import SFTSettings
+from rstar_math.errors import DataError
+from rstar_math.training import loop
 from rstar_math.training.examples import IGNORED_LABEL, SFTExample, TokenisedExample, tokenise_all
 from rstar_math.training.markers import add_markers
 

@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from rstar_math.config import LoRASettings, TrainingSettings
 from rstar_math.errors import ModelError, RStarError
 from rstar_math.store.files import fingerprint
-from rstar_math.terminal import show_controls
+from rstar_math.terminal.streams import show_controls
 from rstar_math.training import loop
 
 Result = TypeVar("Result")

@@ -17,10 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from rstar_math.config import PPMSettings
-from rstar_math.errors import DataError
-from rstar_math.training import loop, trl_launch
-from rstar_math.training.checkpoint import (
+from rstar_math.checkpoints.folder import (
     load_reward_model,
     load_tokenizer,
     pad_token_id_of,
@@ -28,6 +25,9 @@ from rstar_math.training.checkpoint import (
     reward_model_from_policy,
     save_model,
 )
+from rstar_math.config import PPMSettings
+from rstar_math.errors import DataError
+from rstar_math.training import loop, trl_launch
 from rstar_math.training.reward import Evaluation, RewardExample, RewardLoss, RewardTraining
 from rstar_math.training.trl_sft import _Measured
 

@@ -14,16 +14,16 @@ from typing import Any
 
 import torch
 
-from rstar_math.config import SFTSettings
-from rstar_math.errors import DataError, ModelError
-from rstar_math.training import loop, trl_launch
-from rstar_math.training.checkpoint import (
+from rstar_math.checkpoints.folder import (
     load_causal_lm,
     load_tokenizer,
     pad_token_id_of,
     quiet_transformers,
     whole_folder,
 )
+from rstar_math.config import SFTSettings
+from rstar_math.errors import DataError, ModelError
+from rstar_math.training import loop, trl_launch
 from rstar_math.training.examples import SFTExample, tokenise_all
 from rstar_math.training.markers import add_markers
 from rstar_math.training.sft import SFTReport

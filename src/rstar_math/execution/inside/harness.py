@@ -68,7 +68,7 @@ def seed_random() -> None:
 
 
 Records = list[tuple[str, str | None, bool, str | None]]
-"""For each statement: the fields of `rstar_math.observation.Statement`."""
+"""For each statement: the fields of `rstar_math.execution.observation.Statement`."""
 
 _PRINTED = re.compile(r"print\((.*?)\)")
 

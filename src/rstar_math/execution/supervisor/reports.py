@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import NoReturn, cast
 
 from rstar_math.execution.inside.protocol import MAX_ERROR_CHARS, MAX_RECORD_CHARS, MAX_STATEMENTS
+from rstar_math.execution.observation import Statement
 from rstar_math.execution.supervisor.requests import readable
-from rstar_math.observation import Statement
 from rstar_math.types import ExecutionStatus
 
 MAX_OFFSET = 1 << 40

@@ -23,9 +23,9 @@ from typing import Any, cast
 from rstar_math.errors import SandboxError
 from rstar_math.execution.inside.protocol import HEADER, HEADER_BYTES
 from rstar_math.execution.layers import LayerReport
+from rstar_math.execution.observation import RecordedExecution, Statement
 from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.requests import readable
-from rstar_math.observation import RecordedExecution, Statement
 from rstar_math.types import Execution, ExecutionStatus
 
 WORKER = Path(__file__).with_name("worker.py")

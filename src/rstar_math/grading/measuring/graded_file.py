@@ -113,7 +113,7 @@ def print_summary(graded: GradedFile, stream: TextIO) -> None:
     """The summary as tables for people."""
     from rich.table import Table
 
-    from rstar_math.console import Console
+    from rstar_math.terminal.console import Console
 
     console = Console(stream, width=None if stream.isatty() else 110)
     pairs, verdicts = graded.pairs, graded.verdicts

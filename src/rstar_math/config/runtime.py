@@ -1,0 +1,85 @@
+"""What a run runs on: engines, processes, isolation."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from rstar_math.config.base import Settings
+
+
+class EndpointSettings(Settings):
+    """How to talk to an OpenAI-compatible server (docs/real-models.md)."""
+
+    model: str | None = Field(default=None, description="name of the model at the server; null: the only one it lists")
+    api: Literal["completions", "chat"] = Field(
+        default="completions",
+        description="completions goes on from a text exactly; chat only where a server has nothing else",
+    )
+    continuation: Literal["auto", "continue", "restate"] = Field(
+        default="auto",
+        description="chat: let the server go on from the assistant's text (continue), or show the steps so far and ask "
+        "for the next one (restate); auto: the first, and the second where the server refuses",
+    )
+    api_key_env: str = Field(
+        default="OPENAI_API_KEY", description="environment variable that holds the key, where one is set"
+    )
+    max_requests: int = Field(default=64, ge=1, description="requests in flight")
+    timeout_s: float = Field(default=600.0, gt=0, description="wall seconds of one request")
+    max_retry_s: float = Field(
+        default=300.0, ge=0, description="a request that fails is tried again for so many seconds"
+    )
+    logprobs: bool = Field(default=False, description="ask for log-probabilities (recorded, not used by any strategy)")
+    extra_body: dict[str, Any] = Field(default_factory=dict, description="further fields of every request")
+
+
+class PolicySettings(Settings):
+    """A model that is more than a folder: behind a URL, or with a few-shot prompt. A YAML file with these keys is a
+    model as any command takes it."""
+
+    policy: str = Field(
+        description="URL of an OpenAI-compatible server, a folder, a name at the hub, or my_file.py:function"
+    )
+    ppm: str | None = Field(default=None, description="folder of a process preference model")
+    bootstrap: str = Field(
+        default="auto",
+        description="few-shot prompt for a model that does not know the step format: a JSONL file of examples "
+        "({question, response}), `default` for the package's own, `none`; auto: default behind a URL, and for a folder "
+        "whose tokenizer lacks the markers",
+    )
+    endpoint: EndpointSettings = Field(default_factory=EndpointSettings, description="only behind a URL")
+
+
+IsolationLayer = Literal["limits", "no_capabilities", "no_new_privileges", "landlock", "seccomp"]
+"""Layers of isolation without which steps are not executed, unless `runtime.accept_missing` names them."""
+
+
+class RuntimeSettings(Settings):
+    """The machine, not the method: nothing here may change a result in deterministic mode."""
+
+    num_workers: int | None = Field(
+        default=None, ge=1, description="search processes; null: one per accelerator, or per CPU core"
+    )
+    concurrency: int = Field(default=64, ge=1, description="problems in flight in one process")
+    max_batch_rows: int = Field(default=256, ge=1, description="most candidates decoded at the same time")
+    deterministic: bool = Field(
+        default=False, description="fixed batch shapes: the same trees at any concurrency, slower"
+    )
+    engine: Literal["torch", "vllm"] = Field(default="torch", description="what runs a policy of this machine")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="weights while searching")
+    device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
+    remember: str | None = Field(
+        default=None,
+        description="file of completions and scores: what was asked for before is not made again; null: none",
+    )
+    trees_per_part: int = Field(default=50, ge=1, description="trees in one file of a run")
+    cpu_s: float = Field(default=5.0, gt=0, description="CPU seconds of one step's program")
+    wall_s: float = Field(default=20.0, gt=0, description="wall seconds of one step's program")
+    memory_mb: int = Field(default=1024, ge=64, description="memory of one step's program")
+    accept_missing: tuple[IsolationLayer, ...] = Field(
+        default=(), description="layers of isolation that this machine may lack; lacking any other, it executes nothing"
+    )
+    isolation: Literal["sandbox", "none"] = Field(
+        default="sandbox", description="none: steps run with the caller's rights, which is not a security boundary"
+    )

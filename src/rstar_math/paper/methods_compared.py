@@ -1,0 +1,173 @@
+"""Table 8: reward models and strategies at equal numbers of generated tokens."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rstar_math.config import BudgetSettings, MethodSettings
+from rstar_math.evaluation.methods import read_methods
+from rstar_math.paper import paper
+from rstar_math.paper.claims import Claim, Evidence, Measured, compare
+from rstar_math.paper.laboratory import Laboratory, ScorerKind
+from rstar_math.paper.result import Result, accuracy, difference, table
+from rstar_math.report.table import NONE, TextTable, count, percent, seconds
+from rstar_math.search.strategies import strategy
+
+TREES = ("mcts", "forest", "ab_mcts")
+"""Strategies that count as a tree search."""
+
+BEAMS = ("beam", "diverse_beam")
+"""Strategies that search under the reward model as well, but keep no tree."""
+
+PAPERS = "MCTS, PPM"
+"""The paper's search, by its name in the list of methods."""
+
+_SCORERS: tuple[ScorerKind, ...] = ("orm", "pqm")
+_REFERENCES = ("greedy", "maj@N", "best-of-N, ORM", "best-of-N, PPM", "vote, PPM")
+"""What the paper's claim says a tree search under the PPM beats; the last is the strongest at the pocket scale."""
+
+UNEQUAL = 0.1
+"""A mean that differs by more than this share from the budget is marked."""
+
+
+def table8(lab: Laboratory) -> Result:
+    """Every method at every budget, with its cost; the paper's claims and those of the better strategies."""
+    methods = read_methods(lab.settings.methods).methods
+    rounds = lab.settings.method_rounds or (lab.num_rounds,)
+    tables, claims = [], []
+    for number in rounds:
+        timed = _timed(lab, number, methods)
+        cells = {}
+        for budget in lab.settings.budgets:
+            cells[budget] = _measured(lab, number, methods, budget)
+            tables.append(_table(lab, number, budget, cells[budget], timed))
+        claims += _claims(methods, cells, f"models of round {number}: " if len(rounds) > 1 else "")
+    return Result("table8", "Table 8: methods at equal generated tokens", tuple(tables), tuple(claims))
+
+
+def _measured(
+    lab: Laboratory,
+    number: int,
+    methods: tuple[MethodSettings, ...],
+    tokens: int,
+    *,
+    alone: bool = False,
+    seeds: Sequence[int] | None = None,
+    limit: int | None = None,
+) -> dict[str, Measured]:
+    """Every method with the models of a round, by its name; greedy decoding has no limit of tokens.
+
+    Completions and scores are shared, unless each method is measured alone.
+    """
+    found = {}
+    for method in sorted(methods, key=lambda m: m.scorer or "ppm"):  # methods with the same models one after another
+        found[method.name] = lab.measure(
+            method.name,
+            lambda seed: lab.model(seed, number),
+            method,
+            budget=None if strategy(method.strategy).is_deterministic else BudgetSettings(tokens=tokens),
+            scorers_of=_scorers_of(lab, number, methods),
+            shared=not alone,
+            alone=alone,
+            seeds=seeds,
+            limit=limit,
+        )
+    return {method.name: found[method.name] for method in methods}
+
+
+def _scorers_of(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]) -> Callable[[int], dict[str, Path]]:
+    """From a seed to the reward models that some method asks for, trained where they are missing."""
+    wanted = [kind for kind in _SCORERS if any(m.scorer == kind for m in methods)]
+    return lambda seed: lab.scorers(seed, number, wanted)
+
+
+def _timed(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]) -> dict[str, Measured]:
+    """The methods at the largest budget on a few problems, with nothing shared, so that CPU seconds mean something."""
+    tokens, limit = max(lab.settings.budgets), lab.settings.timed_problems
+    return _measured(lab, number, methods, tokens, alone=True, seeds=lab.seeds[:1], limit=limit)
+
+
+def _cpu(measured: Measured) -> float | None:
+    own, rest = measured.mean("process_cpu_seconds"), measured.mean("cpu_seconds")
+    return None if own is None or rest is None else own + rest
+
+
+def _table(
+    lab: Laboratory, number: int, tokens: int, cells: dict[str, Measured], timed: dict[str, Measured]
+) -> TextTable:
+    lines = {}
+    for name, measured in cells.items():
+        generated = measured.mean("tokens_generated") or 0.0
+        mark = "*" if name != "greedy" and abs(generated - tokens) > UNEQUAL * tokens else ""
+        over = compare(measured, cells[PAPERS]).difference if PAPERS in cells and name != PAPERS else None
+        line = {
+            "accuracy": accuracy(measured.accuracy()),
+            f"over {PAPERS}": difference(over),
+            "tokens|generated": count(generated) + mark,
+            "tokens|scored": count(measured.mean("tokens_scored")),
+        }
+        if tokens == max(lab.settings.budgets):
+            cpu = _cpu(timed[name])
+            line["CPU|seconds"] = NONE if cpu is None else seconds(cpu)
+        line |= {f"by seed|{s}": percent(a) for s, a in measured.accuracy_by_seed().items()}
+        if number == lab.num_rounds and name in paper.METHODS:
+            line["paper, MATH"] = f"{paper.METHODS[name]:.1f}"
+        lines[name] = line
+    some = next(iter(cells.values()))
+    title = f"Models of round {number}, {tokens:,} tokens: {len(some.outcomes()):,} problems, percent"
+    note = (
+        "95 % intervals over problems; differences are paired. Discarded candidates count as generated. Completions "
+        "and scores were shared between methods, and every method counts them in full."
+    )
+    if tokens == max(lab.settings.budgets):
+        note += f" CPU: on {lab.settings.timed_problems} problems of the first seed, with nothing shared."
+    if any("*" in line["tokens|generated"] for line in lines.values()):
+        note += " * more than 10 % from the budget."
+    return table(title, "method", lines, note)
+
+
+def _claims(methods: tuple[MethodSettings, ...], cells: dict[int, dict[str, Measured]], where: str) -> list[Claim]:
+    under_ppm = [m for m in methods if m.scorer in (None, "ppm")]
+    searches = [m.name for m in under_ppm if m.strategy in TREES]
+    rivals = [PAPERS, *(m.name for m in under_ppm if m.strategy in BEAMS)]
+    claims = []
+    for name in searches:
+        for budget, of in cells.items():
+            others = [other for other in _REFERENCES if other in of]
+            if others:
+                evidence = tuple(compare(of[name], of[other]) for other in others)
+                claims.append(Claim(f"{where}{budget:,} tokens: {name} beats {', '.join(others)}", evidence))
+    for name, rival in itertools.product(searches, rivals):
+        if name != PAPERS and all(rival in of for of in cells.values()):
+            claims.append(better(name, rival, cells, where))
+    if all({"MCTS, PQM", PAPERS} <= set(of) for of in cells.values()):
+        for budget, of in cells.items():
+            claims.append(
+                Claim(f"{where}{budget:,} tokens: {PAPERS} beats MCTS, PQM", (compare(of[PAPERS], of["MCTS, PQM"]),))
+            )
+    return claims
+
+
+def better(name: str, rival: str, cells: Mapping[int, Mapping[str, Measured]], where: str = "") -> Claim:
+    """The claim that a method is better than a rival: at one budget at least, and worse at none.
+
+    Args:
+      name: of the method.
+      rival: name of the other.
+      cells: every method by its name, by budget in tokens.
+      where: what stands before the claim.
+
+    Returns:
+      The claim; its evidence is the first budget at which the method is worse, else that of the clearest difference.
+    """
+    found = {budget: compare(of[name], of[rival]) for budget, of in cells.items()}
+    worse = [budget for budget, evidence in found.items() if evidence.verdict == "does not hold"]
+    shown = worse[0] if worse else max(found, key=lambda budget: found[budget].difference.low)
+    each = "; ".join(f"{b:,}: {difference(e.difference)}" for b, e in found.items())
+    return Claim(
+        f"{where}{name} is better than {rival} at one budget at least, and worse at none",
+        (Evidence(f"{name} - {rival}, {shown:,} tokens", found[shown].difference, found[shown].by_seed),),
+        f"By budget: {each}.",
+    )

@@ -1,0 +1,127 @@
+"""Table 7: policies fine-tuned from the same base, in the same way, on data of different kinds."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rstar_math.config import SearchSettings
+from rstar_math.models import ModelFolders, find_model
+from rstar_math.paper.claims import Measured
+from rstar_math.paper.laboratory import Laboratory, greedy
+from rstar_math.progress import Steps
+from rstar_math.stages.stages import search_problems
+from rstar_math.store.records import TreeStore, read_trajectories, read_trees
+from rstar_math.types import Problem, Step
+from rstar_math.workers.jobs import SearchJob
+
+if TYPE_CHECKING:
+    from rstar_math.training.examples import SFTExample
+
+SFT_DATA = ("verified trajectories", "rejection sampling", "random samples", "demonstrations from outside")
+
+_NUM_SAMPLES = 8
+"""Whole solutions sampled for a problem, from which rejection sampling keeps right ones."""
+
+_PER_PROBLEM = 2
+"""Solutions of one problem in the data, as the paper keeps two trajectories."""
+
+
+def fine_tuned_on(lab: Laboratory, kind: str, round_number: int) -> Measured | None:
+    """Greedy accuracy of the base fine-tuned on one kind of data of a round; None where there is no such data.
+
+    Args:
+      lab: the laboratory.
+      kind: one of `SFT_DATA`.
+      round_number: from 2 on: the round whose problems and policy the data come from.
+    """
+    if kind == SFT_DATA[3] and not lab.recipe.problems.source.startswith("pocket/"):
+        return None
+    folders = {seed: _policy(lab, kind, round_number, seed) for seed in lab.seeds}
+    label = f"round {round_number}: {kind}"
+    name = f"sft-{kind.partition(' ')[0]}-r{round_number}"
+    form = lab.recipe.rounds[-1].sft.form
+    return lab.measure(label, lambda seed: ModelFolders(name, folders[seed]), greedy(form))
+
+
+def _policy(lab: Laboratory, kind: str, round_number: int, seed: int) -> Path:
+    from rstar_math.training.examples import sft_example
+    from rstar_math.training.sft import train_sft
+
+    place = lab.folder / "data" / f"seed-{seed}" / f"round-{round_number}"
+    out = place / kind.replace(" ", "-")
+    if (out / "config.json").exists():
+        return out
+    settings = lab.recipe.rounds[-1].sft
+    found = _solutions(lab, kind, round_number, seed, place)
+    examples: list[SFTExample] = [sft_example(problem.question, solution, settings.form) for problem, solution in found]
+    began = time.monotonic()
+    base = find_model(lab.recipe.base_model).policy_folder
+    with Steps(lab.progress, f"seed {seed}, round {round_number}, {kind}") as progress:
+        train_sft(base, examples, settings, out, seed * 1_000_000 + round_number * 1_000 + 7, progress)
+    lab.log("sft", seed=seed, kind=kind, round=round_number, examples=len(found), seconds=time.monotonic() - began)
+    return out
+
+
+def _solutions(
+    lab: Laboratory, kind: str, round_number: int, seed: int, place: Path
+) -> list[tuple[Problem, tuple[Step, ...]]]:
+    run = lab.run(seed)
+    if kind == SFT_DATA[0]:
+        rows = read_trajectories(run / f"round-{round_number}" / "trajectories.parquet")
+        return [(problem, trajectory.steps) for problem, trajectory, _ in rows]
+    problems = _problems(run)
+    if kind == SFT_DATA[3]:
+        return _demonstrations(problems, lab, seed)
+    chosen: list[tuple[Problem, tuple[Step, ...]]] = []
+    _sample(lab, run, round_number, problems, seed, place / "samples")
+    trees = {tree.problem.id: tree for tree in read_trees(place / "samples")}
+    for problem in problems:
+        tree = trees[problem.id]
+        ends = [tree.nodes[i] for i in tree.rollouts]
+        finished = [node for node in ends if node.terminal == "answer"]
+        wanted = [node for node in finished if node.correct] if kind == SFT_DATA[1] else finished
+        texts: dict[str, tuple[Step, ...]] = {}
+        for node in wanted:
+            steps = tuple(tree.steps(node))
+            texts.setdefault("".join(step.text for step in steps), steps)
+        chosen += [(problem, steps) for steps in list(texts.values())[:_PER_PROBLEM]]
+    return chosen
+
+
+def _problems(run: Path) -> list[Problem]:
+    found = {tree.problem.id: tree.problem for tree in read_trees(run / "round-1" / "trees")}
+    return [found[key] for key in sorted(found)]
+
+
+def _sample(lab: Laboratory, run: Path, round_number: int, problems: list[Problem], seed: int, folder: Path) -> None:
+    """Whole solutions by the policy that searched in the round."""
+    searched = lab.recipe.rounds[round_number - 1].search
+    settings = SearchSettings(
+        num_rollouts=_NUM_SAMPLES,
+        use_ppm=False,
+        form=searched.form,
+        temperature=searched.temperature,
+        max_solution_tokens=searched.max_solution_tokens,
+        max_step_tokens=searched.max_step_tokens,
+    )
+    job = SearchJob(run / f"round-{round_number - 1}" / "policy", None, "sample", settings)
+    with TreeStore(folder, lab.recipe.runtime.trees_per_part) as store:
+        stage = f"seed {seed}, round {round_number}, samples"
+        search_problems(lab.pool(), job, problems, store, seed, (), lab.progress, stage)
+
+
+def _demonstrations(problems: list[Problem], lab: Laboratory, seed: int) -> list[tuple[Problem, tuple[Step, ...]]]:
+    """The makers' own solutions of the problems: what data sets from outside are to a real model."""
+    from itertools import islice
+
+    from rstar_math.pocket.demonstrations import demonstration
+    from rstar_math.pocket.splits import exercises
+
+    source = lab.seed_recipe(seed).problems
+    rng = random.Random(f"demonstrations {seed}")
+    drawn = islice(exercises("train", source.seed), source.skip, source.skip + len(problems))
+    solutions = {exercise.question: tuple(demonstration(exercise, rng, clean=True)) for exercise in drawn}
+    return [(problem, solutions[problem.question]) for problem in problems]

@@ -1,0 +1,381 @@
+"""Tables 1 to 7, 9 and 10 of the paper. Table 8 has a file of its own (`methods_compared`), and so have the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rstar_math.metrics import percentile_interval, resamples
+from rstar_math.paper import paper
+from rstar_math.paper.claims import (
+    NUM_RESAMPLES,
+    Claim,
+    Evidence,
+    Measured,
+    bootstrap,
+    compare,
+    interval_of,
+    mean,
+    rises,
+)
+from rstar_math.paper.held_out_pairs import RANKERS, num_trained_pairs, ranked_pairs
+from rstar_math.paper.laboratory import Laboratory
+from rstar_math.paper.result import Result, accuracy, table
+from rstar_math.paper.sft_data import SFT_DATA, fine_tuned_on
+from rstar_math.paper.trajectories import answered_by, forests, system_cell
+from rstar_math.report.table import NONE, count, percent
+from rstar_math.store.records import read_table, read_trees
+from rstar_math.store.run_files import read_control
+
+_INTERVALS = "95 % intervals over problems: Wilson; differences are paired, bootstrap."
+
+
+def by_seed(measured: Measured) -> dict[str, str]:
+    """A column for each training seed."""
+    return {f"by seed|{seed}": percent(value) for seed, value in measured.accuracy_by_seed().items()}
+
+
+def by_tier(measured: Measured) -> dict[str, str]:
+    """A column for each tier, and one over all with its interval."""
+    cells = {f"by tier|{tier}": _value(measured, tier) for tier in measured.tiers()}
+    return cells | {"all": accuracy(measured.accuracy())}
+
+
+def _value(measured: Measured, tier: str | None = None) -> str:
+    found = measured.accuracy(tier)
+    return NONE if found is None else percent(found.value)
+
+
+def num_problems(measured: Measured) -> str:
+    """How many problems, under how many seeds."""
+    return f"{len(measured.outcomes()):,} held-out problems, {len(measured.rows)} training seeds"
+
+
+def table1(lab: Laboratory) -> Result:
+    """The headline: base, policy, system, and the system with many trajectories."""
+    last, most = lab.num_rounds, lab.settings.num_trajectories
+    base, policy = lab.of_run("greedy", 0, "base, greedy"), lab.of_run("greedy", last, "policy, greedy")
+    system = lab.of_run("system", last, "system")
+    many = answered_by(forests(lab, last), most, f"system, {most} trajectories")
+    lines = {}
+    for measured in (base, policy, system, many):
+        lines[measured.label] = {
+            **by_tier(measured),
+            **by_seed(measured),
+            "tokens": count(measured.mean("tokens_generated")),
+        }
+    published = (paper.POLICY_BY_ROUND[0], paper.POLICY_BY_ROUND[-1], paper.SYSTEM_BY_ROUND[-1], paper.SYSTEM_64)
+    for line, figure in zip(lines.values(), published, strict=True):
+        line["paper, MATH"] = f"{figure:.1f}"
+    claims = (
+        Claim("the system lies above the base model that it grew from", (compare(system, base),)),
+        Claim("the system lies above its own policy alone", (compare(system, policy),)),
+        Claim("more trajectories do better still", (compare(many, system),)),
+    )
+    title = "Table 1: base, policy and system"
+    shown = table(f"Accuracy in percent: {num_problems(base)}", "", lines, _INTERVALS)
+    return Result("table1", title, (shown,), claims)
+
+
+def table2(lab: Laboratory) -> Result:
+    """Training problems solved, round by round and tier by tier, and a control: the base with the same tokens."""
+    rounds = range(1, lab.num_rounds + 1)
+    solved: dict[int, dict[str, float]] = {n: {} for n in rounds}
+    so_far: dict[int, dict[str, float]] = {n: {} for n in rounds}
+    control: dict[int, dict[str, float]] = {n: {} for n in rounds}
+    tier_of: dict[str, str] = {}
+    for seed in lab.seeds:
+        run, before = lab.run(seed), set[str]()
+        controls = read_control(run / "base" / "control.json") if (run / "base" / "control.json").exists() else None
+        problems = {t.problem.id: t.problem.tier for t in read_trees(run / "round-1" / "trees")}
+        for n in rounds:
+            now = {row["problem"] for row in read_table(run / f"round-{n}" / "trajectories.parquet")}
+            before |= now
+            for problem, tier in problems.items():
+                key = f"{seed}/{problem}"
+                tier_of[key] = tier or "all"
+                solved[n][key], so_far[n][key] = float(problem in now), float(problem in before)
+            if controls is not None:
+                found = set(controls.rounds[n - 1].solved)
+                control[n] |= {f"{seed}/{p}": float(p in found) for p in controls.problems}
+    tiers = sorted(set(tier_of.values()))
+
+    def share(outcomes: dict[str, float], tier: str | None = None) -> str:
+        values = [v for key, v in outcomes.items() if tier in (None, tier_of[key])]
+        return percent(mean(values)) if values else NONE
+
+    lines = {}
+    for n in rounds:
+        cells = {f"solved so far|{tier}": share(so_far[n], tier) for tier in tiers}
+        cells |= {"solved so far|all": share(so_far[n]), "this round|all": accuracy(interval_of(solved[n]))}
+        if control[n]:
+            same = {key: solved[n][key] for key in control[n]}
+            cells |= {
+                "the control's problems|this round": share(same),
+                "the control's problems|base": share(control[n]),
+            }
+        cells["paper|all"] = f"{paper.SOLVED_BY_ROUND['all'][n - 1]}" if n <= 4 else NONE
+        lines[f"round {n}"] = cells
+    first, last = solved[1], solved[lab.num_rounds]
+    rising = []
+    for tier in tiers:
+        keys = [key for key in first if tier_of[key] == tier]
+        rising.append(_evidence(f"{tier}, last round - first", {k: last[k] for k in keys}, {k: first[k] for k in keys}))
+    claims = [Claim("the share of solved problems rises in every tier", tuple(rising))]
+    if len(tiers) > 1:
+        rises_of = {e.label.partition(",")[0]: e.difference.value for e in rising}
+        hardest = min(tiers, key=lambda t: mean(v for k, v in first.items() if tier_of[k] == t))
+        others = [_rise_difference(first, last, tier_of, hardest, tier) for tier in tiers if tier != hardest]
+        claims.append(
+            Claim(
+                f"the hardest tier ({hardest}) rises most",
+                tuple(others),
+                ", ".join(f"{tier} {100 * rise:+.1f}" for tier, rise in rises_of.items()),
+            )
+        )
+    for n in rounds:
+        if control[n]:
+            evidence = _evidence(f"round {n} - base", {k: solved[n][k] for k in control[n]}, control[n])
+            claims.append(
+                Claim(f"round {n} solves more than the untrained base does with the same tokens", (evidence,))
+            )
+    note = (
+        "The control: plain samples of the untrained base, with as many tokens for a problem as the round's search, on "
+        f"{lab.recipe.evaluation.control_problems} of the problems of each seed. Several trees of a round count once."
+    )
+    num = f"{len(first):,} problems, {len(lab.seeds)} training seeds"
+    title = "Table 2: training problems solved"
+    return Result("table2", title, (table(f"Solved, percent: {num}", "", lines, note),), tuple(claims))
+
+
+def _evidence(label: str, a: dict[str, float], b: dict[str, float]) -> Evidence:
+    """Difference of outcomes whose keys are "seed/problem"."""
+    seeds = sorted({int(key.partition("/")[0]) for key in a})
+    return Evidence(
+        label,
+        bootstrap([a, b], lambda m: m[0] - m[1]),
+        {s: mean(a[k] - b[k] for k in a if k.startswith(f"{s}/")) for s in seeds},
+    )
+
+
+def _rise_difference(
+    first: dict[str, float], last: dict[str, float], tier_of: dict[str, str], hardest: str, tier: str
+) -> Evidence:
+    """How much more the hardest tier rises than another; resampled over the problems of both."""
+
+    def gains(t: str, of_seed: str = "") -> list[float]:
+        keys = sorted(k for k in first if tier_of[k] == t and k.startswith(of_seed))
+        return [last[k] - first[k] for k in keys]
+
+    def resampled(values: list[float], seed: int) -> list[float]:
+        return [mean(chosen(values)) for chosen in resamples(len(values), NUM_RESAMPLES, seed)]
+
+    hard, other = gains(hardest), gains(tier)
+    drawn = zip(resampled(hard, 0), resampled(other, 1), strict=True)
+    seeds = sorted({int(key.partition("/")[0]) for key in first})
+    return Evidence(
+        f"rise of {hardest} - rise of {tier}",
+        percentile_interval(mean(hard) - mean(other), [a - b for a, b in drawn]),
+        {seed: mean(gains(hardest, f"{seed}/")) - mean(gains(tier, f"{seed}/")) for seed in seeds},
+    )
+
+
+def _rounds_table(title: str, series: Sequence[Measured], figures: Sequence[float], heading: str) -> Result:
+    lines = {}
+    for i, measured in enumerate(series):
+        cells = {**by_tier(measured), **by_seed(measured), "tokens": count(measured.mean("tokens_generated"))}
+        lines[measured.label] = cells | {heading: f"{figures[i]:.1f}" if i < len(figures) else NONE}
+    return Result("", title, (table(f"Accuracy in percent: {num_problems(series[0])}", "", lines, _INTERVALS),))
+
+
+def table3(lab: Laboratory) -> Result:
+    """The policy alone, round by round."""
+    series = [lab.of_run("greedy", n, f"round {n}" if n else "base") for n in range(lab.num_rounds + 1)]
+    made = _rounds_table("Table 3: the policy alone, greedy", series, paper.POLICY_BY_ROUND, "paper, MATH")
+    claims = (
+        *rises("policy alone", series[1:]),
+        Claim("the policy of round 1 lies above the base", (compare(series[1], series[0]),)),
+    )
+    return Result("table3", made.title, made.tables, claims)
+
+
+def table4(lab: Laboratory) -> Result:
+    """The policy of round 1 with the PPM of every round."""
+    series = [system_cell(lab, 1, n, f"PPM of round {n}") for n in range(1, lab.num_rounds + 1)]
+    made = _rounds_table(
+        "Table 4: the policy of round 1 with each round's PPM", series, paper.PPM_BY_ROUND, "paper, MATH"
+    )
+    accuracies = {}
+    for n in range(1, lab.num_rounds + 1):
+        found = {seed: ranked_pairs(lab, seed, n) for seed in lab.seeds}
+        cells = {
+            "pairs|trained on": count(mean(num_trained_pairs(lab, seed, n) for seed in lab.seeds)),
+            "pairs|held out": count(sum(f.num_pairs for f in found.values())),
+        }
+        for ranker in RANKERS:
+            right, num = map(sum, zip(*(f.counts(ranker) for f in found.values()), strict=True))
+            cells[f"ranked right|{ranker}"] = percent(right / num) if num else NONE
+        accuracies[f"round {n}"] = cells | {f"PPM by seed|{s}": percent(f.share("PPM")) for s, f in found.items()}
+    note = "Pairs of held-out problems, both steps executed, no filter by margin or distance."
+    pairs_table = table("Pairs of steps ranked right, percent", "", accuracies, note)
+    claims = (
+        *rises("policy of round 1", series),
+        Claim("the PPM of round 2 lies above that of round 1", (compare(series[1], series[0]),)),
+        *_pair_claims(lab),
+    )
+    return Result("table4", made.title, (*made.tables, pairs_table), claims)
+
+
+def _pair_claims(lab: Laboratory) -> list[Claim]:
+    """Pair accuracy against 0.85, and against what costs nothing, with bootstrap intervals over problems."""
+    claims = []
+    for n in range(2, lab.num_rounds + 1):
+        found = {seed: ranked_pairs(lab, seed, n) for seed in lab.seeds}
+        num = sum(f.num_pairs for f in found.values())
+        if not num:
+            continue
+        tables = [
+            {f"{seed}/{problem}": counts[i] for seed, f in found.items() for problem, counts in f.by_problem[r].items()}
+            for r in RANKERS
+            for i in (0, 1)  # pairs ranked right, pairs
+        ]
+
+        def shares(means: Sequence[float]) -> list[float]:
+            return [right / of if of else 0.0 for right, of in zip(means[::2], means[1::2], strict=True)]
+
+        bar = bootstrap(tables, lambda means: shares(means)[0] - 0.85)
+        beyond = bootstrap(tables, lambda means: shares(means)[0] - max(shares(means)[1:]))
+        lead = {
+            s: share - max(f.share(rule) or 0.0 for rule in RANKERS[1:])
+            for s, f in found.items()
+            if (share := f.share("PPM")) is not None
+        }
+        seeds = {s: share - 0.85 for s, f in found.items() if (share := f.share("PPM")) is not None}
+        claims.append(
+            Claim(
+                f"round {n}: the PPM ranks at least 85 % of the held-out pairs right",
+                (Evidence("PPM - 85 %", bar, seeds),),
+                f"{num:,} pairs; intervals over problems.",
+            )
+        )
+        claims.append(
+            Claim(
+                f"round {n}: the PPM ranks pairs better than length and log-probability do",
+                (Evidence("PPM - the best of these rules", beyond, lead),),
+            )
+        )
+    return claims
+
+
+def table5(lab: Laboratory) -> Result:
+    """Base, policy and system on every benchmark; here the tiers and the parts of the held-out problems."""
+    last, most = lab.num_rounds, lab.settings.num_trajectories
+    base, policy = lab.of_run("greedy", 0, "base, greedy"), lab.of_run("greedy", last, "policy, greedy")
+    system = lab.of_run("system", last, "system")
+    many = answered_by(forests(lab, last), most, f"system, {most} trajectories")
+    groups = [(tier, lambda row, t=tier: row["tier"] == t) for tier in base.tiers()]
+    parts = sorted({row["part"] for rows in base.rows.values() for row in rows if row["part"] is not None})
+    groups += [(f"part: {part}", lambda row, p=part: row["part"] == p) for part in parts]
+    lines, claims = {}, []
+    for name, belongs in groups:
+        of = [
+            Measured(m.label, {s: [r for r in rows if belongs(r)] for s, rows in m.rows.items()})
+            for m in (base, policy, system, many)
+        ]
+        lines[name] = {"problems": count(len(of[0].outcomes()))} | {m.label: accuracy(m.accuracy()) for m in of}
+        evidence = (compare(of[2], of[1]), compare(of[1], of[0]))
+        claims.append(Claim(f"{name}: system above policy above base", evidence))
+    note = "The paper's benchmarks, with its figures, are measured by rstar eval --benchmark (docs/real-models.md)."
+    title = "Table 5: tier by tier"
+    shown = table(f"Accuracy in percent: {num_problems(base)}", "", lines, f"{_INTERVALS} {note}")
+    return Result("table5", title, (shown,), tuple(claims))
+
+
+def table6(lab: Laboratory) -> Result:
+    """The whole system, round by round."""
+    rounds = range(1, lab.num_rounds + 1)
+    series = [lab.of_run("system", n, f"round {n}") for n in rounds]
+    made = _rounds_table("Table 6: the whole system", series, paper.SYSTEM_BY_ROUND, "paper, MATH")
+    policies = [lab.of_run("greedy", n, f"policy of round {n}") for n in rounds]
+    beats = [
+        Claim(f"round {n}: the system lies above its policy alone", (compare(series[n - 1], policies[n - 1]),))
+        for n in rounds
+    ]
+    return Result("table6", made.title, made.tables, (*rises("system", series), *beats))
+
+
+def table7(lab: Laboratory) -> Result:
+    """The same base, fine-tuned in the same way on data of four kinds."""
+    lines, claims = {}, []
+    for n in range(2, lab.num_rounds + 1):
+        cells = {kind: fine_tuned_on(lab, kind, n) for kind in SFT_DATA}
+        found = {kind: measured for kind, measured in cells.items() if measured is not None}
+        for kind, measured in found.items():
+            figure = paper.SFT_DATA.get(kind)
+            lines[f"round {n}: {kind}"] = {
+                **by_tier(measured),
+                **by_seed(measured),
+                "paper, MATH": f"{figure:.1f}" if figure is not None and n == lab.num_rounds else NONE,
+            }
+        best = found["verified trajectories"]
+        for kind in ("random samples", "rejection sampling"):
+            claims.append(Claim(f"round {n}: verified trajectories beat {kind}", (compare(best, found[kind]),)))
+    note = (
+        "Data of a round: its search's verified trajectories; whole solutions sampled from the policy that searched, "
+        "two for a problem, whatever they answer (random) or those with the right answer (rejection sampling); right "
+        "solutions by the makers of the problems (demonstrations). All train the base with the settings of the last "
+        "round's SFT. " + _INTERVALS
+    )
+    title = "Table 7: what the policy is trained on"
+    some = next(m for m in cells.values() if m is not None)
+    return Result(
+        "table7", title, (table(f"Greedy accuracy in percent: {num_problems(some)}", "", lines, note),), tuple(claims)
+    )
+
+
+def table9(lab: Laboratory) -> Result:
+    """Tokens generated for a problem and for a trajectory, by tier."""
+    last = lab.num_rounds
+    system, policy = lab.of_run("system", last, "system"), lab.of_run("greedy", last, "policy, greedy")
+    lines = {}
+    for tier in [*system.tiers(), None]:
+        rows = [r for rows in system.rows.values() for r in rows if tier in (None, r["tier"])]
+        alone = [r for rows in policy.rows.values() for r in rows if tier in (None, r["tier"])]
+        tokens = mean(r["tokens_generated"] for r in rows)
+        trajectories = mean(r["num_trajectories"] for r in rows)
+        lines[tier or "all"] = {
+            "system, for a problem|generated": count(tokens),
+            "system, for a problem|scored": count(mean(r["tokens_scored"] for r in rows)),
+            "system, for a problem|trajectories": f"{trajectories:.1f}",
+            "for a trajectory|system": count(tokens / trajectories if trajectories else None),
+            "for a trajectory|policy, greedy": count(mean(r["tokens_generated"] for r in alone)),
+        }
+    easy, hard = paper.TOKENS_PER_TRAJECTORY
+    note = f"Paper, for a trajectory of the system: {easy:,} (GSM8K) to {hard:,} (AIME)."
+    title = "Table 9: what an answer costs"
+    return Result("table9", title, (table("Mean tokens", "", lines, note),))
+
+
+def table10(lab: Laboratory) -> Result:
+    """The recipe on bases of other sizes and architectures."""
+    from rstar_math.paper.bases import every_base
+
+    lines, claims = {}, []
+    for base in every_base(lab):
+        lines[base.name] = {
+            "parameters": count(base.num_parameters),
+            "base, greedy": accuracy(base.base.accuracy()),
+            "policy, greedy": accuracy(base.policy.accuracy()),
+            "system": accuracy(base.system.accuracy()),
+            **{f"system {heading}": cell for heading, cell in by_seed(base.system).items()},
+        }
+        problems = num_problems(base.system)
+        claims.append(
+            Claim(
+                f"{base.name}: the recipe lifts the policy, and the system lies above it",
+                (compare(base.policy, base.base), compare(base.system, base.policy)),
+            )
+        )
+    shown = "; ".join(f"{name} {a:.1f} to {b:.1f}" for name, (a, b) in paper.BASES.items())
+    title = "Table 10: other bases"
+    note = f"Paper, MATH, base to system: {shown}. {_INTERVALS}"
+    return Result("table10", title, (table(f"Accuracy in percent: {problems}", "", lines, note),), tuple(claims))

@@ -1,0 +1,111 @@
+"""What searches in one process share: a policy, a reward model, an executor and a grader; opened once, closed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rstar_math.config import RuntimeSettings
+from rstar_math.engines.base import Engine, Scorer
+from rstar_math.execution.base import Executor
+from rstar_math.grading.base import Grader
+from rstar_math.models import Policy
+from rstar_math.search.environment import Environment
+from rstar_math.types import Problem
+
+
+@dataclass
+class Workbench:
+    """The adapters of one process. `open_workbench` makes a real one; tests and users may put in their own."""
+
+    engine: Engine
+    executor: Executor
+    grader: Grader
+    scorer: Scorer | None = None
+
+    def environment(self, problem: Problem, seed: int) -> Environment:
+        """The environment of one search."""
+        return Environment(problem, self.engine, self.executor, self.grader, self.scorer, seed)
+
+    async def aclose(self) -> None:
+        """Ends every process and frees every model."""
+        await self.engine.aclose()
+        if self.scorer is not None:
+            await self.scorer.aclose()
+        await self.executor.aclose()
+        await self.grader.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def open_executor(runtime: RuntimeSettings, num_slots: int | None = None) -> Executor:
+    """An executor with the limits and the isolation of `runtime`."""
+    from rstar_math.execution import opening
+    from rstar_math.execution.settings import ExecutionSettings
+
+    settings = ExecutionSettings(
+        cpu_s=runtime.cpu_s,
+        wall_s=runtime.wall_s,
+        memory_mb=runtime.memory_mb,
+        accept_missing=runtime.accept_missing,
+        isolation=runtime.isolation,
+    )
+    return opening.open_executor(settings, num_slots)
+
+
+def open_grader() -> Grader:
+    """A grader with one killable worker process, started when a pair needs it."""
+    from rstar_math.grading.pool import GradingPool
+
+    return GradingPool()
+
+
+@contextmanager
+def answer_comparison() -> Iterator[Callable[[str, str], bool]]:
+    """Whether two answers mean the same, for callers without an event loop; bounded as every grade is."""
+    from rstar_math.grading.pool import GradingPool
+
+    pool = GradingPool()
+    try:
+        yield lambda a, b: pool.grade_blocking(a, b).equal
+    finally:
+        pool.close()
+
+
+def open_workbench(
+    policy: Policy, ppm: Path | None, runtime: RuntimeSettings, device: str | None = None, num_slots: int | None = None
+) -> Workbench:
+    """Loads the models of a search.
+
+    Args:
+      policy: folder of the policy, or how to reach and prompt it.
+      ppm: folder of the process preference model, or None.
+      runtime: the machine.
+      device: overrides `runtime.device`, for one worker among several.
+      num_slots: step programs at the same time.
+
+    Raises:
+      ModelError: a folder is missing or unfit.
+      SandboxError: steps cannot be executed safely on this machine.
+    """
+    from rstar_math.engines.open import open_policy, open_scorer
+
+    engine = open_policy(policy, runtime, device)
+    scorer = open_scorer(ppm, runtime, device) if ppm is not None else None
+    if runtime.remember is not None:
+        from rstar_math.engines.shared import Memory, RememberingEngine, RememberingScorer, model_key
+
+        engine = RememberingEngine(engine, Memory(Path(runtime.remember)), model_key(policy))
+        if ppm is not None and scorer is not None:
+            scorer = RememberingScorer(scorer, Memory(Path(runtime.remember)), model_key(ppm))
+    return Workbench(engine, open_executor(runtime, num_slots), open_grader(), scorer)

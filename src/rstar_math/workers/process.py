@@ -1,0 +1,125 @@
+"""A search process: jobs and tasks in, results out, until the process that started it is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+import traceback
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from rstar_math.config import RuntimeSettings
+from rstar_math.errors import EngineError, RStarError
+from rstar_math.models import Policy
+from rstar_math.terminal.streams import show_controls
+from rstar_math.tree import Tree
+from rstar_math.workers.bench import Workbench, open_workbench
+from rstar_math.workers.jobs import Answered, AnswerJob, Job, Result, SearchJob, Task, work
+from rstar_math.workers.starting import stay_deaf
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a task came to nothing, for the parent to raise."""
+
+    error: RStarError
+
+
+def serve(connection: Connection, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
+    """The life of a worker process: jobs and tasks in, results out, until the parent is gone."""
+    stay_deaf()
+    show_controls()
+    import torch
+
+    if device == "cpu":
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // num_workers))
+    asyncio.run(_Server(connection, runtime, device, num_workers).run())
+
+
+class _Server:
+    """The worker's end: one event loop with many searches in flight over one workbench."""
+
+    def __init__(self, connection: Connection, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
+        self._connection, self._runtime, self._device = connection, runtime, device
+        self._num_slots = max(1, len(os.sched_getaffinity(0)) // num_workers)
+        self._inbox: asyncio.Queue[object] = asyncio.Queue()
+        self._bench: Workbench | None = None
+        self._models: tuple[Policy, Path | None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cpu_seconds = 0.0
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._read, args=(loop,), daemon=True).start()
+        job: Job | None = None
+        while (message := await self._inbox.get()) is not None:
+            if isinstance(message, SearchJob | AnswerJob):
+                job = message
+                continue
+            assert job is not None
+            assert isinstance(message, tuple)
+            number, task = message
+            await self._open(job)
+            running = asyncio.create_task(self._do(number, job, task))
+            self._tasks.add(running)
+            running.add_done_callback(self._tasks.discard)
+        if self._bench is not None:
+            await self._bench.aclose()
+        os._exit(0)  # nothing is left to say, and tasks in flight belong to nobody
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        while True:
+            try:
+                message = self._connection.recv()
+            except (EOFError, OSError):
+                message = None  # the parent is gone, or wants us gone
+            loop.call_soon_threadsafe(self._inbox.put_nowait, message)
+            if message is None:
+                return
+
+    async def _open(self, job: Job) -> None:
+        if self._models == (job.policy, job.ppm):
+            return
+        if self._bench is not None:
+            await self._bench.aclose()
+            self._bench = None
+        try:
+            self._bench = open_workbench(job.policy, job.ppm, self._runtime, self._device, self._num_slots)
+        except Exception as error:  # told to the parent, for every task that wants these models
+            self._opening_error = _told(error)
+        self._models = (job.policy, job.ppm)
+        self._cpu_seconds = time.process_time()
+
+    async def _do(self, number: int, job: Job, task: Task) -> None:
+        result: object
+        if self._bench is None:
+            result = Failure(self._opening_error)
+        else:
+            try:
+                result = _slim(await work(job, task, self._bench))
+                if isinstance(result, Answered) and self._runtime.remember is None:
+                    now = time.process_time()
+                    result = replace(result, process_cpu_seconds=now - self._cpu_seconds)
+                    self._cpu_seconds = now
+            except Exception as error:  # told to the parent, which raises it
+                result = Failure(_told(error))
+        self._connection.send((number, result))
+
+
+def _told(error: Exception) -> RStarError:
+    """The error as the parent should raise it: our own kinds as they are, others with their traceback as text."""
+    if isinstance(error, RStarError):
+        return error
+    return EngineError("a search process failed:\n" + "".join(traceback.format_exception(error)))
+
+
+def _slim(result: Result) -> Result:
+    """Without the steps of the candidates that were not chosen: they are many, and nobody reads them."""
+    if isinstance(result, Tree):
+        return result
+    candidates = tuple(replace(t, steps=()) for t in result.solution.candidates)
+    dropped = tuple(replace(t, steps=()) for t in result.solution.dropped)
+    return replace(result, solution=replace(result.solution, candidates=candidates, dropped=dropped))

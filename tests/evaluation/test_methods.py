@@ -1,0 +1,230 @@
+"""Methods: read from files with clear errors, and made ready for a model that brings its own settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from rstar_math.config import AnsweringSettings, BudgetSettings, MethodSettings, SearchSettings
+from rstar_math.errors import ConfigError, ModelError
+from rstar_math.evaluation.methods import (
+    Method,
+    available,
+    named_scorers,
+    prepare,
+    read_methods,
+    same_searches,
+    shipped_methods,
+)
+from rstar_math.models import ModelFolders, find_model
+from rstar_math.search.choice import is_sure
+from rstar_math.search.strategies import STRATEGIES
+from rstar_math.types import Solution
+from tests.growing import grow_fake
+
+
+def scorer(folder: Path) -> Path:
+    """A folder that counts as a reward model's as long as nobody loads it."""
+    folder.mkdir(parents=True)
+    (folder / "ppm.json").write_text("{}")
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> ModelFolders:
+    own = AnsweringSettings(search=SearchSettings(num_candidates=6, terminal_value="ppm"), selector="vote")
+    (tmp_path / "round-1" / "policy").mkdir(parents=True)
+    return ModelFolders("run", tmp_path / "round-1" / "policy", scorer(tmp_path / "round-1" / "ppm"), own, 0.5)
+
+
+def write(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "methods.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_method_takes_from_the_model_what_it_does_not_name(model: ModelFolders) -> None:
+    method = MethodSettings(name="m", strategy="sample", answering={"selector": "best", "search": {"temperature": 0.5}})
+    ready = prepare(method, model, BudgetSettings(tokens=100))
+    assert (ready.settings.selector, ready.settings.search.temperature) == ("best", 0.5)
+    assert ready.settings.search.num_candidates == 6
+    assert ready.settings.budget == BudgetSettings(tokens=100)
+    assert (ready.scorer, ready.scorer_folder) == ("ppm", model.ppm)
+
+
+def test_only_the_models_own_way_keeps_its_threshold(model: ModelFolders) -> None:
+    solution = Solution(answer="7", reasoning_trace=(), trajectory=None, confidence=0.9, outside=False)
+
+    def sure(ready: Method, threshold: float | None = 0.9) -> bool | None:
+        return is_sure(solution, ready.settings, model.answering, threshold)
+
+    own = MethodSettings(name="mcts", strategy="mcts")
+    assert sure(prepare(own, model)) is True
+    assert sure(prepare(own, model), 0.91) is False
+    assert sure(prepare(own, model), None) is None
+    assert sure(prepare(own, model, BudgetSettings(rollouts=3))) is None
+    assert sure(prepare(own.model_copy(update={"answering": {"num_trees": 2}}), model)) is None
+    assert sure(prepare(MethodSettings(name="forest", strategy="forest"), model)) is None
+
+
+def test_a_question_from_outside_is_never_sure(model: ModelFolders) -> None:
+    own = prepare(MethodSettings(name="mcts", strategy="mcts"), model).settings
+
+    def sure(outside: bool | None, threshold: float | None = 0.5) -> bool | None:
+        solution = Solution(answer="7", reasoning_trace=(), trajectory=None, confidence=1.0, outside=outside)
+        return is_sure(solution, own, model.answering, threshold)
+
+    assert (sure(False), sure(True), sure(True, None)) == (True, False, False)
+    assert sure(None) is None  # nobody measured which questions are familiar: nothing is claimed
+
+
+def test_a_strategy_is_named_once(model: ModelFolders) -> None:
+    with pytest.raises(ConfigError, match="name the strategy beside `answering`, not in it"):
+        prepare(MethodSettings(name="m", answering={"strategy": "sample"}), model)
+    with pytest.raises(ConfigError, match="the changes make its strategy 'beam'"):
+        prepare(MethodSettings(name="m"), model, adjust=lambda s: s.model_copy(update={"strategy": "beam"}))
+
+
+def test_scorers_are_found_by_name_beside_the_model_and_as_folders(model: ModelFolders, tmp_path: Path) -> None:
+    method = MethodSettings(name="m", strategy="sample", scorer="orm")
+    with pytest.raises(ModelError, match="--scorer orm=FOLDER"):
+        prepare(method, model)
+    beside = scorer(tmp_path / "round-1" / "orm")
+    assert prepare(method, model).scorer_folder == beside
+    named = named_scorers([f"orm={scorer(tmp_path / 'elsewhere')}"])
+    ready = prepare(method, model, scorers=named)
+    assert (ready.scorer, ready.scorer_folder) == ("orm", tmp_path / "elsewhere")
+    folder = prepare(method.model_copy(update={"scorer": str(tmp_path / "elsewhere")}), model)
+    assert (folder.scorer, folder.scorer_folder) == ("elsewhere", tmp_path / "elsewhere")
+
+
+def test_without_a_scorer_nothing_is_chosen_by_scores(model: ModelFolders) -> None:
+    method = MethodSettings(name="m", strategy="sample", scorer="none")
+    with pytest.raises(ConfigError, match="method 'm' chooses by 'vote' of scores"):
+        prepare(method, model)
+    by_majority = prepare(method.model_copy(update={"answering": {"selector": "majority"}}), model)
+    assert (by_majority.scorer, by_majority.scorer_folder) == ("none", None)
+    assert not by_majority.settings.search.use_ppm
+    prepare(method.model_copy(update={"answering": {"weight": "logprob"}}), model)
+
+
+def test_a_model_without_ppm_cannot_be_searched_with_one(model: ModelFolders) -> None:
+    bare = ModelFolders("bare", model.policy, None, model.answering)
+    with pytest.raises(ModelError, match="bare has none"):
+        prepare(MethodSettings(name="m", strategy="mcts"), bare)
+    assert prepare(MethodSettings(name="m", strategy="greedy"), bare).scorer == "none"
+
+
+@pytest.mark.parametrize("strategy", ["beam", "mcts", "ab_mcts", "forest"])
+def test_a_tree_needs_a_reward_model_also_where_only_its_answers_do(model: ModelFolders, strategy: str) -> None:
+    bare = ModelFolders("bare", model.policy)  # its settings: no PPM on the way, but answers are worth their score
+    with pytest.raises(ModelError, match="bare has none; name one by `scorer`, or take the strategy sample"):
+        prepare(MethodSettings(name="m", strategy=strategy), bare)
+    without = MethodSettings(name="m", strategy=strategy, scorer="none", answering={"selector": "majority"})
+    with pytest.raises(ModelError, match="its scorer is none"):
+        prepare(without, model)
+    assert prepare(MethodSettings(name="m", strategy="sample"), bare).scorer_folder is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- {name: a, stratgy: mcts}", r"methods\[0\].stratgy is not a known key; did you mean 'strategy'"),
+        ("- {name: a, answering: {serch: {}}}", "serch is not a known key; did you mean 'search'"),
+        (
+            "- {name: a, answering: {search: {num_rolouts: 2}}}",
+            "a: answering: search.num_rolouts is not a known key; did you mean 'num_rollouts'",
+        ),
+        ("- {name: a, answering: {search: {temperature: -1}}}", "search.temperature is -1"),
+        ("- {name: a}\n- {name: a}", "two methods are called 'a'"),
+        ("- {name: a, strategy: mtcs}", "strategy 'mtcs' is not known"),
+        ("{baseline: b, methods: [{name: a}]}", "baseline is 'b', which is none of the methods: a"),
+        ("hello", "must be a list of methods"),
+        ("methods: [", "cannot be read"),
+        ("methods: []", "methods is"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_methods(path)
+    assert message.startswith("strategy") or path in str(caught.value)
+
+
+def test_the_methods_in_the_docs_are_read(tmp_path: Path) -> None:
+    usage = (Path(__file__).parents[2] / "docs" / "usage.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n(baseline:.*?)```", usage, flags=re.DOTALL)
+    file = read_methods(write(tmp_path, text))
+    assert (file.baseline, len(file.methods)) == ("MCTS", 3)
+
+
+def test_an_unknown_file_and_a_bad_scorer_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nor one of .*pocket"):
+        read_methods("poket")
+    with pytest.raises(ConfigError, match="NAME=FOLDER"):
+        named_scorers(["orm"])
+    with pytest.raises(ModelError, match="holds no reward model"):
+        named_scorers([f"orm={tmp_path}"])
+
+
+@pytest.mark.parametrize("name", shipped_methods())
+def test_the_shipped_methods_fit_the_shipped_model(name: str, tmp_path: Path) -> None:
+    file = read_methods(name)
+    scorers = {"orm": scorer(tmp_path / "orm"), "pqm": scorer(tmp_path / "pqm")}
+    ready = {m.name: prepare(m, find_model("pocket"), BudgetSettings(tokens=300), scorers) for m in file.methods}
+    assert {r.scorer for r in ready.values()} == {"none", "ppm", "orm", "pqm"}
+    assert {r.strategy for r in ready.values()} == set(STRATEGIES)
+    assert len({r.settings.search.temperature for r in ready.values()}) == 1
+    paper = ready["MCTS, PPM"].settings
+    assert (paper.search.exploration, paper.search.prior_weight, paper.selector, paper.aggregate) == (
+        *(2.0, 0.0, "best"),
+        "last",
+    )
+
+
+def test_methods_without_their_reward_model_are_left_out_with_the_command_that_makes_it(
+    model: ModelFolders, tmp_path: Path
+) -> None:
+    (tmp_path / "recipe.yaml").write_text("")
+    methods = read_methods("pocket").methods
+    found, notes = available(methods, model, {})
+    assert {m.name for m in methods} - {m.name for m in found} == {"best-of-N, ORM", "vote, ORM", "MCTS, PQM"}
+    assert notes == [
+        "left out, because run has no reward model 'orm': best-of-N, ORM; vote, ORM. "
+        f"`rstar train orm --run {tmp_path} --round 1` makes it",
+        "left out, because run has no reward model 'pqm': MCTS, PQM. "
+        f"`rstar train pqm --run {tmp_path} --round 1` makes it",
+    ]
+    with pytest.raises(ModelError, match=re.escape(f"`rstar train pqm --run {tmp_path} --round 1` makes it")):
+        prepare(MethodSettings(name="m", scorer="pqm"), model)
+    scorer(tmp_path / "round-1" / "pqm")
+    found, notes = available(methods, model, {"orm": scorer(tmp_path / "elsewhere")})
+    assert (found, notes) == (list(methods), [])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "changes"),
+    [("mcts", "forest", {"num_rollouts": 1}), ("beam", "diverse_beam", {"num_rollouts": 1, "beam_width": 1})],
+)
+def test_strategies_that_search_the_same_way_are_named(
+    model: ModelFolders, first: str, second: str, changes: dict[str, int]
+) -> None:
+    def ready(search: dict[str, int]) -> list[Method]:
+        answering = {"search": search}
+        return [
+            prepare(MethodSettings(name=n, strategy=n, answering=answering), model) for n in ("greedy", first, second)
+        ]
+
+    (note,) = same_searches(ready(changes))
+    assert note.startswith(f"{first} and {second} are the same search here")
+    for seed in range(5):  # and so they are
+        trees = [
+            grow_fake(name, SearchSettings(num_candidates=4, use_ppm=True, terminal_value="ppm", **changes), seed=seed)
+            for name in (first, second)
+        ]
+        paths = [[[step.text for step in tree.steps(tree.nodes[end])] for end in tree.rollouts] for tree in trees]
+        assert paths[0] == paths[1]
+        assert paths[0][0]
+    assert same_searches(ready(dict.fromkeys(changes, 2))) == []

@@ -1,0 +1,112 @@
+"""Solutions as examples, the threshold from rows, and `rstar calibrate` on a copy of the shipped model."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rstar_math.checkpoints.ppm_file import read_ppm_file
+from rstar_math.config import CalibrationSettings, SearchSettings
+from rstar_math.models import SHIPPED, find_model
+from rstar_math.stages.calibrate import drawn_solutions, sampling_settings, threshold_of
+from rstar_math.store.records import TreeStore
+from rstar_math.tree import Tree
+from rstar_math.types import Problem, Step
+
+RSTAR = Path(sys.executable).with_name("rstar")
+
+
+def test_a_solution_that_failed_or_did_not_end_is_a_wrong_one() -> None:
+    tree = Tree.start(Problem("p", "What is 1 + 1?", "2"), "sample", 0)
+    ends = []
+    for texts, correct in (
+        (["\nx = 1 + 1\n<end_of_step>", "\nprint(x)\n<end_of_code>", "\n<answer>\\boxed{2}<end_of_answer>"], True),
+        (["\nx = 1 / 0\n<end_of_step>"], None),
+        (["\nx = 1 +"], None),
+    ):
+        node = tree.root
+        for text in texts:
+            node = tree.add(node, Step(text, observation="\n<output>2<end_of_output>" * ("<end_of_code>" in text)))
+        node.correct = correct
+        ends.append(node.index)
+    tree.rollouts = ends
+    right, failed, cut = drawn_solutions([tree])
+    assert [(s.problem, s.is_right) for s in (right, failed, cut)] == [("p", True), ("p", False), ("p", False)]
+    assert [p.kind for p in right.prefixes] == ["step", "code", "output", "answer"]
+    assert [p.kind for p in failed.prefixes] == ["step"]
+    assert cut.prefixes == ()
+    assert right.prefixes[-1].text == tree.prefix(tree.nodes[ends[0]])
+
+
+def test_solutions_are_drawn_as_the_model_answers() -> None:
+    search = SearchSettings(num_rollouts=1, temperature=0.7, max_step_tokens=64, terminal_value="ppm", form="text")
+    found = sampling_settings(search, CalibrationSettings(num_rollouts=5))
+    assert (found.num_rollouts, found.temperature, found.form) == (5, 0.7, "text")
+    assert (found.use_ppm, found.terminal_value) == (False, "reference")
+
+
+def test_a_threshold_is_chosen_on_familiar_questions() -> None:
+    rows = [{"confidence": 1.0, "correct": True, "outside": False}] * 60
+    assert threshold_of(rows, 0.9) == 1.0
+    foreign = [{"confidence": 1.0, "correct": False, "outside": True}] * 60
+    ungraded = [{"confidence": 1.0, "correct": None, "outside": False}] * 60
+    assert threshold_of(rows + foreign + ungraded, 0.9) == 1.0
+    assert threshold_of([row | {"outside": False} for row in rows + foreign], 0.9) is None
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The shipped model as somebody has it who never calibrated it."""
+    shutil.copytree(SHIPPED / "pocket", tmp_path / "model")
+    (tmp_path / "model" / "familiarity.json").unlink()
+    path = tmp_path / "model" / "ppm" / "ppm.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"calibration": None}))
+    return tmp_path / "model"
+
+
+def calibrated(model: Path, work: Path) -> str:
+    settings = ("--set", "num_rollouts=2", "--set", "known=[]")
+    arguments = ("calibrate", model, "--recipe", "pocket", "--limit", "6", "--work", work, "--workers", "1", *settings)
+    done = subprocess.run([RSTAR, *arguments], capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def test_the_command_fits_all_three_and_goes_on_where_it_was_stopped(copied: Path, tmp_path: Path) -> None:
+    assert find_model(copied).familiar() is None
+    printed = calibrated(copied, tmp_path / "work")
+    assert "steps of 6 problems by maps fitted on others: calibration error" in printed
+    assert "sure: never. No confidence is shown to be right in 90 % of cases" in printed  # of six answers
+    found = find_model(copied)
+    familiar, calibration = found.familiar(), read_ppm_file(copied / "ppm").calibration
+    assert familiar is not None
+    assert familiar.source.num_questions == 400
+    assert calibration is not None
+    assert (calibration.temperature, calibration.num_rollouts) == (0.7, 2)
+    assert calibration.measured.num_problems == 6
+    assert found.threshold is None
+    with TreeStore(tmp_path / "work" / "calibration") as store:
+        assert len(store.done) == 6
+
+    before = {p.name: p.read_bytes() for p in copied.rglob("*.json")}
+    rows = (tmp_path / "work" / "threshold.jsonl").read_bytes()
+    calibrated(copied, tmp_path / "work")  # nothing is drawn again, and everything comes out the same
+    assert (tmp_path / "work" / "threshold.jsonl").read_bytes() == rows
+    assert {p.name: p.read_bytes() for p in copied.rglob("*.json")} == before
+
+
+def test_what_cannot_be_calibrated_is_refused(tmp_path: Path, tiny_checkpoint: Path) -> None:
+    def refused(*arguments: str | Path) -> str:
+        done = subprocess.run([RSTAR, "calibrate", *arguments], capture_output=True, text=True, timeout=1500)
+        assert done.returncode == 2, done.stderr
+        return " ".join(done.stderr.split())
+
+    assert "name by --recipe what it was trained on" in refused(tiny_checkpoint)
+    assert "not a folder with policy/" in refused(tiny_checkpoint, "--recipe", "pocket")
+    assert "also a problem of pocket/train" in refused("pocket", "--problems", "pocket/train", "--limit", "5")
+    assert "--target-precision is 1.5" in refused("pocket", "--target-precision", "1.5")

@@ -13,12 +13,11 @@ from rich import box
 from rich.padding import Padding
 from rich.table import Table
 
-import rstar_math
 from rstar_math.config.explain import ExplainedKey, Explanation, Reference, explain
+from rstar_math.config.reading import RECIPES
 from rstar_math.terminal.console import Console, Text
 from rstar_math.terminal.visible import visible_json
 
-_SHIPPED = Path(rstar_math.__file__).parent / "recipes"
 _PIPED_WIDTH = 160
 _MIN_TABLE_WIDTH = 120
 """Columns from which on the tables break no name and no value."""
@@ -231,4 +230,4 @@ def source(key: ExplainedKey) -> str:
 
 def label(path: Path) -> str:
     """A file for a person: the name of a recipe of the package, or the path."""
-    return path.stem if path.parent == _SHIPPED else str(path)
+    return path.stem if path.parent == RECIPES else str(path)

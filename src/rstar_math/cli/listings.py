@@ -7,11 +7,7 @@ import re
 import shutil
 import textwrap
 from collections.abc import Mapping
-from pathlib import Path
 
-import rstar_math
-
-_SHIPPED = Path(rstar_math.__file__).parent / "recipes"
 _WIDEST = 100
 
 
@@ -48,7 +44,9 @@ def benchmarks_command() -> None:
 
 def _described(name: str) -> str:
     """The first sentence of the comment that a file of the package begins with."""
-    lines = (_SHIPPED / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    from rstar_math.config.reading import RECIPES
+
+    lines = (RECIPES / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     head = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
     text = " ".join(line.lstrip("# ") for line in lines[:head])
     return re.split(r"(?<=\.)\s", text, maxsplit=1)[0]

@@ -19,7 +19,8 @@ from rstar_math.config.yaml_text import read_yaml, shown_value
 from rstar_math.errors import ConfigError
 from rstar_math.store.paths import shown
 
-_SHIPPED = Path(__file__).parent.parent / "recipes"
+RECIPES = Path(__file__).parents[1] / "recipes"
+"""The recipes of the package."""
 _FRAGMENT = "-rules"
 _MAX_ERRORS = 20
 """So many wrong keys are shown; of a file of something else thousands are wrong."""
@@ -54,7 +55,7 @@ def shipped_fragments() -> list[str]:
 
 
 def _shipped() -> list[str]:
-    return [p.stem for p in _SHIPPED.glob("*.yaml")]
+    return [p.stem for p in RECIPES.glob("*.yaml")]
 
 
 def load_recipe(name_or_path: str) -> Recipe:
@@ -86,7 +87,7 @@ def read_recipe(name_or_path: str) -> ReadRecipe:
     if isinstance(values.get("rounds"), dict):
         lines = [
             f"{path} is a fragment: its `rounds` change the rounds of another recipe. Extend it together with a whole "
-            f"one: `extends: [pocket, {path.stem if path.parent == _SHIPPED else path.name}]`"
+            f"one: `extends: [pocket, {path.stem if path.parent == RECIPES else path.name}]`"
         ]
         values["rounds"] = [values["rounds"]]
         try:
@@ -114,7 +115,7 @@ def _path_of(name_or_path: str, child: Path | None) -> Path:
         return child.parent / path
     if not path.is_file() and str(path.parent) in (".", "recipes"):  # a mistyped path is no name
         # names may hold dots: only .yaml is an ending
-        path = _SHIPPED / f"{path.name.removesuffix('.yaml')}.yaml"
+        path = RECIPES / f"{path.name.removesuffix('.yaml')}.yaml"
     if not path.is_file():
         known = ", ".join([*shipped_recipes(), *(shipped_fragments() if child else [])])
         raised_by = f" (extended by {child})" if child else ""

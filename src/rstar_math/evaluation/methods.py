@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from rstar_math.config import AnsweringSettings, BudgetSettings, MethodList, MethodSettings
-from rstar_math.config.reading import check
+from rstar_math.config.reading import RECIPES, check
 from rstar_math.config.yaml_text import read_yaml
 from rstar_math.errors import ConfigError, ModelError
 from rstar_math.models import ModelFolders, default_answering
 from rstar_math.search.strategies import strategy
 
-_SHIPPED = Path(__file__).parent / "recipes" / "methods"
+_SHIPPED = RECIPES / "methods"
 _SCORER_FILE = "ppm.json"
 
 

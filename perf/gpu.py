@@ -242,7 +242,8 @@ def synchronise(device: torch.device) -> None:
 
 def count(model: Any) -> int:
     """Parameters that take part in matrix products: all but the input embeddings."""
-    return sum(p.numel() for p in model.parameters()) - model.get_input_embeddings().weight.numel()
+    embeddings = int(model.get_input_embeddings().weight.numel())
+    return sum(int(p.numel()) for p in model.parameters()) - embeddings
 
 
 def table(device: torch.device, figures: list[Figure], is_rehearsal: bool) -> str:

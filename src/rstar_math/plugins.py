@@ -48,7 +48,7 @@ def load_own(spec: str, what: str) -> Callable[[], Any]:
         module_spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file raises
         raise ConfigError(f"{spec}: the file cannot be run: {type(error).__name__}: {error}") from error
-    found = vars(module).get(name)
+    found: object = vars(module).get(name)
     if not callable(found):
         own = [n for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__]
         raise ConfigError(f"{spec}: {name!r} is no function of the file, which has {', '.join(own) or 'none'}")

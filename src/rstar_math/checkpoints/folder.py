@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -23,6 +23,8 @@ from rstar_math.store.paths import require_folder, writing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+_AutoClass = type[AutoModelForCausalLM] | type[AutoModelForSequenceClassification]
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -71,18 +73,19 @@ def reward_model_from_policy(policy: Path, pad_token_id: int, device: torch.devi
     config.num_labels = 1
     config.pad_token_id = pad_token_id
     try:
-        model = AutoModelForSequenceClassification.from_config(
+        made: PreTrainedModel = AutoModelForSequenceClassification.from_config(
             config, dtype=torch.float32, attn_implementation=config._attn_implementation
         )
     except ValueError as error:
         raise ModelError(f"{policy}: no reward model can be made of a {config.model_type} model: {error}") from error
-    if not isinstance(getattr(model, "score", None), torch.nn.Linear):
+    head = getattr(made, "score", None)
+    if not isinstance(head, torch.nn.Linear):
         raise ModelError(f"{policy}: a {config.model_type} classifier has no linear head named `score`")
-    model.base_model.load_state_dict(language_model.base_model.state_dict())
-    torch.nn.init.normal_(model.score.weight, std=0.02)
-    if model.score.bias is not None:
-        torch.nn.init.zeros_(model.score.bias)
-    return model.to(device)
+    made.base_model.load_state_dict(language_model.base_model.state_dict())
+    torch.nn.init.normal_(head.weight, std=0.02)
+    if head.bias is not None:
+        torch.nn.init.zeros_(head.bias)
+    return _on(made, device)
 
 
 def pad_token_id_of(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -161,19 +164,24 @@ def quiet_transformers() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _load(auto_class: type, folder: Path, device: torch.device) -> PreTrainedModel:
+def _load(auto_class: _AutoClass, folder: Path, device: torch.device) -> PreTrainedModel:
     _require_model_folder(folder)
     try:
         with quiet_transformers():
-            model, loading = auto_class.from_pretrained(  # type: ignore[attr-defined]
-                folder, dtype=torch.float32, output_loading_info=True
-            )
+            found: Any = auto_class.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         # a damaged file: safetensors, json and torch each have words of their own
         raise ModelError(f"{folder} holds no model that transformers can load: {str(error)[:400]}") from error
+    loaded, loading = found
     if loading["missing_keys"]:
         raise ModelError(f"{folder} lacks the weights {sorted(loading['missing_keys'])[:5]}; is it the right model?")
-    return model.to(device)
+    return _on(loaded, device)
+
+
+def _on(model: Any, device: torch.device) -> PreTrainedModel:
+    """The model on the device. Its own `to` has no usable type in transformers."""
+    moved: PreTrainedModel = model.to(device)
+    return moved
 
 
 def _require_model_folder(folder: Path) -> None:

@@ -272,13 +272,13 @@ def table5(lab: Laboratory) -> Result:
     base, policy = lab.of_run("greedy", 0, "base, greedy"), lab.of_run("greedy", last, "policy, greedy")
     system = lab.of_run("system", last, "system")
     many = answered_by(forests(lab, last), most, f"system, {most} trajectories")
-    groups = [(tier, lambda row, t=tier: row["tier"] == t) for tier in base.tiers()]
+    groups = [(tier, "tier", tier) for tier in base.tiers()]
     parts = sorted({row["part"] for rows in base.rows.values() for row in rows if row["part"] is not None})
-    groups += [(f"part: {part}", lambda row, p=part: row["part"] == p) for part in parts]
+    groups += [(f"part: {part}", "part", part) for part in parts]
     lines, claims = {}, []
-    for name, belongs in groups:
+    for name, column, value in groups:
         of = [
-            Measured(m.label, {s: [r for r in rows if belongs(r)] for s, rows in m.rows.items()})
+            Measured(m.label, {s: [r for r in rows if r[column] == value] for s, rows in m.rows.items()})
             for m in (base, policy, system, many)
         ]
         lines[name] = {"problems": count(len(of[0].outcomes()))} | {m.label: accuracy(m.accuracy()) for m in of}

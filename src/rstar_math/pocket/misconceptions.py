@@ -57,7 +57,8 @@ def probability_right(skill: str, phrasing: int, tier: str) -> float:
     unknown = 1 - knowledge.known
     if rank > unknown:
         return knowledge.right_if_known
-    return knowledge.hardest * (knowledge.easiest / knowledge.hardest) ** (rank / unknown)
+    easier: float = (knowledge.easiest / knowledge.hardest) ** (rank / unknown)
+    return knowledge.hardest * easier
 
 
 def _uniform(*key: str) -> float:

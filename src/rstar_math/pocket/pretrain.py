@@ -173,7 +173,8 @@ def new_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) ->
         pad_token_id=tokenizer.pad_token_id,
         **(own if settings.architecture == "phi3" else {}),
     )
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    model: PreTrainedModel = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    return model
 
 
 def _train(

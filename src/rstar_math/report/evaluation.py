@@ -263,7 +263,8 @@ def _summary_row(line: _Line, rows: Sequence[Row], baseline: str, other: Sequenc
 
 
 def _mean(rows: Sequence[Row], column: str) -> float:
-    return sum(r[column] for r in rows) / len(rows)
+    total: float = sum(r[column] for r in rows)
+    return total / len(rows)
 
 
 def _budget_used(rows: Sequence[Row]) -> float | None:

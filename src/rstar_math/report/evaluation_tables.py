@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,13 +122,16 @@ def groups_tables(summary: Summary, by: str) -> list[TextTable]:
 def _groups_table(rows: Sequence[SummaryRow], by: str, names: Sequence[str]) -> TextTable:
     cells: dict[Column, Callable[[SummaryRow], str]] = {}
     for name in names:
-        cells[Column(name)] = lambda r, name=name: (  # type: ignore[misc]
-            percent(_groups(r, by)[name].accuracy.value) if name in _groups(r, by) else NONE
-        )
+        cells[Column(name)] = partial(_accuracy_of_group, by, name)
     cells[Column("problems")] = lambda r: " / ".join(
         str(_groups(r, by)[name].num_problems) if name in _groups(r, by) else "0" for name in names
     )
     return _Heading(f"Accuracy by {by}, %", rows).table(cells)
+
+
+def _accuracy_of_group(by: str, name: str, row: SummaryRow) -> str:
+    groups = _groups(row, by)
+    return percent(groups[name].accuracy.value) if name in groups else NONE
 
 
 def _groups(row: SummaryRow, by: str) -> Mapping[str, Accuracy]:
@@ -183,8 +187,12 @@ def _curves_table(title: str, curves: Sequence[tuple[SummaryRow, str, Curve]], n
     heading = _Heading(title, [row for row, _, _ in curves])
     cells: dict[Column, Callable[[int], str]] = {Column("", is_text=True): lambda i: curves[i][1]}
     for k in sorted({k for _, _, curve in curves for k in curve}):
-        cells[Column(str(k))] = lambda i, k=k: percent(curves[i][2].get(k))  # type: ignore[misc]
+        cells[Column(str(k))] = partial(_accuracy_at, curves, k)
     return heading.table_by_index(cells, note)
+
+
+def _accuracy_at(curves: Sequence[tuple[SummaryRow, str, Curve]], k: int, line: int) -> str:
+    return percent(curves[line][2].get(k))
 
 
 class _Heading:
@@ -203,7 +211,7 @@ class _Heading:
 
     def table(self, cells: Mapping[Column, Callable[[SummaryRow], str]], note: str = "") -> TextTable:
         """The table with further columns, each a function of the line."""
-        return self.table_by_index({c: lambda i, of=of: of(self.lines[i]) for c, of in cells.items()}, note)  # type: ignore[misc]
+        return self.table_by_index({c: partial(self._of_line, of) for c, of in cells.items()}, note)
 
     def table_by_index(self, cells: Mapping[Column, Callable[[int], str]], note: str = "") -> TextTable:
         """The table with further columns, each a function of the line's position."""
@@ -212,6 +220,9 @@ class _Heading:
         outer = [[of(r) for of in self._parts.values()] for r in self.lines]
         sections = tuple(i for i in range(len(outer) - 1) if outer[i] != outer[i + 1])
         return TextTable(self._title, columns, tuple(rows), note=note, sections=sections)
+
+    def _of_line(self, of: Callable[[SummaryRow], str], i: int) -> str:
+        return of(self.lines[i])
 
     def _names(self, i: int) -> list[str]:
         """The names of a line; what the line above says is not said again."""

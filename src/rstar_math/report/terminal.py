@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rstar_math.report.table import Column, TextTable
 from rstar_math.terminal.visible import visible
@@ -150,9 +150,9 @@ def _grid(table: TextTable, values: Sequence[int], layout: _Layout) -> rich.tabl
     for i, heading in zip(values, headings[len(names) :], strict=True):
         column = table.columns[i]
         width = max([*(len(line) for line in heading.splitlines()), *(len(row[i]) for row in table.rows)])
-        justify = "left" if column.is_text else "right"
+        justify: Literal["left", "right"] = "left" if column.is_text else "right"
         # an interval holds spaces, at which rich would think that it may be broken
-        shown.add_column(Text(heading), justify=justify, no_wrap=True, min_width=width)  # type: ignore[arg-type]
+        shown.add_column(Text(heading), justify=justify, no_wrap=True, min_width=width)
     for number, row in enumerate(table.rows):
         cells = (Text(row[i]) for i in (*names, *values))
         shown.add_row(*cells, end_section=number in table.sections)

@@ -344,7 +344,7 @@ def read_rows(path: Path, columns: list[str] | None = None) -> list[dict[str, An
     with reading(path):
         open(path, "rb").close()  # where the system refuses, in its words
     try:
-        rows = pq.ParquetFile(path).read(columns=columns).to_pylist()
+        rows: list[dict[str, Any]] = pq.ParquetFile(path).read(columns=columns).to_pylist()
     except (OSError, ValueError, MemoryError, pa.ArrowException) as error:  # ValueError: text that is not UTF-8
         raise DataError(f"cannot read {path} as Parquet: {str(error)[:300]}") from error
     return rows

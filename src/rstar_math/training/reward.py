@@ -405,7 +405,8 @@ def _unit_logits(
     hidden = output.last_hidden_state  # [B, T, D]
     ends = hidden[torch.from_numpy(row_of).to(device), torch.from_numpy(token_of).to(device)]  # [E, K, D]
     head = cast(torch.nn.Linear, model.score)  # in float32: autocast has ended
-    return head(ends.float()).squeeze(-1)  # [E, K]
+    logits: Tensor = head(ends.float())  # [E, K, 1]
+    return logits.squeeze(-1)  # [E, K]
 
 
 def _all_logits(

@@ -240,7 +240,8 @@ def _trainer(
 
         def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Tensor:
             total = sum(batch["weight"].sum() for batch in batch_samples)
-            return self.accelerator.gather(torch.as_tensor(total).to(device)).sum()
+            totals: Tensor = self.accelerator.gather(torch.as_tensor(total).to(device))  # [processes]
+            return totals.sum()
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -315,4 +316,5 @@ def _evaluate(
             state = trainer.accelerator.get_state_dict(trainer.model)
             trainer.best_weights = {name: value.detach().cpu().clone() for name, value in state.items()}
         return False
-    return sum(later.step > trainer.best.step for later in trainer.evaluations) >= settings.patience
+    num_worse: int = sum(later.step > trainer.best.step for later in trainer.evaluations)
+    return num_worse >= settings.patience

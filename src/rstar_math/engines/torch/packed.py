@@ -405,7 +405,8 @@ class _Layer:
         pairs = torch.stack((torch.arange(half), torch.arange(half) + half), dim=1).flatten()
 
         def paired(weight: Tensor, heads: int) -> Tensor:
-            return weight.unflatten(0, (heads, head_dim))[:, pairs.to(weight.device)].flatten(0, 1)
+            rows: Tensor = weight.unflatten(0, (heads, head_dim))  # [heads, head_dim, D]
+            return rows[:, pairs.to(weight.device)].flatten(0, 1)  # [heads * head_dim, D]
 
         def fused_qkv(kind: str) -> Tensor | None:
             q, k, v = (tensors.get(f"{prefix}self_attn.{name}_proj.{kind}") for name in "qkv")

@@ -108,7 +108,7 @@ class SandboxExecutor:
         if isinstance(found, Execution):
             return found
         # each waits for a future of his own: one who gives up does not disturb the others
-        waiter = loop.create_future()
+        waiter: asyncio.Future[list[Execution]] = loop.create_future()
         found.waiters.append(waiter)
         return (await waiter)[-1]
 
@@ -172,7 +172,7 @@ class SandboxExecutor:
         program = tuple(steps)
         profile = profile_of(program, self._packages)
         request = Request(program[:-1], program, 0, profile, warm=False, record=record)
-        waiter = loop.create_future()
+        waiter: asyncio.Future[list[Execution]] = loop.create_future()
         request.waiters.append(waiter)
         self._submit(request)
         return await waiter

@@ -9,7 +9,7 @@ import math
 import zlib
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any
 
 from rstar_math.grading import bounds
 from rstar_math.grading.bounds import NotNumericError, TooLargeError, UndefinedError
@@ -381,4 +381,4 @@ def approximately(node: Node) -> float:
         raise NotNumericError from error
     if mp.im(value) != 0:
         raise NotNumericError
-    return cast(float, float(mp.re(value)))
+    return float(mp.re(value))

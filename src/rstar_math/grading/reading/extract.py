@@ -31,7 +31,7 @@ def extract_answer(text: str) -> str | None:
     boxed = last_boxed(text.replace(r"\fbox", r"\boxed"))
     if boxed is not None:
         return boxed or None
-    bare = _BARE_BOXED.findall(text)
+    bare: list[str] = _BARE_BOXED.findall(text)
     if bare:
         return bare[-1]
     if "####" in text:

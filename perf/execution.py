@@ -44,7 +44,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.config import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.execution.supervisor.source import without_comments
 

@@ -50,13 +50,14 @@ from transformers.utils import logging as transformers_logging
 
 from execution import cpu_seconds
 from rstar_math import steps
-from rstar_math.config import RuntimeSettings, SearchSettings
+from rstar_math.config import ExecutionSettings, SearchSettings
 from rstar_math.engines.base import Engine, Generation, Score, Scorer
 from rstar_math.engines.fake import FakeEngine, FakeScorer
 from rstar_math.engines.torch.engine import TorchEngine
 from rstar_math.engines.torch.scorer import TorchScorer
 from rstar_math.execution.base import Executor
 from rstar_math.execution.fake import FakeExecutor
+from rstar_math.execution.opening import open_executor
 from rstar_math.grading.base import Grader
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.models import find_model
@@ -66,7 +67,7 @@ from rstar_math.search.mcts import mcts
 from rstar_math.store.records import TreeStore, tree_to_row
 from rstar_math.tree import Tree
 from rstar_math.types import Execution, Problem, SamplingParams, Verdict
-from rstar_math.workers.bench import Workbench, open_executor, open_grader
+from rstar_math.workers.bench import Workbench, open_grader
 
 POCKET = find_model("pocket")
 POLICY = POCKET.policy_folder
@@ -222,7 +223,7 @@ async def search(
     concurrency: int = 64,
 ) -> list[Tree]:
     """Searches all problems, `concurrency` at a time, with a real executor and grader that are started beforehand."""
-    executor, grader = open_executor(RuntimeSettings()), open_grader()
+    executor, grader = open_executor(ExecutionSettings()), open_grader()
     async with Workbench(engine, executor, grader, scorer) as bench:
         await asyncio.gather(*(executor.execute([], f"x = {i}") for i in range(16)))
         gate = asyncio.Semaphore(concurrency)

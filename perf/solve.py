@@ -37,11 +37,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import torch
 
 from execution import cpu_seconds
-from rstar_math.config import AnsweringSettings, RuntimeSettings
+from rstar_math.config import AnsweringSettings, ExecutionSettings
 from rstar_math.engines.base import Engine, Generation
 from rstar_math.engines.torch.engine import TorchEngine
 from rstar_math.engines.torch.scorer import TorchScorer
 from rstar_math.execution.base import Executor
+from rstar_math.execution.opening import open_executor
 from rstar_math.grading.base import Grader
 from rstar_math.metrics import paired_difference, wilson
 from rstar_math.models import default_answering, find_model
@@ -53,7 +54,7 @@ from rstar_math.search.mcts import backup, close, descend, evaluate, mcts
 from rstar_math.search.together import all_of
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, SamplingParams, Trajectory
-from rstar_math.workers.bench import Workbench, open_executor, open_grader
+from rstar_math.workers.bench import Workbench, open_grader
 
 PARALLEL = (1, 2, 4, 8, 16)
 SETTLED = 0.95
@@ -305,7 +306,7 @@ def load_scorer() -> TorchScorer:
 async def measure(num_problems: int, num_rollouts: int) -> dict[str, Row]:
     """All rows."""
     warm_up, *problems = pocket_problems("validation", num_problems + 1)
-    executor: Executor = open_executor(RuntimeSettings())
+    executor: Executor = open_executor(ExecutionSettings())
     grader: Grader = open_grader()
 
     def workbench(engine: Engine) -> Workbench:

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 import rstar_math
-from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.config import ExecutionSettings
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -20,7 +20,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedPro
             (folder / f"{document.stem.lower()}_{number}.py").write_text(block, encoding="utf-8")
     (folder / "settings.py").write_text(
         "from rstar_math.config import AnsweringSettings, BudgetSettings, Recipe, RuntimeSettings, SearchSettings\n"
-        "from rstar_math.execution.settings import ExecutionSettings\n"
+        "from rstar_math.config import ExecutionSettings\n"
         "found = (AnsweringSettings(), AnsweringSettings(strategy='sample', search=SearchSettings(num_rollouts=3)),\n"
         "         BudgetSettings(tokens=3), RuntimeSettings(deterministic=True), ExecutionSettings(cpu_s=3))\n"
         "AnsweringSettings(strategy=3)  # line 5 is wrong, so that the check is seen to look\n",

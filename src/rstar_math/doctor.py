@@ -208,9 +208,9 @@ async def device(patient: Patient) -> Finding:
 async def sandbox(patient: Patient) -> Finding:
     """Which layers isolate step code, and whether a step runs under them."""
     from rstar_math.execution.layers import HasLayers
-    from rstar_math.workers.bench import open_executor
+    from rstar_math.execution.opening import open_executor
 
-    executor = open_executor(patient.runtime, num_slots=1)
+    executor = open_executor(patient.runtime.execution, num_slots=1)
     try:
         execution = await executor.execute([], "print(6 * 7)")
         layers = await executor.layers() if isinstance(executor, HasLayers) else []
@@ -375,14 +375,15 @@ async def known_answers(patient: Patient) -> Finding:
     """A few easy problems, each by a few samples: does the whole chain of policy, executor and grader find them?"""
     if patient.model is None or patient.failed & {"sandbox", "tokenizer", "stops"}:
         return _skipped(patient, "needs a model that ends its steps, and a sandbox")
+    from rstar_math.execution.opening import open_executor
     from rstar_math.search.sampling import sample
-    from rstar_math.workers.bench import Workbench, open_executor, open_grader
+    from rstar_math.workers.bench import Workbench, open_grader
 
     settings = SearchSettings(
         num_rollouts=4, use_ppm=False, temperature=0.7, max_step_tokens=_MAX_STEP_TOKENS, max_solution_tokens=512
     )
     problems = _own_problems(patient) or KNOWN_ANSWERS
-    executor, grader = open_executor(patient.runtime), open_grader()
+    executor, grader = open_executor(patient.runtime.execution), open_grader()
     bench = Workbench(patient.open_engine(), executor, grader)
     try:
         trees = await asyncio.gather(*(sample(bench.environment(p, seed=0), settings) for p in problems))

@@ -19,6 +19,7 @@ from rstar_math.checkpoints.ppm_file import FILE_NAME as PPM_FILE
 from rstar_math.config import AnsweringSettings, ProblemSource, Recipe, RoundSettings, SearchSettings
 from rstar_math.errors import ConfigError, UserError
 from rstar_math.evaluation.rows import evaluate
+from rstar_math.execution.opening import open_executor
 from rstar_math.models import ModelFolders, find_model, write_answering
 from rstar_math.problems.familiarity import write_familiarity
 from rstar_math.problems.load import ProblemSet, left_out, load_problems, with_references
@@ -57,7 +58,7 @@ from rstar_math.store.run import Run
 from rstar_math.store.run_files import read_control
 from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
-from rstar_math.workers.bench import answer_comparison, open_executor
+from rstar_math.workers.bench import answer_comparison
 from rstar_math.workers.jobs import SearchJob, Task
 from rstar_math.workers.pool import WorkerPool
 
@@ -197,7 +198,8 @@ class RoundStages:
         """Keeps the best verified trajectories and the preference pairs (sections 3.3 and 3.4)."""
         rules = self.run.recipe.selection
         with answer_comparison() as same:
-            chosen = select(read_trees(self.folder / "trees"), rules, open_executor(self.run.recipe.runtime), same)
+            executor = open_executor(self.run.recipe.runtime.execution)
+            chosen = select(read_trees(self.folder / "trees"), rules, executor, same)
         write_json(self.folder / "suspect-references.json", [asdict(s) for s in chosen.suspects])
         unfiltered = rules.model_copy(update={"min_q_margin": 0.0, "min_edit_distance": 0})  # measures every pair
         held_out = select(read_trees(self.folder / "held-out"), unfiltered, None)

@@ -22,12 +22,11 @@ from typer.testing import CliRunner
 from rstar_math import Problem, RStarMathModel
 from rstar_math.cli.app import app
 from rstar_math.cli.questions import Question, answer_all, read_question
-from rstar_math.config import AnsweringSettings, SearchSettings
+from rstar_math.config import AnsweringSettings, ExecutionSettings, SearchSettings
 from rstar_math.engines.base import Engine, Generation
 from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
 from rstar_math.errors import ConfigError, EngineError, ModelError, RStarError
 from rstar_math.execution.fake import FakeExecutor
-from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.models import SHIPPED, read_answering

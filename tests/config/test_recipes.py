@@ -42,7 +42,7 @@ def changed(*changes: tuple[str, Any]) -> dict[str, Any]:
         *parents, last = [int(part) if part.isdigit() else part for part in re.findall(r"\w+", key)]
         at: Any = recipe
         for part in parents:
-            at = at[part]
+            at = at[part] if isinstance(at, list) else at.setdefault(part, {})
         if value is ...:
             del at[last]
         else:
@@ -78,6 +78,8 @@ def test_defaults_are_the_papers() -> None:
         ("rounds[0].sft.learning_rat", 1, "is not a known key; did you mean 'learning_rate'?"),
         ("rounds[2].extra[0].rollouts", 4, "is not a known key; did you mean 'num_rollouts'?"),
         ("evaluation.system.search.temprature", 1, "is not a known key; did you mean 'temperature'?"),
+        ("runtime.cpu_s", 1, "is not a known key; it is now runtime.execution.cpu_s"),
+        ("runtime.execution.cpu", 1, "is not a known key; did you mean 'cpu_s'?"),
         ("problems.zzz", 1, "is not a known key; known here: source, num_problems, skip, seed"),
         ("rounds[1].search.num_rollouts", 0, "is 0; Input should be greater than or equal to 1"),
         ("rounds[1].search.unvisited", "last", "is 'last'; Input should be 'first' or 'zero_bonus'"),

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.config import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.types import Execution
 

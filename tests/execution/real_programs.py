@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from rstar_math.config import ExecutionSettings
 from rstar_math.execution.base import Executor
-from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.types import Execution
 
 FOLDER = Path(__file__).parents[3] / "shared" / "solutions"

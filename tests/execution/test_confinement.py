@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from rstar_math.config import REQUIRED_LAYERS, ExecutionSettings
 from rstar_math.errors import SandboxError
 from rstar_math.execution.inside import confinement
 from rstar_math.execution.layers import LayerReport
-from rstar_math.execution.settings import REQUIRED_LAYERS, ExecutionSettings
 from rstar_math.execution.supervisor import forked, starting
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.types import Execution
@@ -29,7 +29,9 @@ async def run(settings: ExecutionSettings, code: str, *disabled: str) -> tuple[E
 
 @pytest.mark.parametrize("layer", REQUIRED_LAYERS)
 def test_nothing_runs_without_a_required_layer_unless_that_is_accepted(layer: str) -> None:
-    with pytest.raises(SandboxError, match=rf"layer '{layer}' is not active: .*runtime\.accept_missing: \[{layer}\]"):
+    with pytest.raises(
+        SandboxError, match=rf"layer '{layer}' is not active: .*runtime\.execution\.accept_missing: \[{layer}\]"
+    ):
         asyncio.run(run(QUICK, "print(1)", layer))
     if layer == "no_new_privileges":
         return  # without it, the two layers after it are not permitted either

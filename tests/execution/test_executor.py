@@ -8,8 +8,8 @@ from unittest.mock import ANY
 
 import pytest
 
+from rstar_math.config import ExecutionSettings
 from rstar_math.errors import SandboxError
-from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.types import Execution
 from tests.execution.conftest import QUICK, Running, descendants, eventually
@@ -465,7 +465,9 @@ def test_a_missing_layer_is_refused_by_name_unless_it_is_accepted() -> None:
             executor._disabled_layers = ("landlock",)
             return await executor.execute([], "print(1)")
 
-    with pytest.raises(SandboxError, match=r"layer 'landlock' is not active: .*runtime\.accept_missing: \[landlock\]"):
+    with pytest.raises(
+        SandboxError, match=r"layer 'landlock' is not active: .*runtime\.execution\.accept_missing: \[landlock\]"
+    ):
         asyncio.run(run(QUICK))
     accepting = QUICK.model_copy(update={"accept_missing": ("landlock",)})
     assert asyncio.run(run(accepting)).output == "1\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.config import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.types import Execution
 from tests.execution.conftest import QUICK, Running, descendants, eventually
@@ -156,7 +156,7 @@ def test_a_full_descriptor_table_only_delays(started: bool) -> None:
 SUPERVISOR = """
 import asyncio, sys
 from rstar_math.execution.supervisor.executor import SandboxExecutor
-from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.config import ExecutionSettings
 
 async def main():
     settings = ExecutionSettings(cpu_s=600, wall_s=600, num_slots=4, snapshot_after_s=0.005)

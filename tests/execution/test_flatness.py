@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.config import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from tests.execution.conftest import descendants
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.config import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.execution.supervisor.starting import ZYGOTE
 from rstar_math.types import Execution

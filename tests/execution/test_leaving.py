@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from rstar_math.config import ExecutionSettings
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.execution.observation import RecordedExecution
-from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.execution.unconfined.executor import UnconfinedExecutor
 from rstar_math.types import Execution

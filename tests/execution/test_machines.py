@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rstar_math.execution.settings import REQUIRED_LAYERS
+from rstar_math.config import REQUIRED_LAYERS
 from rstar_math.execution.supervisor.starting import ZYGOTE
 from tests.execution.conftest import Running
 from tests.execution.test_confinement import OPTIONAL, run

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.config import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from tests.execution import hostile
 from tests.execution.test_hostile import LIGHT, LIGHT_CLASSES, NUMERIC, NUMERIC_CLASSES, SLEEPERS

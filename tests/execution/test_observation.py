@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rstar_math.config import ExecutionSettings
 from rstar_math.execution.observation import RecordedExecution, Statement, lines_before, official_observation
-from rstar_math.execution.settings import ExecutionSettings
 from tests.execution.conftest import Running
 
 

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from rstar_math.config import RuntimeSettings
+from rstar_math.config import REQUIRED_LAYERS, ExecutionSettings, RuntimeSettings
+from rstar_math.config.reading import check
 from rstar_math.doctor import Patient, sandbox
 from rstar_math.errors import SandboxError
 from rstar_math.execution.layers import LayerReport
 from rstar_math.execution.observation import RecordedExecution
 from rstar_math.execution.opening import open_executor
-from rstar_math.execution.settings import REQUIRED_LAYERS
 from rstar_math.execution.unconfined.executor import UnconfinedExecutor
 from rstar_math.types import Execution
 from tests.execution.conftest import QUICK, descendants, eventually
@@ -28,7 +28,9 @@ def test_without_isolation_only_where_that_is_asked_for(monkeypatch: pytest.Monk
         UnconfinedExecutor(QUICK)
     for system in ("darwin", "win32"):
         monkeypatch.setattr(sys, "platform", system)
-        with pytest.raises(SandboxError, match=rf"no sandbox for them on {system}.*runtime\.isolation: none"):
+        with pytest.raises(
+            SandboxError, match=rf"no sandbox for them on {system}.*runtime\.execution\.isolation: none"
+        ):
             open_executor(QUICK)
         with pytest.warns(UserWarning, match="not a security boundary"):
             assert isinstance(open_executor(UNCONFINED), UnconfinedExecutor)
@@ -75,7 +77,7 @@ def test_without_isolation_limits_hold() -> None:
 @pytest.mark.filterwarnings("ignore:steps run without isolation")
 @pytest.mark.parametrize("isolation", ["sandbox", "none"])
 def test_the_doctor_names_what_isolates_steps(isolation: str) -> None:
-    patient = Patient(runtime=RuntimeSettings(isolation=isolation))
+    patient = Patient(runtime=RuntimeSettings(execution=check(ExecutionSettings, {"isolation": isolation}, "here")))
     finding = asyncio.run(sandbox(patient))
     if isolation == "none":
         assert finding.verdict == "warning"

@@ -10,7 +10,7 @@ import asyncio
 
 import pytest
 
-from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.config import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from tests.execution.conftest import Running
 

@@ -9,11 +9,10 @@ from dataclasses import replace
 import pytest
 
 from rstar_math import steps
-from rstar_math.config import AnsweringSettings, SearchSettings
+from rstar_math.config import AnsweringSettings, ExecutionSettings, SearchSettings
 from rstar_math.engines.base import Engine, Generation
 from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
 from rstar_math.evaluation.methods import read_methods
-from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.models import SHIPPED, default_answering, find_model

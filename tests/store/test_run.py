@@ -6,15 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from rstar_math.cli.settings import with_rounds
-from rstar_math.config import Recipe, RuntimeSettings
+from rstar_math.config import ExecutionSettings, Recipe, RuntimeSettings
 from rstar_math.config.reading import check, load_recipe
+from rstar_math.config.renamed import RENAMED, with_new_names
 from rstar_math.errors import ConfigError, DataError, RunError
+from rstar_math.report.from_run import report_of
 from rstar_math.store import files
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.rows import RowStore
-from rstar_math.store.run import Run
+from rstar_math.store.run import Run, require_recipe_unchanged
 
 RECIPE = check(
     Recipe,
@@ -68,6 +71,56 @@ def test_a_run_goes_on_with_further_rounds_and_is_whole_with_fewer(tmp_path: Pat
         pass
     with pytest.raises(ConfigError, match="--rounds is 0"):
         with_rounds(RECIPE, 0)
+
+
+def flat(recipe: Recipe) -> str:
+    """A recipe as runs wrote it when the limits of steps were keys of `runtime` itself."""
+    values = recipe.model_dump(mode="json")
+    execution = values["runtime"].pop("execution")
+    values["runtime"] |= {old.rpartition(".")[2]: execution[new.rpartition(".")[2]] for old, new in RENAMED.items()}
+    text = yaml.safe_dump(values, sort_keys=False)
+    return f"# The recipe of this run; its checksum is {files.fingerprint(text)}.\n{text}"
+
+
+def test_a_run_that_began_with_keys_by_their_old_names_is_read_and_goes_on(tmp_path: Path) -> None:
+    hasty = RuntimeSettings(execution=ExecutionSettings(cpu_s=2, accept_missing=("landlock",)))
+    recipe = RECIPE.model_copy(update={"runtime": hasty})
+    folder, path = tmp_path / "run", tmp_path / "run" / "recipe.yaml"
+    with Run(folder, recipe) as run:
+        run.log("begin")
+    path.write_text(flat(recipe))
+    assert "\n  cpu_s: 2" in path.read_text()
+    assert require_recipe_unchanged(folder)
+    assert load_recipe(str(path)) == recipe
+    assert report_of(folder).recipe == "tiny"
+    with Run(folder, recipe):
+        pass
+    with Run(folder, with_rounds(recipe, 2)):
+        pass
+    assert load_recipe(str(path)) == with_rounds(recipe, 2)
+    assert "    cpu_s: 2" in path.read_text()
+
+    mine = tmp_path / "recipe.yaml"  # no run's: its owner can write the new names
+    mine.write_text(flat(recipe))
+    with pytest.raises(ConfigError, match=r"runtime\.cpu_s is not a known key; it is now runtime\.execution\.cpu_s"):
+        load_recipe(str(mine))
+
+
+def test_what_changes_a_result_does_not_change_within_a_run(tmp_path: Path) -> None:
+    with Run(tmp_path / "run", RECIPE):
+        pass
+    other = RuntimeSettings(execution=ExecutionSettings(cpu_s=3, output="notebook"))
+    changed = RECIPE.model_copy(update={"runtime": other})
+    with pytest.raises(RunError, match=r"different: runtime\.execution\.output\)"), Run(tmp_path / "run", changed):
+        pass
+
+
+@pytest.mark.parametrize("runtime", [None, 3, [], {"cpu_s": 1, "execution": 3}])
+def test_what_is_not_shaped_as_a_recipe_keeps_its_keys(runtime: object) -> None:
+    assert with_new_names({"runtime": runtime}) == {"runtime": runtime}
+    assert with_new_names({}) == {}
+    both = {"cpu_s": 1, "wall_s": 3, "execution": {"cpu_s": 2}}
+    assert with_new_names({"runtime": both}) == {"runtime": {"execution": {"cpu_s": 2, "wall_s": 3}}}
 
 
 def test_two_processes_do_not_share_a_run(tmp_path: Path) -> None:

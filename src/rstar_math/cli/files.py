@@ -17,9 +17,9 @@ def execute_command(
     accept_missing: Sequence[str],
 ) -> None:
     """Runs programs step by step."""
+    from rstar_math.config import ExecutionSettings
     from rstar_math.config.reading import check
     from rstar_math.execution.files import execute_file
-    from rstar_math.execution.settings import ExecutionSettings
 
     limits = {"cpu_s": cpu_s, "wall_s": wall_s, "memory_mb": memory_mb, "num_slots": slots}
     given: dict[str, object] = {k: v for k, v in limits.items() if v is not None}

@@ -116,12 +116,13 @@ def select_command(
     trees: Sequence[Path], out: Path, recipe_name: str, changes: Sequence[str], kind: str | None, verify: bool
 ) -> None:
     """Writes trajectories, pairs, outcomes and Q values; with a format, also the two files for other programs."""
+    from rstar_math.execution.opening import open_executor
     from rstar_math.selection.scored_texts import merged, outcomes, step_values
     from rstar_math.stages.stages import select
     from rstar_math.store.files import write_json
     from rstar_math.store.interchange import FORMATS, read_any_trees, write_interchange
     from rstar_math.store.records import write_pairs, write_scored_texts, write_trajectories
-    from rstar_math.workers.bench import answer_comparison, open_executor
+    from rstar_math.workers.bench import answer_comparison
 
     chosen_format = next((f for f in FORMATS if f == kind), None)
     if kind is not None and chosen_format is None:
@@ -132,7 +133,7 @@ def select_command(
     for path in trees:
         if not path.exists():
             raise DataError(f"no trees at {path}: there is no such file or folder")
-    executor = open_executor(recipe.runtime) if verify else None
+    executor = open_executor(recipe.runtime.execution) if verify else None
     finished: list[ScoredText] = []
     values: list[ScoredText] = []
 

@@ -17,6 +17,7 @@ from rstar_math.config.answering import (
     WeightName,
 )
 from rstar_math.config.base import Settings
+from rstar_math.config.execution import REQUIRED_LAYERS, ExecutionSettings, IsolationLayer
 from rstar_math.config.problems import ProblemSource, SynthesisSettings
 from rstar_math.config.recipe import (
     CalibrationSettings,
@@ -29,16 +30,18 @@ from rstar_math.config.recipe import (
     RoundSettings,
     SelectionSettings,
 )
-from rstar_math.config.runtime import EndpointSettings, IsolationLayer, PolicySettings, RuntimeSettings
+from rstar_math.config.runtime import EndpointSettings, PolicySettings, RuntimeSettings
 from rstar_math.config.training import LoRASettings, PPMSettings, SFTSettings, TrainingSettings, TRLSettings
 
 __all__ = [
+    "REQUIRED_LAYERS",
     "AggregateName",
     "AnsweringSettings",
     "BudgetSettings",
     "CalibrationSettings",
     "EndpointSettings",
     "EvaluationSettings",
+    "ExecutionSettings",
     "ExtraSearch",
     "FormName",
     "FurtherBase",

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from rstar_math.config import Recipe, Settings
+from rstar_math.config.renamed import RENAMED, with_new_names
 from rstar_math.config.yaml_text import read_yaml, shown_value
 from rstar_math.errors import ConfigError
 from rstar_math.store.paths import shown
@@ -65,6 +66,8 @@ def load_recipe(name_or_path: str) -> Recipe:
     own folder); of several the later change the earlier. Mappings are merged key by key. Lists are replaced whole, but
     a mapping and a list meet item by item, whichever comes first: `rounds: {sft: {learning_rate: 5.0e-6}}` on top of a
     recipe changes all its rounds, and below one is what all its rounds start from.
+
+    Keys that were renamed are read by their old names in the recipe of a run alone.
 
     Raises:
       ConfigError: no such recipe, not YAML, an unknown key (the nearest known one is named), a value not allowed, a
@@ -161,6 +164,8 @@ def _read(path: Path, children: tuple[Path, ...], files: list[Path]) -> _Value:
     value = read_yaml(path, "recipe")
     if not isinstance(value, dict):
         raise ConfigError(f"recipe {path} must be a mapping of keys to values, got {type(value).__name__}")
+    if _is_of_a_run(path):
+        value = with_new_names(value)
     extended = value.pop("extends", [])
     names = [extended] if isinstance(extended, str) else extended
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -171,6 +176,12 @@ def _read(path: Path, children: tuple[Path, ...], files: list[Path]) -> _Value:
     for name in names:
         merged = _merged(merged, _read(_path_of(name, path), (*children, path.resolve()), files))
     return _merged(merged, _Value.of(value, path))
+
+
+def _is_of_a_run(path: Path) -> bool:
+    """Whether a recipe is the one that a run began with, which nobody may rewrite."""
+    folder = path.parent
+    return path.name == "recipe.yaml" and ((folder / "events.jsonl").exists() or any(folder.glob("round-*")))
 
 
 def _merged(under: _Value, over: _Value) -> _Value:
@@ -232,6 +243,9 @@ def _file_of(location: Location, sources: dict[Location, Path]) -> str | None:
 def _explain(schema: type[BaseModel], error: dict[str, Any]) -> str:
     key = key_of(error["loc"])
     if error["type"] == "extra_forbidden":
+        new = RENAMED.get(".".join(str(part) for part in error["loc"])) if schema is Recipe else None
+        if new is not None:
+            return f"{key} is not a known key; it is now {new}"
         known = _known_keys(schema, error["loc"][:-1])
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from rstar_math.config.base import Settings
+from rstar_math.config.execution import ExecutionSettings
 
 
 class EndpointSettings(Settings):
@@ -51,10 +52,6 @@ class PolicySettings(Settings):
     endpoint: EndpointSettings = Field(default_factory=EndpointSettings, description="only behind a URL")
 
 
-IsolationLayer = Literal["limits", "no_capabilities", "no_new_privileges", "landlock", "seccomp"]
-"""Layers of isolation without which steps are not executed, unless `runtime.accept_missing` names them."""
-
-
 class RuntimeSettings(Settings):
     """The machine, not the method: nothing here may change a result in deterministic mode."""
 
@@ -74,12 +71,6 @@ class RuntimeSettings(Settings):
         description="file of completions and scores: what was asked for before is not made again; null: none",
     )
     trees_per_part: int = Field(default=50, ge=1, description="trees in one file of a run")
-    cpu_s: float = Field(default=5.0, gt=0, description="CPU seconds of one step's program")
-    wall_s: float = Field(default=20.0, gt=0, description="wall seconds of one step's program")
-    memory_mb: int = Field(default=1024, ge=64, description="memory of one step's program")
-    accept_missing: tuple[IsolationLayer, ...] = Field(
-        default=(), description="layers of isolation that this machine may lack; lacking any other, it executes nothing"
-    )
-    isolation: Literal["sandbox", "none"] = Field(
-        default="sandbox", description="none: steps run with the caller's rights, which is not a security boundary"
+    execution: ExecutionSettings = Field(
+        default_factory=ExecutionSettings, description="limits and isolation of the steps' programs"
     )

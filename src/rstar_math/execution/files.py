@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn, TextIO
 
+from rstar_math.config import ExecutionSettings
 from rstar_math.errors import DataError
+from rstar_math.execution import capacity
 from rstar_math.execution.opening import open_executor
-from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.store.files import replacing
 from rstar_math.types import Execution
 
@@ -87,7 +88,7 @@ async def _execute(
     waiting: deque[tuple[str | int, asyncio.Task[list[Execution]]]] = deque()
     malformed: list[tuple[int, str]] = []
     num_programs = 0
-    ahead = IN_FLIGHT_PER_SLOT * (num_slots or settings.slots())
+    ahead = IN_FLIGHT_PER_SLOT * (num_slots or capacity.num_slots(settings))
 
     async def write_first() -> None:
         program, running = waiting[0]

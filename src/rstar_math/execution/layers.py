@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from rstar_math.config import REQUIRED_LAYERS, ExecutionSettings
 from rstar_math.errors import SandboxError
-from rstar_math.execution.settings import REQUIRED_LAYERS, ExecutionSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +54,6 @@ def require(reports: Sequence[LayerReport]) -> None:
         if layer.required and not layer.active:
             raise SandboxError(
                 f"steps are not executed, because the isolation layer {layer.name!r} is not active: {layer.detail}. "
-                f"Use a machine that has it, or accept running without it: runtime.accept_missing: [{layer.name}]"
+                f"Use a machine that has it, or accept running without it: "
+                f"runtime.execution.accept_missing: [{layer.name}]"
             )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from rstar_math.config import ExecutionSettings
 from rstar_math.errors import SandboxError
 from rstar_math.execution.base import Executor
-from rstar_math.execution.settings import ExecutionSettings
 
 
 def open_executor(settings: ExecutionSettings, num_slots: int | None = None) -> Executor:
@@ -22,7 +22,7 @@ def open_executor(settings: ExecutionSettings, num_slots: int | None = None) -> 
     if not sys.platform.startswith("linux"):
         raise SandboxError(
             f"steps are not executed, because there is no sandbox for them on {sys.platform}. Use Linux, or accept "
-            "running them with your own rights, which is not a security boundary: runtime.isolation: none"
+            "running them with your own rights, which is not a security boundary: runtime.execution.isolation: none"
         )
     from rstar_math.execution.supervisor.executor import SandboxExecutor
 

@@ -24,6 +24,7 @@ import yaml
 from pydantic import ValidationError
 
 from rstar_math.config import Recipe
+from rstar_math.config.renamed import with_new_names
 from rstar_math.config.yaml_text import read_yaml
 from rstar_math.errors import RunError
 from rstar_math.store.files import fingerprint, make_folder, read_text, remove_leftovers, write_text
@@ -34,6 +35,9 @@ _CHECKSUM = re.compile(r"^# .*checksum is ([0-9a-f]{16})")
 
 _CHANGES_NO_RUN = ("runtime", "reproduce")
 """Keys of a recipe that decide about no result of a run."""
+
+_BUT_CHANGE_IT = ("output", "packages")
+"""Keys of `runtime.execution` that do: what steps may import, and how what they print is told."""
 
 
 class Run:
@@ -97,10 +101,13 @@ class Run:
                 f"{shown(self._recipe_path)} is no recipe: it holds a {type(theirs).__name__}, not keys and values; "
                 "restore it from a copy, or choose another folder"
             )
+        theirs = with_new_names(theirs)
         with contextlib.suppress(ValidationError):  # of another kind: the differences are named below
             # keys that came into the schema since the run began have their defaults
             theirs = Recipe.model_validate(theirs).model_dump(mode="json")
         different = [k for k in ours if k not in _CHANGES_NO_RUN and ours[k] != theirs.get(k)]
+        now, then = _execution(ours), _execution(theirs)
+        different += [f"runtime.execution.{k}" for k in _BUT_CHANGE_IT if k in then and now[k] != then[k]]
         if different == ["rounds"] and isinstance(theirs.get("rounds"), list):
             num_common = min(len(ours["rounds"]), len(theirs["rounds"]))
             if ours["rounds"][:num_common] == theirs["rounds"][:num_common]:
@@ -145,6 +152,13 @@ def require_recipe_unchanged(folder: Path) -> bool:
             "a copy, or start a run of the changed recipe in another folder"
         )
     return match is not None
+
+
+def _execution(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The settings of step execution in a recipe; none where it is not shaped as one."""
+    runtime = recipe.get("runtime")
+    execution = runtime.get("execution") if isinstance(runtime, dict) else None
+    return execution if isinstance(execution, dict) else {}
 
 
 def _write_recipe(path: Path, recipe: dict[str, Any]) -> None:

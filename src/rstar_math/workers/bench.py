@@ -48,21 +48,6 @@ class Workbench:
         await self.aclose()
 
 
-def open_executor(runtime: RuntimeSettings, num_slots: int | None = None) -> Executor:
-    """An executor with the limits and the isolation of `runtime`."""
-    from rstar_math.execution import opening
-    from rstar_math.execution.settings import ExecutionSettings
-
-    settings = ExecutionSettings(
-        cpu_s=runtime.cpu_s,
-        wall_s=runtime.wall_s,
-        memory_mb=runtime.memory_mb,
-        accept_missing=runtime.accept_missing,
-        isolation=runtime.isolation,
-    )
-    return opening.open_executor(settings, num_slots)
-
-
 def open_grader() -> Grader:
     """A grader with one killable worker process, started when a pair needs it."""
     from rstar_math.grading.pool import GradingPool
@@ -92,13 +77,14 @@ def open_workbench(
       ppm: folder of the process preference model, or None.
       runtime: the machine.
       device: overrides `runtime.device`, for one worker among several.
-      num_slots: step programs at the same time.
+      num_slots: step programs at the same time; overrides `runtime.execution.num_slots`.
 
     Raises:
       ModelError: a folder is missing or unfit.
       SandboxError: steps cannot be executed safely on this machine.
     """
     from rstar_math.engines.open import open_policy, open_scorer
+    from rstar_math.execution.opening import open_executor
 
     engine = open_policy(policy, runtime, device)
     scorer = open_scorer(ppm, runtime, device) if ppm is not None else None
@@ -108,4 +94,4 @@ def open_workbench(
         engine = RememberingEngine(engine, Memory(Path(runtime.remember)), model_key(policy))
         if ppm is not None and scorer is not None:
             scorer = RememberingScorer(scorer, Memory(Path(runtime.remember)), model_key(ppm))
-    return Workbench(engine, open_executor(runtime, num_slots), open_grader(), scorer)
+    return Workbench(engine, open_executor(runtime.execution, num_slots), open_grader(), scorer)

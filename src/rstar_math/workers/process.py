@@ -44,7 +44,7 @@ class _Server:
 
     def __init__(self, connection: Connection, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
         self._connection, self._runtime, self._device = connection, runtime, device
-        self._num_slots = max(1, len(os.sched_getaffinity(0)) // num_workers)
+        self._num_slots = runtime.execution.num_slots or max(1, len(os.sched_getaffinity(0)) // num_workers)
         self._inbox: asyncio.Queue[object] = asyncio.Queue()
         self._bench: Workbench | None = None
         self._models: tuple[Policy, Path | None] | None = None

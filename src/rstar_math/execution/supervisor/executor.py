@@ -21,9 +21,10 @@ from functools import partial
 from types import TracebackType
 from typing import cast
 
+from rstar_math.config import ExecutionSettings
 from rstar_math.errors import SandboxError
+from rstar_math.execution import capacity
 from rstar_math.execution.layers import LayerReport, layer_reports
-from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.counts import Counts
 from rstar_math.execution.supervisor.forked import Run, Snapshot, order_of
 from rstar_math.execution.supervisor.processes import BusyError, Forker, LostError, Zygote, fork
@@ -67,7 +68,7 @@ class SandboxExecutor:
         self._packages = tuple(extra_packages(self.settings))
         # the released rules find labels in the text of a statement, its comments included
         self._comments_do_not_count = self.settings.output != "statements"
-        self._num_slots = num_slots or self.settings.slots()
+        self._num_slots = num_slots or capacity.num_slots(self.settings)
         self._results = Results(self.settings.cache_entries, self.settings.cache_mb << 20)
         self.warm_book = WarmBook(self.counts, MAX_REMEMBERED)
         # for tests of the lines of defence behind a layer or behind the static check

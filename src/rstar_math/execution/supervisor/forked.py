@@ -6,10 +6,10 @@ import math
 import time
 from typing import Protocol
 
+from rstar_math.config import ExecutionSettings
 from rstar_math.errors import SandboxError
 from rstar_math.execution.inside.protocol import output_room
 from rstar_math.execution.observation import RecordedExecution
-from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.processes import FIRST_WORD_S, Child, Forker, Owner
 from rstar_math.execution.supervisor.reports import ReportError, statements, step_report
 from rstar_math.execution.supervisor.requests import NOBODY_WAITS, Request

@@ -36,7 +36,7 @@ def make_buffer(num_bytes: int) -> int:
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         raise SandboxError(
             f"steps are not executed, because files may take {limit} bytes here and what a program prints needs "
-            f"{num_bytes}: raise the limit (ulimit -f unlimited) or lower execution.output_bytes"
+            f"{num_bytes}: raise the limit (ulimit -f unlimited) or lower runtime.execution.output_bytes"
         ) from error
     return fd
 

@@ -19,9 +19,9 @@ import sys
 import time
 from typing import Any, Protocol
 
+from rstar_math.config import ExecutionSettings
 from rstar_math.errors import SandboxError
 from rstar_math.execution.inside.protocol import HEADER, HEADER_BYTES
-from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor import fork_requests
 from rstar_math.execution.supervisor.machine import TABLE_FULL, descendants, make_buffer, refused, resident_bytes
 from rstar_math.execution.supervisor.requests import Request

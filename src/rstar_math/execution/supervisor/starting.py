@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rstar_math.config import ExecutionSettings
 from rstar_math.errors import SandboxError
 from rstar_math.execution.inside.protocol import HEADER_BYTES, MAX_FULL_OUTPUTS
 from rstar_math.execution.layers import layer_reports, require
-from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.machine import TABLE_FULL, check_supervisor, resident_bytes
 from rstar_math.execution.supervisor.processes import UCRED, LostError, Zygote, hear_senders, vouched_pid
 
@@ -160,7 +160,9 @@ def _package_paths(name: str) -> list[str]:
     """What must be visible of a package: its folders, or the one file that it is."""
     spec = importlib.util.find_spec(name)
     if spec is None or (spec.origin is None and not spec.submodule_search_locations):
-        raise SandboxError(f"execution.packages names {name!r}, which is not installed: install it or take it out")
+        raise SandboxError(
+            f"runtime.execution.packages names {name!r}, which is not installed: install it or take it out"
+        )
     paths = spec.submodule_search_locations or [spec.origin or ""]
     return [os.path.realpath(path) for path in paths]
 

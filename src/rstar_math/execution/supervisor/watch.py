@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
-from rstar_math.execution.settings import ExecutionSettings
+from rstar_math.config import ExecutionSettings
+from rstar_math.execution.capacity import total_memory_bytes
 from rstar_math.execution.supervisor.forked import Run
 from rstar_math.execution.supervisor.processes import Child
 from rstar_math.execution.supervisor.snapshots import Snapshots
@@ -78,7 +79,7 @@ class Watch:
     def _check_memory(self) -> None:
         """Gives up what waits, then ends what takes most, once processes together take more than they may."""
         self._snapshots.limit_memory(self._settings.snapshot_memory_mb << 20)
-        limit = self._settings.total_memory_bytes()
+        limit = total_memory_bytes(self._settings)
         total = self._memory_bytes()
         while total > limit and self._snapshots.evict():
             total = self._memory_bytes()

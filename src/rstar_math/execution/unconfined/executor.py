@@ -20,11 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from rstar_math.config import ExecutionSettings
 from rstar_math.errors import SandboxError
+from rstar_math.execution import capacity
 from rstar_math.execution.inside.protocol import HEADER, HEADER_BYTES
 from rstar_math.execution.layers import LayerReport
 from rstar_math.execution.observation import RecordedExecution, Statement
-from rstar_math.execution.settings import ExecutionSettings
 from rstar_math.execution.supervisor.requests import readable
 from rstar_math.types import Execution, ExecutionStatus
 
@@ -54,7 +55,7 @@ class UnconfinedExecutor:
             raise SandboxError("steps run without isolation only where the settings say so: isolation: none")
         warnings.warn(WARNING, stacklevel=2)
         self.settings = settings
-        self._num_slots = num_slots or settings.slots()
+        self._num_slots = num_slots or capacity.num_slots(settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = asyncio.Semaphore(self._num_slots)
         self._idle: list[_Worker] = []

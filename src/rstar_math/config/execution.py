@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import Literal, get_args
 
 from pydantic import Field
 
-from rstar_math.config import IsolationLayer, Settings
+from rstar_math.config.base import Settings
+
+IsolationLayer = Literal["limits", "no_capabilities", "no_new_privileges", "landlock", "seccomp"]
+"""Layers of isolation without which steps are not executed, unless `accept_missing` names them."""
 
 REQUIRED_LAYERS: tuple[IsolationLayer, ...] = get_args(IsolationLayer)
-"""Layers of isolation that execution does not do without, unless `accept_missing` names them."""
+"""The same, all of them."""
 
 
 class ExecutionSettings(Settings):
@@ -31,7 +33,7 @@ class ExecutionSettings(Settings):
         description="bytes a step may print, a program 8 times as many; then output_limit",
     )
     num_slots: int | None = Field(
-        default=None, ge=1, description="programs that run at once; null: CPUs of this process"
+        default=None, ge=1, description="programs that run at once in a process; null: its share of the CPUs"
     )
     max_processes: int = Field(default=256, ge=8, description="live processes of this executor, snapshots included")
     total_memory_mb: int | None = Field(
@@ -62,25 +64,9 @@ class ExecutionSettings(Settings):
         description="packages beyond the standard library that can be imported",
     )
     isolation: Literal["sandbox", "none"] = Field(
-        default="sandbox", description="none: warm workers with limits only, which is not a security boundary"
+        default="sandbox",
+        description="none: steps run with the caller's rights under limits only, which is not a security boundary",
     )
     accept_missing: tuple[IsolationLayer, ...] = Field(
-        default=(), description="layers of isolation that this machine may lack"
+        default=(), description="layers of isolation that this machine may lack; lacking any other, it executes nothing"
     )
-
-    def slots(self) -> int:
-        """The number of programs that may run at once."""
-        return self.num_slots or num_cpus()
-
-    def total_memory_bytes(self) -> int:
-        """The limit of all processes together, in bytes."""
-        if self.total_memory_mb is not None:
-            return self.total_memory_mb << 20
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-
-
-def num_cpus() -> int:
-    """The number of CPUs that this process may use, at least 1."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1

@@ -182,8 +182,8 @@ def test_the_doctor_reads_a_run_in_full(run: Path) -> None:
 
 def test_a_recipe_that_was_changed_by_hand_is_noticed(run: Path, finished: Path) -> None:
     recipe = run / "recipe.yaml"
-    assert "num_problems: 20" in recipe.read_text()
-    recipe.write_text(recipe.read_text().replace("num_problems: 20", "num_problems: 19"))
+    assert "num_problems: 14" in recipe.read_text()
+    recipe.write_text(recipe.read_text().replace("num_problems: 14", "num_problems: 13"))
     with pytest.raises(RunError, match=r"recipe.yaml was changed since the run began"):
         report_of(run)
     assert evolve(run)["code"] == 2

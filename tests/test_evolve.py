@@ -51,7 +51,7 @@ def test_a_run_leaves_whole_rounds_and_a_report(finished: Path) -> None:
         assert (finished / name / "policy" / "model.safetensors").exists()
         assert (finished / name / "ppm" / "ppm.json").exists()
     report = json.loads((finished / "report.json").read_text())
-    assert report["base"]["num_problems"]["all"] == 12
+    assert report["base"]["num_problems"]["all"] == 8
     assert [r["round"] for r in report["rounds"]] == [1, 2]
     for r in report["rounds"]:
         for key in ("policy_greedy", "system", "solved", "solved_round", "control"):

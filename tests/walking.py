@@ -45,6 +45,29 @@ def run(arguments: list[str]) -> dict[str, Any]:
     return {"code": code, "out": out.getvalue(), "err": err.getvalue()}
 
 
+def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """A command line, run in this process: what it loads is loaded once, and search processes start from one server."""
+    line = [str(argument) for argument in arguments]
+    outcome = run(line)
+    code = outcome["code"] or 0
+    assert isinstance(code, int), code  # a traceback
+    return subprocess.CompletedProcess(line, code, outcome["out"], outcome["err"])
+
+
+def printed(*arguments: str | Path) -> str:
+    """What a command line prints that must succeed, run in this process."""
+    done = command(*arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+def refused(*arguments: str | Path, code: int = 2) -> str:
+    """What a command line says that must end with the status `code`, run in this process."""
+    done = command(*arguments)
+    assert done.returncode == code, done.stderr[-3000:]
+    return done.stderr
+
+
 def outcomes(cases: list[list[str]], cwd: Path) -> list[dict[str, Any]]:
     """The outcomes of command lines, each in the order of the cases."""
     done = subprocess.run(

@@ -8,22 +8,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rstar_math import cli, steps
 from tests.engines.tiny_checkpoints import save_checkpoint
+from tests.walking import command
 
 RSTAR = Path(sys.executable).with_name("rstar")
 
 
-def rstar(*args: str | Path, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([RSTAR, *map(str, args)], capture_output=True, text=True, **kwargs)
-
-
 def test_help_is_light() -> None:
-    done = rstar("--help")
+    done = subprocess.run([RSTAR, "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "evolve" in done.stdout
     names = "('torch', 'transformers', 'sympy', 'numpy', 'pydantic')"
@@ -44,7 +40,7 @@ def test_help_is_light() -> None:
 def test_a_malformed_problem_is_named_by_its_line(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "problems.jsonl"
     path.write_text('{"problem": "What is 2 + 3?", "answer": "5"}\n' + line + "\n")
-    done = rstar("eval", "--benchmark", path, "--out", tmp_path / "out", "--model", "pocket-base")
+    done = command("eval", "--benchmark", path, "--out", tmp_path / "out", "--model", "pocket-base")
     assert done.returncode == 2
     assert message in done.stderr
     assert str(path) in done.stderr
@@ -52,7 +48,7 @@ def test_a_malformed_problem_is_named_by_its_line(tmp_path: Path, line: str, mes
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
-    done = rstar("solve", "What is 2 + 3?", "--model", tmp_path / "nowhere")
+    done = command("solve", "What is 2 + 3?", "--model", tmp_path / "nowhere")
     assert done.returncode == 2
     assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
@@ -60,7 +56,7 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
 
 def test_a_model_without_markers_is_named(tmp_path: Path) -> None:
     folder = save_checkpoint(tmp_path / "plain", "llama", markers=steps.MARKERS[:-1])
-    done = rstar("solve", "What is 2 + 3?", "--model", folder)
+    done = command("solve", "What is 2 + 3?", "--model", folder)
     assert done.returncode == 2
     assert steps.END_OF_ANSWER in done.stderr
     assert "Traceback" not in done.stderr
@@ -70,7 +66,7 @@ def test_an_unknown_recipe_key_names_the_nearest(tmp_path: Path) -> None:
     recipe = tmp_path / "mine.yaml"
     text = (Path(__file__).parents[2] / "recipes" / "smoke.yaml").read_text()
     recipe.write_text(text.replace("      num_rollouts: 4", "      num_rolouts: 4", 1))
-    done = rstar("evolve", recipe, "--out", tmp_path / "run")
+    done = command("evolve", recipe, "--out", tmp_path / "run")
     assert done.returncode == 2
     assert "rounds[0].search.num_rolouts" in done.stderr
     assert "num_rollouts" in done.stderr
@@ -79,18 +75,18 @@ def test_an_unknown_recipe_key_names_the_nearest(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
-    done = rstar("evolve", "smoke", "--out", tmp_path)
+    done = command("evolve", "smoke", "--out", tmp_path)
     assert done.returncode == 2
     assert "is not a run" in done.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_unknown_strategies_and_empty_questions(tmp_path: Path) -> None:
-    done = rstar("eval", "--strategy", "greedy,mtcs", "--out", tmp_path / "out", "--model", "pocket-base")
+    done = command("eval", "--strategy", "greedy,mtcs", "--out", tmp_path / "out", "--model", "pocket-base")
     assert done.returncode == 2
     assert "mtcs" in done.stderr
     assert "mcts" in done.stderr
-    assert rstar("solve", "  ").returncode == 2
+    assert command("solve", "  ").returncode == 2
 
 
 def test_a_full_disk_is_said_and_keeps_the_old_file(
@@ -129,7 +125,7 @@ def _write_some_trees(folder: Path) -> None:
 
 def test_select_writes_what_trees_give(tmp_path: Path) -> None:
     _write_some_trees(tmp_path / "trees")
-    done = rstar("select", tmp_path / "trees", "--out", tmp_path / "out")
+    done = command("select", tmp_path / "trees", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["num_trees"] == 3
@@ -142,14 +138,14 @@ def test_evaluation_of_any_problem_file_gives_a_row_for_each(tmp_path: Path) -> 
     path.write_text("".join(json.dumps({"problem": p, "answer": 5}) + "\n" for p in problems))
     out = tmp_path / "out"
     args = ("eval", "--benchmark", path, "--model", "pocket-base", "--strategy", "greedy,sample", "--out", out)
-    done = rstar(*args, "--workers", "1")
+    done = command(*args, "--workers", "1")
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for p in sorted((out / "rows").glob("*.jsonl")) for line in p.read_text().splitlines()]
     assert len(rows) == 6
     assert len({(r["problem"], r["strategy"]) for r in rows}) == 6
     assert all(isinstance(r["correct"], bool) for r in rows)
     before = {p: p.read_bytes() for p in (out / "rows").glob("*.jsonl")}
-    assert rstar(*args, "--workers", "1").returncode == 0
+    assert command(*args, "--workers", "1").returncode == 0
     assert before == {p: p.read_bytes() for p in (out / "rows").glob("*.jsonl")}
 
 

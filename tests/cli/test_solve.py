@@ -36,6 +36,7 @@ from rstar_math.workers.bench import Workbench
 from tests.cli.test_server_failures import Server
 from tests.docs.test_extending import write
 from tests.foreground import hear_signals
+from tests.walking import command, refused
 
 QUESTION = "Dan fills 23 trays with 17 buttons each, and 37 buttons get broken. How many are whole?"
 SURE_HAND = FakePolicy(error_rate=0, malformed_rate=0, slip_rate=0)
@@ -400,7 +401,7 @@ def test_a_file_of_questions(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     too_long = "apples and " * 2_000
     path.write_text(f'{{"question": "{QUESTION}", "id": "a", "answer": "354"}}\nnot {{json\n{{"x": 1}}\n{too_long}\n')
-    from_file = rstar("solve", "--file", str(path))
+    from_file = command("solve", "--file", str(path))
     rows = [json.loads(line) for line in from_file.stdout.splitlines()]
     assert [row["line"] for row in rows] == [1, 2, 3, 4]
     assert (rows[0]["id"], rows[0]["answer"], rows[0]["reference"], rows[0]["sure"]) == ("a", "354", "354", True)
@@ -443,10 +444,7 @@ def test_no_answer_has_an_exit_status_and_words(tmp_path: Path) -> None:
     ],
 )
 def test_commands_that_are_refused(args: list[str], message: str) -> None:
-    done = rstar("solve", *args)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert message in refused("solve", *args)
 
 
 # ---------------------------------------------------------------- one after the other

@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from rstar_math.models import find_model
 from rstar_math.store.records import read_pairs, read_trajectories, read_trees
-
-RSTAR = Path(sys.executable).with_name("rstar")
-
-
-def rstar(*args: str | Path) -> str:
-    done = subprocess.run([RSTAR, *map(str, args)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+from tests.walking import printed
 
 
 def test_search_select_and_train_on_files(tmp_path: Path) -> None:
     own = tmp_path / "mine.jsonl"
-    questions = rstar("pocket", "problems", "train", "--num", "16").splitlines()
+    questions = printed("pocket", "problems", "train", "--num", "16").splitlines()
     own.write_text("\n".join(questions) + "\n")
     fast = ("--recipe", "smoke", "--round", "1")
 
-    rstar("search", own, "--out", tmp_path / "trees", *fast, "--set", "num_rollouts=4")
+    printed("search", own, "--out", tmp_path / "trees", *fast, "--set", "num_rollouts=4")
     trees = list(read_trees(tmp_path / "trees"))
     assert {t.problem.id for t in trees} == {json.loads(q)["id"] for q in questions}
-    rstar("search", own, "--out", tmp_path / "trees", *fast, "--set", "num_rollouts=4")  # nothing is left to do
+    printed("search", own, "--out", tmp_path / "trees", *fast, "--set", "num_rollouts=4")  # nothing is left to do
     assert len(list(read_trees(tmp_path / "trees"))) == len(trees)
 
-    rstar("select", tmp_path / "trees", "--out", tmp_path / "data")
+    printed("select", tmp_path / "trees", "--out", tmp_path / "data")
     trajectories = read_trajectories(tmp_path / "data" / "trajectories.parquet")
     assert len({p.id for p, _, _ in trajectories}) == sum(t.solved for t in trees) > 0
     assert read_pairs(tmp_path / "data" / "pairs.parquet")
 
     policy, ppm = tmp_path / "model" / "policy", tmp_path / "model" / "ppm"
-    rstar("train", "sft", tmp_path / "data" / "trajectories.parquet", "--out", policy, *fast)
-    rstar("train", "ppm", tmp_path / "data" / "pairs.parquet", "--policy", policy, "--out", ppm, *fast)
+    printed("train", "sft", tmp_path / "data" / "trajectories.parquet", "--out", policy, *fast)
+    printed("train", "ppm", tmp_path / "data" / "pairs.parquet", "--policy", policy, "--out", ppm, *fast)
     model = find_model(tmp_path / "model")
     assert (model.policy, model.ppm) == (policy, ppm)
-    answer = json.loads(rstar("solve", "--model", tmp_path / "model", "--seed", "1", "--rollouts", "1", "--json"))
+    answer = json.loads(printed("solve", "--model", tmp_path / "model", "--seed", "1", "--rollouts", "1", "--json"))
     assert answer["cost"]["tokens_scored"] > 0

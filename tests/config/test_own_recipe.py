@@ -115,9 +115,9 @@ def test_what_only_a_run_finds_is_said_at_once_too(tmp_path: Path) -> None:
     said = refused("evolve", str(path), "--out", str(tmp_path / "run"))
     lines = said.splitlines()
     assert len(lines) == 3
-    # smoke asks for 20 problems, and few.jsonl has one
+    # smoke asks for 14 problems, and few.jsonl has one
     assert "problems: " in lines[0]
-    assert "has 1 problems; num_problems asks for 20" in lines[0]
+    assert "has 1 problems; num_problems asks for 14" in lines[0]
     assert lines[1].startswith("evaluation.problems: no problems at 'x'")
     assert lines[2].startswith("base_model: no model 'nobody'")
 

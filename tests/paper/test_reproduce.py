@@ -37,8 +37,8 @@ methods:
 RECIPE = """
 extends: smoke
 name: tiny
-problems: {num_problems: 16}
-held_out: {problems: {num_problems: 8}}
+problems: {num_problems: 12}
+held_out: {problems: {num_problems: 6}}
 calibration: {num_rollouts: 1}
 evaluation:
   problems: {num_problems: 8, skip: 5}
@@ -51,19 +51,19 @@ reproduce:
   methods: METHODS
   budgets: [150]
   timed_problems: 3
-  pair_problems: 8
+  pair_problems: 6
   num_trajectories: 4
   further_bases:
     - name: again
       model: pocket-base
       changes:
-        problems: {num_problems: 8}
+        problems: {num_problems: 6}
         rounds: {sft: {num_steps: 2}}
         evaluation: {rounds: last, control_problems: null}
     - name: wider
       model: pocket-base
       changes:
-        problems: {num_problems: 8}
+        problems: {num_problems: 6}
         rounds: {search: {num_candidates: 3}}
         evaluation: {rounds: last, control_problems: null}
 """
@@ -134,7 +134,7 @@ def test_pairs_of_further_held_out_problems_measure_the_ppm(made: Path) -> None:
         of_run = json.loads((run / "manifest.json").read_text())["stages"]["ppm"]["num_measuring_pairs"]
         searched = {tree.problem.id for tree in read_trees(folder / "trees")}
         held_out = {tree.problem.id for tree in read_trees(run / "held-out")}
-        assert len(searched) == 8
+        assert len(searched) == 6
         assert not searched & held_out
         num_further += num_pairs - of_run
         rows = {row[0]: row for row in read(made, "table4")["tables"][1]["rows"]}
@@ -184,7 +184,7 @@ def test_seeds_may_have_problems_of_their_own(tmp_path: Path) -> None:
     lab = laboratory({"reproduce": {"seeds": [4, 9], "own_problems": True}}, tmp_path)
     first, second = (lab.problems(seed).problems for seed in lab.seeds)
     assert lab.problems(4).problems is first, "made once for all measurements"
-    assert len(first) == len(second) == 12
+    assert len(first) == len(second) == 8
     assert not {p.id for p in first} & {p.id for p in second}
     assert lab.seed_recipe(4).problems.seed == 4
     assert lab.seed_recipe(4).held_out.problems.seed == 4

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +15,7 @@ from rstar_math.stages.calibrate import drawn_solutions, sampling_settings, thre
 from rstar_math.store.records import TreeStore
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, Step
-
-RSTAR = Path(sys.executable).with_name("rstar")
+from tests.walking import printed, refused
 
 
 def test_a_solution_that_failed_or_did_not_end_is_a_wrong_one() -> None:
@@ -72,9 +69,7 @@ def copied(tmp_path: Path) -> Path:
 def calibrated(model: Path, work: Path) -> str:
     settings = ("--set", "num_rollouts=2", "--set", "known=[]")
     arguments = ("calibrate", model, "--recipe", "pocket", "--limit", "6", "--work", work, "--workers", "1", *settings)
-    done = subprocess.run([RSTAR, *arguments], capture_output=True, text=True, timeout=1500)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
+    return printed(*arguments)
 
 
 def test_the_command_fits_all_three_and_goes_on_where_it_was_stopped(copied: Path, tmp_path: Path) -> None:
@@ -101,12 +96,10 @@ def test_the_command_fits_all_three_and_goes_on_where_it_was_stopped(copied: Pat
 
 
 def test_what_cannot_be_calibrated_is_refused(tmp_path: Path, tiny_checkpoint: Path) -> None:
-    def refused(*arguments: str | Path) -> str:
-        done = subprocess.run([RSTAR, "calibrate", *arguments], capture_output=True, text=True, timeout=1500)
-        assert done.returncode == 2, done.stderr
-        return " ".join(done.stderr.split())
+    def said(*arguments: str | Path) -> str:
+        return " ".join(refused("calibrate", *arguments).split())
 
-    assert "name by --recipe what it was trained on" in refused(tiny_checkpoint)
-    assert "not a folder with policy/" in refused(tiny_checkpoint, "--recipe", "pocket")
-    assert "also a problem of pocket/train" in refused("pocket", "--problems", "pocket/train", "--limit", "5")
-    assert "--target-precision is 1.5" in refused("pocket", "--target-precision", "1.5")
+    assert "name by --recipe what it was trained on" in said(tiny_checkpoint)
+    assert "not a folder with policy/" in said(tiny_checkpoint, "--recipe", "pocket")
+    assert "also a problem of pocket/train" in said("pocket", "--problems", "pocket/train", "--limit", "5")
+    assert "--target-precision is 1.5" in said("pocket", "--target-precision", "1.5")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +24,7 @@ from rstar_math.store.manifest import Manifest
 from rstar_math.store.records import TreeStore, read_scored_texts, write_pairs
 from rstar_math.tree import Tree
 from rstar_math.types import Execution, Problem, Step
+from tests.walking import printed
 
 
 def searched(problem: Problem, seed: int) -> Tree:
@@ -125,12 +124,9 @@ def test_rounds_that_are_not_there_are_named(run: Path, tmp_path: Path) -> None:
 
 
 def test_the_command_takes_a_run(run: Path) -> None:
-    rstar = Path(sys.executable).with_name("rstar")
-    arguments = ("train", "orm", "--run", str(run), "--set", "num_epochs=1")
-    done = subprocess.run([rstar, *arguments], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "measured_answer_pair_accuracy" in done.stdout
-    assert done.stdout.splitlines()[-1] == str(run / "round-1" / "orm")
+    said = printed("train", "orm", "--run", run, "--set", "num_epochs=1")
+    assert "measured_answer_pair_accuracy" in said
+    assert said.splitlines()[-1] == str(run / "round-1" / "orm")
     assert read_ppm_file(run / "round-1" / "orm").kind == "orm"
 
 

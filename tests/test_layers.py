@@ -117,7 +117,9 @@ def test_the_rooms_of_grading_import_downwards() -> None:
         assert not above, f"{module} imports {above}"
 
 
-@pytest.mark.parametrize(("room", "even_late"), [("", False), ("execution.", True), ("grading.", True)])
+@pytest.mark.parametrize(
+    ("room", "even_late"), [("", False), ("execution.", True), ("grading.", True), ("training.", True), ("cli", True)]
+)
 def test_no_module_imports_itself_through_others(room: str, even_late: bool) -> None:
     """When it is loaded; in some rooms not inside functions either."""
     below = {

@@ -153,13 +153,13 @@ def test_evaluation_of_any_problem_file_gives_a_row_for_each(tmp_path: Path) -> 
 def test_long_code_and_long_output_of_a_step_are_shown_whole(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from rstar_math.cli.solve import _print
+    from rstar_math.cli.solution import print_solution
     from rstar_math.types import Execution, Solution, Step
 
     code = "answer = " + " + ".join(f"number_{i}" for i in range(30))
     step = Step(text=code, code=code, execution=Execution("ok", output="7" * 100))
     monkeypatch.setenv("COLUMNS", str(width))
-    _print(Solution(answer="7", reasoning_trace=(step,), trajectory=None), None)
+    print_solution(Solution(answer="7", reasoning_trace=(step,), trajectory=None), None)
     shown = capsys.readouterr().out
     assert all(f"number_{i}" in shown for i in range(30))
     assert "7" * 100 in "".join(shown.split())

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from rstar_math import RStarMathModel
-from rstar_math.cli.solve import solution_to_json
+from rstar_math.cli.solution import solution_to_json
 from rstar_math.config import AnsweringSettings, RuntimeSettings, SearchSettings
 from rstar_math.models import find_model
 from rstar_math.pocket.splits import pocket_problems

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rstar_math.cli.solve import _print
+from rstar_math.cli.solution import print_solution
 from rstar_math.terminal.visible import visible, visible_json
 from rstar_math.types import Execution, Solution, Step
 
@@ -37,7 +37,7 @@ def test_json_has_no_numbers_that_are_none() -> None:
 
 def test_solve_shows_controls_in_code_output_and_answer(capsys: pytest.CaptureFixture[str]) -> None:
     step = Step(text=f"x = 1 # {HOSTILE}\n", code=f"x = 1 # {HOSTILE}\n", execution=Execution("ok", f"1{HOSTILE}\n"))
-    _print(Solution(answer=f"1{HOSTILE}", reasoning_trace=(step,), trajectory=None), None)
+    print_solution(Solution(answer=f"1{HOSTILE}", reasoning_trace=(step,), trajectory=None), None)
     printed = capsys.readouterr().out
     for control in ("\x1b]", "\x1b[2J", "\x07", "\x9b", "\u202e", "\x00"):
         assert control not in printed

@@ -24,6 +24,7 @@ from rstar_math.training.calibration import Drawn
 from rstar_math.training.orm_pqm import ORM_SCALE, PQMLoss, orm_loss, ranked_right, train_orm, train_pqm
 from rstar_math.training.ppm import calibrate
 from rstar_math.training.prefixes import prefixes
+from rstar_math.training.reports import ScorerReport
 
 CPU = torch.device("cpu")
 
@@ -60,7 +61,7 @@ KINDS = {"orm": ("outcome", train_orm), "pqm": ("q_value", train_pqm)}
 @pytest.fixture(scope="module", params=["orm", "pqm"])
 def trained(
     request: pytest.FixtureRequest, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path, orm_pqm.ScorerReport]:
+) -> tuple[str, Path, ScorerReport]:
     kind, train = KINDS[request.param]
     out = tmp_path_factory.mktemp("scorers") / request.param
     texts, held_out = make_texts(range(10, 26), kind), make_texts(range(40, 46), kind)
@@ -82,7 +83,7 @@ def test_pqm_loss_by_hand() -> None:
     assert PQMLoss(1.0)(logits, target, torch.tensor([1.0, 0.0])).item() == pytest.approx(0.25)
 
 
-def test_training_ranks_held_out_texts(trained: tuple[str, Path, orm_pqm.ScorerReport], tiny_checkpoint: Path) -> None:
+def test_training_ranks_held_out_texts(trained: tuple[str, Path, ScorerReport], tiny_checkpoint: Path) -> None:
     kind, out, report = trained
     assert report.pair_accuracy is not None
     assert report.pair_accuracy > 0.9
@@ -96,7 +97,7 @@ def test_training_ranks_held_out_texts(trained: tuple[str, Path, orm_pqm.ScorerR
     assert ranked_right(out, make_texts(range(40, 46), KINDS[kind][0]), device=CPU) == report.pair_accuracy
 
 
-def test_the_folder_is_a_scorer_like_a_ppm(trained: tuple[str, Path, orm_pqm.ScorerReport]) -> None:
+def test_the_folder_is_a_scorer_like_a_ppm(trained: tuple[str, Path, ScorerReport]) -> None:
     kind, out, report = trained
     content = json.loads((out / "ppm.json").read_text())
     assert (content["kind"], content["format"]) == (kind, 1)
@@ -120,7 +121,7 @@ def test_the_folder_is_a_scorer_like_a_ppm(trained: tuple[str, Path, orm_pqm.Sco
         assert (value > 0) == right
 
 
-def test_the_doctor_looks_at_its_head(trained: tuple[str, Path, orm_pqm.ScorerReport], tmp_path: Path) -> None:
+def test_the_doctor_looks_at_its_head(trained: tuple[str, Path, ScorerReport], tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     _, out, _ = trained
@@ -137,7 +138,7 @@ def test_the_doctor_looks_at_its_head(trained: tuple[str, Path, orm_pqm.ScorerRe
         asyncio.run(reward_head(Patient(None, copy, RuntimeSettings(device="cpu"))))
 
 
-def test_it_is_calibrated_as_a_ppm_is(trained: tuple[str, Path, orm_pqm.ScorerReport]) -> None:
+def test_it_is_calibrated_as_a_ppm_is(trained: tuple[str, Path, ScorerReport]) -> None:
     kind, out, _ = trained
     solutions = []
     for row in make_texts(range(40, 52), "outcome"):

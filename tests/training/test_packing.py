@@ -13,6 +13,7 @@ from transformers import AutoModelForSequenceClassification, LlamaConfig, PreTra
 
 from rstar_math.checkpoints.folder import load_tokenizer, reward_model_from_policy
 from rstar_math.training import packing, reward
+from rstar_math.training.examples import RewardExample
 
 CPU = torch.device("cpu")
 
@@ -91,10 +92,10 @@ def test_both_layouts_give_every_example_the_models_own_logits(tiny_checkpoint: 
     model = reward_model_from_policy(tiny_checkpoint, tokenizer.pad_token_id, CPU).eval()
     steps = [" total = 1", " total = 12 + 30", "\nprint(7)<end_of_code>", " apples are sold in all"]
     examples = [
-        reward.RewardExample(f"p{i % 3}", (f"How many {'apples ' * (i % 3)}?" + steps[i % 4], "How" + steps[i // 4]))
+        RewardExample(f"p{i % 3}", (f"How many {'apples ' * (i % 3)}?" + steps[i % 4], "How" + steps[i // 4]))
         for i in range(12)
     ]
-    examples += [reward.RewardExample("long", ("print" * 90 + str(i), "print" * 90 + "7" * i)) for i in range(1, 14)]
+    examples += [RewardExample("long", ("print" * 90 + str(i), "print" * 90 + "7" * i)) for i in range(1, 14)]
     alone = [
         [model(torch.tensor([tokenizer(text)["input_ids"]])).logits.item() for text in example.texts]
         for example in examples
@@ -107,8 +108,8 @@ def test_both_layouts_give_every_example_the_models_own_logits(tiny_checkpoint: 
 def test_problems_of_many_tokens_are_split(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reward, "MIN_ROW_TOKENS", 1)
     tokenizer = load_tokenizer(tiny_checkpoint)
-    examples = [reward.RewardExample("p", (f"{i} total 1 2 3 4 5 6", f"{i} print 1 2 3 4 5 6")) for i in range(8)]
-    prepared = reward._prepare(tokenizer, [*examples, reward.RewardExample("p", ("1" * 300, "2"))], 100, packed=True)
+    examples = [RewardExample("p", (f"{i} total 1 2 3 4 5 6", f"{i} print 1 2 3 4 5 6")) for i in range(8)]
+    prepared = reward._prepare(tokenizer, [*examples, RewardExample("p", ("1" * 300, "2"))], 100, packed=True)
     assert (prepared.num_problems, prepared.num_examples, prepared.num_too_long) == (1, 8, 1)
     assert len(prepared.units) == 8
     assert sorted(i for unit in prepared.units for i in unit.examples) == list(range(8))

@@ -18,6 +18,7 @@ from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError, ModelError
 from rstar_math.training import reward
 from rstar_math.training.calibration import Drawn
+from rstar_math.training.examples import RewardExample
 from rstar_math.training.ppm import calibrate, pair_accuracy, ppm_loss, reward_example, train_ppm
 from rstar_math.training.prefixes import prefixes
 from rstar_math.types import PreferencePair
@@ -199,7 +200,7 @@ def test_the_machinery_trains_on_single_texts_too(tiny_checkpoint: Path) -> None
         return (weight * each).sum() / weight.sum()
 
     examples = [
-        reward.RewardExample(pair.problem, (pair.prefix + text,), target)
+        RewardExample(pair.problem, (pair.prefix + text,), target)
         for pair in TRAIN
         for text, target in ((pair.chosen, 1.0), (pair.rejected, 0.0))
     ]

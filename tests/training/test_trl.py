@@ -31,10 +31,10 @@ from rstar_math.errors import ModelError
 from rstar_math.stages.stages import select
 from rstar_math.store.interchange import Format, write_interchange
 from rstar_math.training import trl_launch
-from rstar_math.training.examples import tokenise_all
+from rstar_math.training.examples import RewardExample, tokenise_all
 from rstar_math.training.markers import add_markers
 from rstar_math.training.ppm import pair_accuracy, train_ppm
-from rstar_math.training.reward import RewardExample, train_reward_model
+from rstar_math.training.reward import train_reward_model
 from rstar_math.training.sft import train_sft
 
 CPU = torch.device("cpu")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from rstar_math.cli.ending import Stopped, signals_handled
-
 __all__ = ["main"]
 
 
 def main() -> None:
     """Runs the command line; errors that a person can mend are shown without a traceback (`rstar_math.cli.ending`)."""
+    from rstar_math.cli.ending import Stopped, signals_handled  # not above: a part of this package would load itself
+
     with signals_handled() as stopping:
         try:
             from rstar_math.cli.boundary import run  # loads much; a signal may come meanwhile

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from rstar_math.cli.solution import solution_to_json
 from rstar_math.cli.thinking import shown
 from rstar_math.errors import DataError, UserError
 from rstar_math.store.paths import reading
@@ -149,8 +150,6 @@ async def _solved(
 
 def to_json(question: Question, found: Solution | str) -> dict[str, Any]:
     """One line of the output."""
-    from rstar_math.cli.solve import solution_to_json
-
     names: dict[str, Any] = {"line": question.line}
     if question.id is not None:
         names["id"] = question.id

@@ -1,4 +1,5 @@
-"""SFT examples and their loss mask: which tokens a policy is trained to write (rStar-Math, section 3.4).
+"""What models are trained on: solutions, with the tokens that a policy is to write (rStar-Math, section 3.4), and texts
+whose score is to be learned.
 
 The prompt and the executor's output are read, never imitated. Nothing here needs torch.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -17,10 +18,35 @@ from rstar_math.errors import ModelError
 from rstar_math.types import Step
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
 IGNORED_LABEL = -100
 """Label of a token that takes no part in the loss (the value that torch's cross-entropy ignores)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RewardExample:
+    """Texts whose logits meet in one term of the loss.
+
+    Attributes:
+      problem: id of the problem; examples of one problem share rows and batches.
+      texts: K texts, each scored at its last token; for a preference pair (chosen, rejected).
+      target: what the loss holds the logits against; not used by ranking losses.
+      weight: > 0.
+    """
+
+    problem: str
+    texts: tuple[str, ...]
+    target: float = 0.0
+    weight: float = 1.0
+
+
+class RewardLoss(Protocol):
+    """The weighted mean of a loss over examples."""
+
+    def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """From raw logits `[E, K]`, targets `[E]` and weights `[E]` to a scalar."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,53 +29,13 @@ from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError
 from rstar_math.selection.scored_texts import ScoredText
 from rstar_math.training import loop, reward
+from rstar_math.training.examples import RewardExample, RewardLoss
+from rstar_math.training.reports import ScorerReport
 
 NUM_PROBES = 6
 
 ORM_SCALE = 2.0
 """tanh(logit / 2) = 2 sigmoid(logit) - 1: an ORM's score s means that the answer is right with p = (1 + s) / 2."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScorerReport:
-    """What a training on single texts did.
-
-    Attributes:
-      num_problems, num_texts: trained on.
-      num_held_out_texts: evaluated on.
-      num_too_long: texts dropped, held-out ones included, because they are longer than `max_length` tokens.
-      num_steps: optimiser steps done, of `num_planned_steps`.
-      num_tokens: tokens read in training, without padding, shared prefixes once where `packed`.
-      first_loss, last_loss: mean training loss of the first and last tenth of the steps.
-      evaluations: held-out loss during training.
-      best_step: the step whose weights were kept; the last one without early stopping.
-      held_out_loss: of the weights that were kept; None without held-out texts.
-      constant_loss: held-out loss of the best constant; what reading the texts brings is the distance to it.
-      pair_accuracy: held-out texts of one problem ranked right (`ranked_right`); None where there is no such pair.
-      packed: whether prefixes were shared.
-      dtype: arithmetic used; "float32" although the settings say bfloat16 on a CPU that lacks it.
-      seconds: wall seconds.
-      cpu_seconds: CPU seconds of this process.
-    """
-
-    num_problems: int
-    num_texts: int
-    num_held_out_texts: int
-    num_too_long: int
-    num_steps: int
-    num_planned_steps: int
-    num_tokens: int
-    first_loss: float
-    last_loss: float
-    evaluations: tuple[reward.Evaluation, ...]
-    best_step: int
-    held_out_loss: float | None
-    constant_loss: float | None
-    pair_accuracy: float | None
-    packed: bool
-    dtype: str
-    seconds: float
-    cpu_seconds: float
 
 
 def orm_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -190,7 +150,7 @@ def ranked_right(
 def _train(
     kind: Literal["orm", "pqm"],
     scale: float,
-    loss: reward.RewardLoss,
+    loss: RewardLoss,
     policy: Path,
     texts: Sequence[ScoredText],
     held_out: Sequence[ScoredText],
@@ -253,8 +213,8 @@ def _require(
             raise DataError(f"{model} needs targets in [{low:g}, {high:g}]; problem {row.problem} has {row.target}")
 
 
-def _example(row: ScoredText) -> reward.RewardExample:
-    return reward.RewardExample(row.problem, (row.text,), row.target, row.weight)
+def _example(row: ScoredText) -> RewardExample:
+    return RewardExample(row.problem, (row.text,), row.target, row.weight)
 
 
 def _ranked_right(texts: Sequence[ScoredText], logits: np.ndarray) -> float:

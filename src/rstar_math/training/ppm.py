@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,48 +22,11 @@ from rstar_math.config import PPMSettings
 from rstar_math.metrics import ranking_credit
 from rstar_math.training import loop, reward
 from rstar_math.training.calibration import Drawn, examples_of, fit_calibration
+from rstar_math.training.examples import RewardExample
+from rstar_math.training.reports import PPMReport
 from rstar_math.types import PreferencePair
 
 NUM_PROBES = 6
-
-
-@dataclass(frozen=True, slots=True)
-class PPMReport:
-    """What a PPM training did.
-
-    Attributes:
-      num_problems, num_pairs: trained on.
-      num_held_out_pairs: evaluated on.
-      num_too_long: pairs dropped, held-out ones included, because a side is longer than `max_length` tokens.
-      num_steps: optimiser steps done, of `num_planned_steps`.
-      num_tokens: tokens read in training, without padding, shared prefixes once where `packed`.
-      first_loss, last_loss: mean training loss of the first and last tenth of the steps.
-      evaluations: held-out loss and pair accuracy during training.
-      best_step: the step whose weights were kept; the last one without early stopping.
-      held_out_loss, pair_accuracy: of the weights that were kept; None without held-out pairs.
-      packed: whether prefixes were shared.
-      dtype: arithmetic used; "float32" although the settings say bfloat16 on a CPU that lacks it.
-      seconds: wall seconds.
-      cpu_seconds: CPU seconds of this process.
-    """
-
-    num_problems: int
-    num_pairs: int
-    num_held_out_pairs: int
-    num_too_long: int
-    num_steps: int
-    num_planned_steps: int
-    num_tokens: int
-    first_loss: float
-    last_loss: float
-    evaluations: tuple[reward.Evaluation, ...]
-    best_step: int
-    held_out_loss: float | None
-    pair_accuracy: float | None
-    packed: bool
-    dtype: str
-    seconds: float
-    cpu_seconds: float
 
 
 def ppm_loss(chosen: Tensor, rejected: Tensor, weight: Tensor) -> Tensor:
@@ -207,11 +169,9 @@ def prefix_logits(ppm: Path, solutions: Sequence[Drawn], device: torch.device | 
     return dict(zip(texts, reward.score_texts(model, load_tokenizer(ppm), texts), strict=True))
 
 
-def reward_example(pair: PreferencePair) -> reward.RewardExample:
+def reward_example(pair: PreferencePair) -> RewardExample:
     """A pair as the texts whose logits are compared: (chosen, rejected), each behind the prefix."""
-    return reward.RewardExample(
-        pair.problem, (pair.prefix + pair.chosen, pair.prefix + pair.rejected), weight=pair.weight
-    )
+    return RewardExample(pair.problem, (pair.prefix + pair.chosen, pair.prefix + pair.rejected), weight=pair.weight)
 
 
 def _pair_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:

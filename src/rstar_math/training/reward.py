@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from rstar_math.checkpoints.folder import load_tokenizer, pad_token_id_of, rewar
 from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError, ModelError
 from rstar_math.training import loop, packing
+from rstar_math.training.examples import RewardExample, RewardLoss
+from rstar_math.training.reports import Evaluation, RewardTraining
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -29,74 +31,6 @@ MIN_ROW_TOKENS = 512
 
 EVAL_ROWS = 16
 """Most rows of one forward pass without gradients."""
-
-
-@dataclass(frozen=True, slots=True)
-class RewardExample:
-    """Texts whose logits meet in one term of the loss.
-
-    Attributes:
-      problem: id of the problem; examples of one problem share rows and batches.
-      texts: K texts, each scored at its last token; for a preference pair (chosen, rejected).
-      target: what the loss holds the logits against; not used by ranking losses.
-      weight: > 0.
-    """
-
-    problem: str
-    texts: tuple[str, ...]
-    target: float = 0.0
-    weight: float = 1.0
-
-
-class RewardLoss(Protocol):
-    """The weighted mean of a loss over examples."""
-
-    def __call__(self, logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """From raw logits `[E, K]`, targets `[E]` and weights `[E]` to a scalar."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Held-out examples after `step` optimiser steps: weighted loss, and share ranked right (None unless pairs)."""
-
-    step: int
-    loss: float
-    pair_accuracy: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class RewardTraining:
-    """A trained reward model in evaluation mode, and how it came about.
-
-    Attributes:
-      num_problems, num_examples: trained on.
-      num_too_long: examples dropped, of the training and held-out ones, because a text exceeds `max_length` tokens.
-      num_steps: optimiser steps done, of `num_planned_steps`.
-      num_tokens: tokens read in training, without padding, shared prefixes once.
-      losses: loss of every optimiser step.
-      evaluations: held-out evaluations in order; empty without held-out examples.
-      best: the evaluation whose weights were kept; None where none was made.
-      packed: whether prefixes were shared; False for models that do not take such attention masks.
-      dtype: arithmetic used.
-    """
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    num_problems: int
-    num_examples: int
-    num_held_out: int
-    num_too_long: int
-    num_steps: int
-    num_planned_steps: int
-    num_tokens: int
-    losses: tuple[float, ...]
-    evaluations: tuple[Evaluation, ...]
-    best: Evaluation | None
-    packed: bool
-    dtype: str
-    seconds: float
-    cpu_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

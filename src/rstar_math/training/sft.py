@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,36 +22,7 @@ from rstar_math.errors import DataError
 from rstar_math.training import loop
 from rstar_math.training.examples import IGNORED_LABEL, SFTExample, TokenisedExample, tokenise_all
 from rstar_math.training.markers import add_markers
-
-
-@dataclass(frozen=True, slots=True)
-class SFTReport:
-    """What a fine-tuning did.
-
-    Attributes:
-      num_examples: examples trained on.
-      num_too_long: examples dropped because they are longer than `max_length`.
-      num_steps: optimiser steps.
-      num_epochs: passes over the examples.
-      num_tokens: tokens read, without padding.
-      num_trained_tokens: tokens that the loss sees in one pass over the examples.
-      first_loss, last_loss: mean loss (nats per trained token) of the first and last tenth of the steps.
-      dtype: arithmetic used; "float32" although the settings say bfloat16 on a CPU that lacks it.
-      seconds: wall seconds.
-      cpu_seconds: CPU seconds of this process.
-    """
-
-    num_examples: int
-    num_too_long: int
-    num_steps: int
-    num_epochs: float
-    num_tokens: int
-    num_trained_tokens: int
-    first_loss: float
-    last_loss: float
-    dtype: str
-    seconds: float
-    cpu_seconds: float
+from rstar_math.training.reports import SFTReport
 
 
 def train_sft(

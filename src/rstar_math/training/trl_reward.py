@@ -28,8 +28,9 @@ from rstar_math.checkpoints.folder import (
 from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError
 from rstar_math.training import loop, trl_launch
-from rstar_math.training.reward import Evaluation, RewardExample, RewardLoss, RewardTraining
-from rstar_math.training.trl_sft import _Measured
+from rstar_math.training.examples import RewardExample, RewardLoss
+from rstar_math.training.reports import Evaluation, RewardTraining
+from rstar_math.training.trl_steps import MeasuredSteps
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -221,7 +222,7 @@ def _trainer(
 
     pad_token_id = int(tokenizer.pad_token_id)
 
-    class Trainer(_Measured, RewardTrainer):
+    class Trainer(MeasuredSteps, RewardTrainer):
         """RewardTrainer for any loss over the texts of a problem: its own knows pairs of equal weight only."""
 
         rstar_settings = settings

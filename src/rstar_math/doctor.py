@@ -21,12 +21,12 @@ from rstar_math import steps as step_format
 from rstar_math.config import RuntimeSettings, SearchSettings
 from rstar_math.config.reading import load_recipe
 from rstar_math.engines.base import Engine
-from rstar_math.errors import ContextLengthError, DataError, RStarError
+from rstar_math.errors import ContextLengthError, RStarError
 from rstar_math.models import ModelFolders, find_model, is_url
 from rstar_math.plugins import is_own
 from rstar_math.store.manifest import Manifest
-from rstar_math.store.paths import shown
-from rstar_math.store.run import require_recipe_unchanged
+from rstar_math.store.round import parts_in
+from rstar_math.store.run import require_recipe_unchanged, require_run
 from rstar_math.types import Completion, Problem, SamplingParams
 
 Verdict = Literal["ok", "warning", "failed", "skipped"]
@@ -129,12 +129,11 @@ def examine_run(run: Path, on_finding: Callable[[str, Finding], None] | None = N
     Raises:
       DataError: the folder is no run.
     """
-    if not (run / "recipe.yaml").exists():
-        raise DataError(f"{shown(run)} is not a run: it has no recipe.yaml")
+    path = require_run(run)
 
     def recipe() -> Finding:
         is_checked = require_recipe_unchanged(run)
-        load_recipe(str(run / "recipe.yaml"))
+        load_recipe(str(path))
         return Finding("ok", "as it was when the run began" if is_checked else "can be read; it has no checksum")
 
     def part(folder: Path) -> Finding:
@@ -144,9 +143,8 @@ def examine_run(run: Path, on_finding: Callable[[str, Finding], None] | None = N
             return Finding("warning", "no stage is whole yet: nothing has a checksum")
         return Finding("ok", f"{manifest.num_files} files, all as their stages left them")
 
-    folders = [run / "base", *sorted(run.glob("round-*"), key=lambda path: (len(path.name), path.name))]
     checks: list[tuple[str, Callable[[], Finding]]] = [("recipe", recipe)]
-    checks += [(folder.name, partial(part, folder)) for folder in folders if folder.is_dir()]
+    checks += [(folder.name, partial(part, folder)) for folder in parts_in(run)]
     findings = []
     for name, check in checks:
         try:

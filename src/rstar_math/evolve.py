@@ -7,7 +7,7 @@ killed at any moment and started again, a run loses at most the trees in flight.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from rstar_math.errors import ConfigError, UserError
 from rstar_math.evaluation.rows import evaluate
 from rstar_math.execution.opening import open_executor
 from rstar_math.models import ModelFolders, find_model, write_answering
+from rstar_math.problems.familiarity import FILE_NAME as FAMILIARITY_FILE
 from rstar_math.problems.familiarity import write_familiarity
 from rstar_math.problems.load import ProblemSet, left_out, load_problems, with_references
 from rstar_math.problems.prepare import require_no_overlap
@@ -54,10 +55,10 @@ from rstar_math.store.records import (
     write_trajectories,
 )
 from rstar_math.store.result_rows import read_results
+from rstar_math.store.round import ANSWERING_FILE, Base, Halves, Round, parts_in
 from rstar_math.store.run import Run
 from rstar_math.store.run_files import read_control
 from rstar_math.tree import Tree
-from rstar_math.types import PreferencePair
 from rstar_math.workers.bench import answer_comparison
 from rstar_math.workers.jobs import SearchJob, Task
 from rstar_math.workers.pool import WorkerPool
@@ -69,8 +70,8 @@ _FILES = {
         "search-cost.json",
     ),
     "policy": ("policy",),
-    "calibrate": ("calibration", "ppm/ppm.json", "familiarity.json"),
-    "evaluate": ("evaluation", "answering.json"),
+    "calibrate": ("calibration", f"ppm/{PPM_FILE}", FAMILIARITY_FILE),
+    "evaluate": ("evaluation", ANSWERING_FILE),
 }
 """What each stage of a round leaves in its folder: the checksums of these stand in the manifest. A file that a later
 stage writes again stands with both, but `ppm.json` only with the one that calibrates it: it may be killed between."""
@@ -116,7 +117,7 @@ def evolve(recipe: Recipe, folder: Path, progress: Progress) -> None:
 
         torch.set_num_threads(1)  # sums of several threads differ in their last digits from run to run
     with Run(folder, recipe) as run, WorkerPool(recipe.runtime) as pool:
-        for part in run.parts():
+        for part in parts_in(folder):
             Manifest(part).verify()
         evaluate_base(run, pool, base, problems, progress)
         for number, settings in enumerate(recipe.rounds, start=1):
@@ -159,9 +160,9 @@ class RoundStages:
     ) -> None:
         self.run, self.pool, self.base, self.problems = run, pool, base, problems
         self.number, self.settings, self.progress = number, settings, progress
-        self.folder = run.round(number)
-        self.manifest = Manifest(self.folder)
-        self.seed = run.recipe.seed * 1_000_000 + number * 1_000
+        self.round = run.round(number)
+        self.manifest = Manifest(self.round.folder)
+        self.seed = self.round.seed(run.recipe.seed)
 
     def run_stage(self, name: str, stage: Any) -> None:
         """Runs a stage, unless the manifest says that it is whole; what it made is on disk before it is marked."""
@@ -174,23 +175,20 @@ class RoundStages:
 
     def _files(self, stage: str) -> list[str]:
         if stage == "ppm":
-            return [f"ppm/{path.name}" for path in (self.folder / "ppm").iterdir() if path.name != PPM_FILE]
+            return [f"ppm/{path.name}" for path in self.round.ppm.iterdir() if path.name != PPM_FILE]
         return list(_FILES[stage])
 
     def search(self) -> dict[str, Any]:
         """Searches the training problems, and the held-out ones whose pairs steer the PPM, with the last models."""
-        job = round_search(self.number, self.settings, self.base, self.run.round(self.number - 1))
-        number = f"round {self.number}"
-        with TreeStore(self.folder / "trees", self.run.recipe.runtime.trees_per_part) as store:
-            training = self.problems.training.problems
-            search_problems(
-                self.pool, job, training, store, self.seed, self.settings.extra, self.progress, f"{number}, search"
-            )
+        job = round_search(self.round, self.settings, self.base)
+        with TreeStore(self.round.trees, self.run.recipe.runtime.trees_per_part) as store:
+            training, stage = self.problems.training.problems, f"{self.round.name}, search"
+            search_problems(self.pool, job, training, store, self.seed, self.settings.extra, self.progress, stage)
             solved = len({t.problem.id for t in store if t.solved})
             num_trees = len(store.done)
-        with TreeStore(self.folder / "held-out", self.run.recipe.runtime.trees_per_part) as store:
-            held_out = self.problems.held_out.problems
-            search_problems(self.pool, job, held_out, store, self.seed, (), self.progress, f"{number}, held-out search")
+        with TreeStore(self.round.held_out_trees, self.run.recipe.runtime.trees_per_part) as store:
+            held_out, stage = self.problems.held_out.problems, f"{self.round.name}, held-out search"
+            search_problems(self.pool, job, held_out, store, self.seed, (), self.progress, stage)
             num_held_out = len(store.done)
         return {"num_trees": num_trees, "num_solved": solved, "num_held_out_trees": num_held_out}
 
@@ -199,15 +197,15 @@ class RoundStages:
         rules = self.run.recipe.selection
         with answer_comparison() as same:
             executor = open_executor(self.run.recipe.runtime.execution)
-            chosen = select(read_trees(self.folder / "trees"), rules, executor, same)
-        write_json(self.folder / "suspect-references.json", [asdict(s) for s in chosen.suspects])
+            chosen = select(read_trees(self.round.trees), rules, executor, same)
+        write_json(self.round.suspect_references, [asdict(s) for s in chosen.suspects])
         unfiltered = rules.model_copy(update={"min_q_margin": 0.0, "min_edit_distance": 0})  # measures every pair
-        held_out = select(read_trees(self.folder / "held-out"), unfiltered, None)
-        write_trajectories(self.folder / "trajectories.parquet", chosen.rows())
-        write_pairs(self.folder / "pairs.parquet", chosen.pairs)
-        write_pairs(self.folder / "held-out-pairs.parquet", held_out.pairs)
+        held_out = select(read_trees(self.round.held_out_trees), unfiltered, None)
+        write_trajectories(self.round.trajectories, chosen.rows())
+        write_pairs(self.round.pairs, chosen.pairs)
+        write_pairs(self.round.held_out_pairs, held_out.pairs)
         chosen.cost.add(held_out.cost)
-        write_json(self.folder / "search-cost.json", asdict(chosen.cost))
+        write_json(self.round.search_cost, asdict(chosen.cost))
         return _made(chosen) | {"num_held_out_pairs": len(held_out.pairs)}
 
     def train_policy(self) -> dict[str, Any]:
@@ -215,15 +213,13 @@ class RoundStages:
         from rstar_math.training.examples import sft_example
         from rstar_math.training.sft import train_sft
 
-        found = [
-            by_problem(read_trajectories(self.run.round(n + 1) / "trajectories.parquet")) for n in range(self.number)
-        ]
+        found = [by_problem(read_trajectories(each.trajectories)) for each in self.round.since(1)]
         rows = sft_rows(found[-1], found[:-1] if self.run.recipe.keep_earlier_solutions else [])
         form = self.settings.sft.form
         examples = [sft_example(problem.question, trajectory.steps, form) for problem, trajectory, _ in rows]
         with Steps(self.progress, f"round {self.number}, policy") as progress:
             report = train_sft(
-                self.base.policy_folder, examples, self.settings.sft, self.folder / "policy", self.seed, progress
+                self.base.policy_folder, examples, self.settings.sft, self.round.policy, self.seed, progress
             )
         return {
             "num_trajectories": report.num_examples,
@@ -236,18 +232,20 @@ class RoundStages:
         from rstar_math.training.ppm import pair_accuracy, train_ppm
 
         first = 1 if self.run.recipe.accumulate_pairs else self.number
-        pairs = [p for n in range(first, self.number + 1) for p in read_pairs(self.run.round(n) / "pairs.parquet")]
-        steering_ids = {p.id for p in self.problems.held_out.problems[::2]}
-        steering, measuring = _split(read_pairs(self.folder / "held-out-pairs.parquet"), steering_ids)
+        pairs = [pair for each in self.round.since(first) for pair in read_pairs(each.pairs)]
+        halves = Halves([p.id for p in self.problems.held_out.problems])
+        held_out = read_pairs(self.round.held_out_pairs)
+        steering = [pair for pair in held_out if halves.steers(pair.problem)]
+        measuring = [pair for pair in held_out if not halves.steers(pair.problem)]
         with Steps(self.progress, f"round {self.number}, PPM") as progress:
             report = train_ppm(
-                self.folder / "policy", pairs, steering, self.settings.ppm, self.folder / "ppm", self.seed, progress
+                self.round.policy, pairs, steering, self.settings.ppm, self.round.ppm, self.seed, progress
             )
         return {
             "num_pairs": report.num_pairs,
             "num_too_long": report.num_too_long,
             "num_steps": report.num_steps,
-            "pair_accuracy": pair_accuracy(self.folder / "ppm", measuring) if measuring else None,
+            "pair_accuracy": pair_accuracy(self.round.ppm, measuring) if measuring else None,
             "pair_accuracy_by_length": pair_length_accuracy(measuring),
             "pair_accuracy_by_logprob": pair_logprob_accuracy(measuring, per_token=False),
             "pair_accuracy_by_logprob_per_token": pair_logprob_accuracy(measuring, per_token=True),
@@ -259,15 +257,15 @@ class RoundStages:
         recipe = self.run.recipe
         problems = self.problems.calibration or self.problems.held_out
         answering = answers_as(recipe)
-        folder = self.folder / "calibration"
+        folder = self.round.calibration
         familiarity = familiarity_of(self.problems.training, problems, recipe.calibration)
-        write_familiarity(self.folder, familiarity)
+        write_familiarity(self.round.folder, familiarity)
         made: dict[str, Any] = {"ppm": None, "familiarity_limit": familiarity.limit}
         if len(problems.problems) < 2:  # a fit that is judged by another problem needs two
             return made
         draw_solutions(
             self.pool,
-            self.folder / "policy",
+            self.round.policy,
             problems.problems,
             answering,
             recipe.calibration,
@@ -276,7 +274,7 @@ class RoundStages:
             self.progress,
             f"round {self.number}, calibration",
         )
-        calibration = calibrate_ppm(self.folder / "ppm", folder, answering, recipe.calibration)
+        calibration = calibrate_ppm(self.round.ppm, folder, answering, recipe.calibration)
         return made | {"ppm": measured(calibration)}
 
     def evaluate(self) -> dict[str, Any]:
@@ -284,9 +282,8 @@ class RoundStages:
         settings = self.run.recipe.evaluation
         is_last = self.number == len(self.run.recipe.rounds)
         is_measured = is_last or settings.rounds == "all"
-        model = ModelFolders(
-            f"round-{self.number}", self.folder / "policy", self.folder / "ppm", familiarity=self.folder
-        )
+        folder = self.round.folder
+        model = ModelFolders(folder.name, self.round.policy, self.round.ppm, familiarity=folder)
         made = {}
         if is_measured:
             alone = AnsweringSettings(strategy="greedy", search=SearchSettings(form=self.settings.sft.form))
@@ -300,7 +297,7 @@ class RoundStages:
             if is_measured:
                 made["system"] = self._accuracy(model, settings.system, self.problems.evaluation, "system")
             write_answering(
-                self.folder / "answering.json",
+                self.round.answering,
                 settings.system,
                 threshold,
                 chosen_on=self.problems.threshold.name if self.problems.threshold else None,
@@ -309,21 +306,20 @@ class RoundStages:
         return made
 
     def _accuracy(self, model: ModelFolders, settings: AnsweringSettings, problems: ProblemSet, name: str) -> float:
-        path = self.folder / "evaluation" / f"{name}.jsonl"
+        path = self.round.results(name)
         seed = self.run.recipe.seed
         rows = evaluate(self.pool, model, settings, problems.problems, path, seed, problems.name, self.progress)
         return sum(bool(r["correct"]) for r in rows) / len(rows)
 
     def _rows(self, name: str) -> list[dict[str, Any]]:
-        return list(read_results(self.folder / "evaluation" / f"{name}.jsonl"))
+        return list(read_results(self.round.results(name)))
 
 
 def evaluate_base(run: Run, pool: WorkerPool, base: ModelFolders, problems: Problems, progress: Progress) -> None:
     """Measures the untrained base on the held-out problems."""
-    folder = run.folder / "base"
-    manifest = Manifest(folder)
+    manifest = Manifest(run.base.folder)
     if "evaluate" not in manifest:
-        path = folder / "evaluation" / "greedy.jsonl"
+        path = run.base.results("greedy")
         held_out = problems.evaluation
         settings = AnsweringSettings(strategy="greedy")
         rows = evaluate(pool, base, settings, held_out.problems, path, run.recipe.seed, held_out.name, progress)
@@ -337,16 +333,15 @@ def control(run: Run, pool: WorkerPool, base: ModelFolders, problems: Problems, 
     One pool of independent samples per problem serves all rounds: a round with a smaller budget looks at fewer of them.
     """
     num_problems = run.recipe.evaluation.control_problems
-    folder = run.folder / "base"
-    manifest = Manifest(folder)
+    manifest = Manifest(run.base.folder)
     if num_problems is None:
         return
-    if "control" in manifest and len(read_control(folder / "control.json").rounds) >= len(run.recipe.rounds):
+    if "control" in manifest and len(read_control(run.base.control).rounds) >= len(run.recipe.rounds):
         return  # a run with further rounds is whole with fewer
     chosen = problems.training.problems[:num_problems]
-    with TreeStore(folder / "control", run.recipe.runtime.trees_per_part) as store:
-        budgets = [_tokens_per_problem(run.round(n + 1)) for n in range(len(run.recipe.rounds))]
-        per_sample = _tokens_per_sample(folder)
+    with TreeStore(run.base.control_trees, run.recipe.runtime.trees_per_part) as store:
+        budgets = [_tokens_per_problem(each) for each in run.round(len(run.recipe.rounds)).since(1)]
+        per_sample = _tokens_per_sample(run.base)
         settings = SearchSettings(
             num_rollouts=max(1, round(max(budgets) / per_sample)),
             use_ppm=False,
@@ -377,18 +372,18 @@ def control(run: Run, pool: WorkerPool, base: ModelFolders, problems: Problems, 
                 ),
             }
         )
-    write_json(folder / "control.json", {"problems": [p.id for p in chosen], "rounds": per_round})
+    write_json(run.base.control, {"problems": [p.id for p in chosen], "rounds": per_round})
     manifest.finish("control", ("control", "control.json"), num_samples=settings.num_rollouts)
 
 
-def _tokens_per_problem(round_folder: Path) -> float:
+def _tokens_per_problem(this: Round) -> float:
     """Tokens that a round's search generated for each training problem."""
-    trees = list(read_trees(round_folder / "trees"))
+    trees = list(read_trees(this.trees))
     return sum(t.cost.tokens_generated for t in trees) / len({t.problem.id for t in trees})
 
 
-def _tokens_per_sample(base_folder: Path) -> float:
-    tokens = [r["tokens_generated"] for r in read_results(base_folder / "evaluation" / "greedy.jsonl")]
+def _tokens_per_sample(base: Base) -> float:
+    tokens = [r["tokens_generated"] for r in read_results(base.results("greedy"))]
     return max(1.0, sum(tokens) / max(1, len(tokens)))
 
 
@@ -484,8 +479,3 @@ def _made(selected: Selected) -> dict[str, Any]:
         "num_not_reproduced": selected.num_not_reproduced,
         "num_suspect_references": len(selected.suspects),
     }
-
-
-def _split(pairs: Sequence[PreferencePair], problem_ids: set[str]) -> tuple[list[PreferencePair], list[PreferencePair]]:
-    """Pairs of the problems named, and pairs of the others."""
-    return [p for p in pairs if p.problem in problem_ids], [p for p in pairs if p.problem not in problem_ids]

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from rstar_math.checkpoints.ppm_file import FILE_NAME as PPM_FILE
+from rstar_math.checkpoints.ppm_file import is_reward_model
 from rstar_math.config import AnsweringSettings, PolicySettings, SearchSettings
 from rstar_math.config.reading import check
 from rstar_math.config.yaml_text import parse_yaml, read_yaml, shown_value
@@ -19,6 +21,7 @@ from rstar_math.problems.familiarity import FILE_NAME as FAMILIARITY_FILE
 from rstar_math.problems.familiarity import Familiarity, read_familiarity
 from rstar_math.store.files import read_json, write_json
 from rstar_math.store.manifest import Manifest
+from rstar_math.store.round import ANSWERING_FILE, is_run, rounds_in
 from rstar_math.types import Solution
 
 SHIPPED = Path(__file__).parent / "pocket" / "models"
@@ -111,18 +114,15 @@ def find_model(spec: str | Path) -> ModelFolders:
     name = str(spec)
     if not path.is_dir():
         path = _folder_or_hub(name)
-    if (path / "recipe.yaml").exists() or list(path.glob("round-*")):
-        rounds = sorted(
-            (r for r in path.glob("round-*") if (r / "policy").is_dir()),
-            key=lambda r: int(r.name.removeprefix("round-")),
-        )
+    if is_run(path) or rounds_in(path):
+        rounds = [r for r in rounds_in(path) if r.policy.is_dir()]
         if not rounds:
             raise ModelError(f"{path} is a run without a finished policy; let `rstar evolve` finish a round first")
-        path = rounds[-1]
+        path = rounds[-1].folder
     if (path / "policy").is_dir():
-        Manifest(path).verify(("policy", "ppm", "answering.json", FAMILIARITY_FILE))
-        ppm = path / "ppm" if (path / "ppm" / "ppm.json").exists() else None
-        answering, threshold = read_answering(path / "answering.json")
+        Manifest(path).verify(("policy", "ppm", ANSWERING_FILE, FAMILIARITY_FILE))
+        ppm = path / "ppm" if is_reward_model(path / "ppm") else None
+        answering, threshold = read_answering(path / ANSWERING_FILE)
         familiarity = path if (path / FAMILIARITY_FILE).exists() else None
         return ModelFolders(name, path / "policy", ppm, answering, threshold, familiarity)
     if not any((path / file).exists() for file in ("config.json", "adapter_config.json")):
@@ -160,8 +160,8 @@ def _from_file(path: Path) -> ModelFolders:
         policy = policy.model_copy(update={"policy": absolute(policy.policy)})
     elif not is_url(policy.policy):
         _folder_or_hub(policy.policy)
-    if policy.ppm is not None and not (Path(policy.ppm) / "ppm.json").exists():
-        raise ModelError(f"{path}: ppm is {policy.ppm!r}, which is not a PPM's folder (it has no ppm.json)")
+    if policy.ppm is not None and not is_reward_model(Path(policy.ppm)):
+        raise ModelError(f"{path}: ppm is {policy.ppm!r}, which is not a PPM's folder (it has no {PPM_FILE})")
     return ModelFolders(path.stem, policy, Path(policy.ppm) if policy.ppm else None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def run(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 def test_halves_of_the_held_out_problems_steer_and_measure(run: Path) -> None:
     source = FinishedRound(run)
-    assert source.number == 1
+    assert source.round.number == 1
     problems = [p.id for p in load_problems(source.recipe.held_out.problems).problems]
     assert {row.problem for row in source.held_out_texts("pqm", steering=True)} == set(problems[::2])
     assert {row.problem for row in source.held_out_texts("orm", steering=False)} == set(problems[1::2])
@@ -91,6 +92,19 @@ def test_halves_of_the_held_out_problems_steer_and_measure(run: Path) -> None:
     assert len(source.texts("orm")) == 12
     assert len(source.texts("pqm")) == 24
     assert {pair.kind for pair in source.pairs()} == {"step", "answer"}
+
+
+def test_the_halves_are_those_of_the_run_where_a_problem_has_no_reference(run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "run"
+    shutil.copytree(run, again, symlinks=True)
+    recipe = yaml.safe_load((again / "recipe.yaml").read_text())
+    rows = Path(recipe["held_out"]["problems"]["source"]).read_text()
+    source = tmp_path / "held-out.jsonl"
+    source.write_text(json.dumps({"id": "open", "problem": "Is there a largest pair of twin primes?"}) + "\n" + rows)
+    recipe["held_out"]["problems"] = {"source": str(source), "num_problems": 7}
+    (again / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    for steering in (True, False):  # the run left the problem out before it took the halves
+        assert FinishedRound(again).held_out_pairs(steering) == FinishedRound(run).held_out_pairs(steering) != []
 
 
 @pytest.mark.parametrize("kind", ["ppm", "pqm", "orm"])

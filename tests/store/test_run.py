@@ -35,7 +35,7 @@ def test_a_run_goes_on_with_its_recipe(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with Run(folder, RECIPE) as run:
         run.log("round", number=1)
-        assert run.round(2) == folder / "round-2"
+        assert run.round(2).folder == folder / "round-2"
     elsewhere = RECIPE.model_copy(update={"runtime": RuntimeSettings(num_workers=1)})
     with Run(folder, elsewhere) as run:
         run.log("round", number=2)

@@ -144,6 +144,11 @@ class PPMFile:
     kind: Kind = "ppm"
 
 
+def is_reward_model(folder: Path) -> bool:
+    """Whether a folder is that of a reward model, as far as its names tell."""
+    return (folder / FILE_NAME).exists()
+
+
 def write_ppm_file(folder: Path, content: PPMFile) -> None:
     """Writes `ppm.json` into a folder, whole or not at all."""
     value = {"format": FORMAT, **asdict(content)}

@@ -15,6 +15,7 @@ from rstar_math.models import SHIPPED_MODELS, ModelFolders, find_model
 from rstar_math.problems.load import load_problems
 from rstar_math.progress import for_terminal
 from rstar_math.stages.calibrate import Calibrated, calibrate_model
+from rstar_math.store.round import RECIPE_FILE, is_run
 from rstar_math.workers.pool import WorkerPool
 
 
@@ -67,8 +68,8 @@ def _recipe_of(model: ModelFolders, name: str | None) -> Recipe:
         return load_recipe("pocket")
     if isinstance(model.policy, Path):
         for folder in list(model.policy.absolute().parents)[:2]:
-            if (folder / "recipe.yaml").exists():
-                return load_recipe(str(folder / "recipe.yaml"))
+            if is_run(folder):
+                return load_recipe(str(folder / RECIPE_FILE))
     raise ConfigError(f"{model.name} is not in a run: name by --recipe what it was trained on, and what it was not")
 
 

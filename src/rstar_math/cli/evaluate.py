@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rstar_math import progress as progress_display
+from rstar_math.checkpoints.ppm_file import FILE_NAME as PPM_FILE
 from rstar_math.cli.settings import changed, runtime_with
 from rstar_math.config import BudgetSettings, MethodSettings, ProblemSource, RuntimeSettings
 from rstar_math.config.reading import check
@@ -185,7 +186,7 @@ def _rows_path(out: Path, model: ModelFolders, method: Method, problems: Problem
     if asked.deterministic:
         key |= {"deterministic": True}
     if method.scorer_folder is not None:  # its probe scores tell whether it was trained again
-        key["scorer_file"] = fingerprint((method.scorer_folder / "ppm.json").read_text(encoding="utf-8"))
+        key["scorer_file"] = fingerprint((method.scorer_folder / PPM_FILE).read_text(encoding="utf-8"))
     name = re.sub(r"[^\w.-]+", "-", f"{problems.name}-{method.name}")
     path = out / "rows" / f"{name}-{fingerprint(key)}.jsonl"
     write_json(path.with_suffix(".json"), key)

@@ -17,6 +17,8 @@ from rstar_math.models import find_model
 from rstar_math.problems.load import left_out, load_problems, with_references
 from rstar_math.selection.scored_texts import ScoredText
 from rstar_math.store.paths import shown
+from rstar_math.store.round import Halves
+from rstar_math.store.run import require_run
 from rstar_math.training.foreign_rows import Readable, RowT
 from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
@@ -43,8 +45,7 @@ def evolve_command(recipe_name: str, out: Path, workers: int | None, rounds: int
 
 def report_command(run: Path) -> None:
     """Reports a run, finished or not."""
-    if not (run / "recipe.yaml").exists():
-        raise DataError(f"{run} is not a run: it has no recipe.yaml")
+    require_run(run)
     _write_and_print(run, None)
 
 
@@ -243,8 +244,8 @@ def _train_from_run(
     source = FinishedRound(run, round_number)
     if out is None:
         if kind == "ppm":
-            raise ConfigError(f"give --out: {source.folder / 'ppm'} is the run's own PPM")
-        out = source.folder / kind
+            raise ConfigError(f"give --out: {source.round.ppm} is the run's own PPM")
+        out = source.round.reward_model(kind)
     settings = changed(source.settings, changes, "ppm")
     with progress_display.for_terminal() as progress:
         made = train_scorer(kind, source, settings, out, source.seed + seed, progress)
@@ -266,10 +267,10 @@ def _train_ppm(
 
     pairs = [pair for path in files for pair in _pairs(path)]
     others = _pairs(held_out) if held_out else []
-    steering_ids = set(sorted({p.problem for p in others})[::2])
-    steering = [p for p in others if p.problem in steering_ids]
+    halves = Halves(sorted({p.problem for p in others}))
+    steering = [p for p in others if halves.steers(p.problem)]
     made = train_ppm(policy, pairs, steering, settings, out, seed, progress)
-    measuring = [p for p in others if p.problem not in steering_ids]
+    measuring = [p for p in others if not halves.steers(p.problem)]
     accuracy = {"pair_accuracy": pair_accuracy(out, measuring)} if measuring else {}
     return {**asdict(made), **accuracy}
 
@@ -289,10 +290,10 @@ def _train_on_texts(
 
     texts = [row for path in files for row in _texts(path, kind)]
     others = _texts(held_out, kind) if held_out else []
-    steering_ids = set(sorted({row.problem for row in others})[::2])
-    steering = [row for row in others if row.problem in steering_ids]
+    halves = Halves(sorted({row.problem for row in others}))
+    steering = [row for row in others if halves.steers(row.problem)]
     made = (train_orm if kind == "orm" else train_pqm)(policy, texts, steering, settings, out, seed, progress)
-    measuring = [row for row in others if row.problem not in steering_ids]
+    measuring = [row for row in others if not halves.steers(row.problem)]
     accuracy = {"pair_accuracy": ranked_right(out, measuring, settings.max_length)} if measuring else {}
     return {**asdict(made), **accuracy}
 

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rstar_math.checkpoints.ppm_file import FILE_NAME as PPM_FILE
+from rstar_math.checkpoints.ppm_file import is_reward_model
 from rstar_math.config import AnsweringSettings, BudgetSettings, MethodList, MethodSettings
 from rstar_math.config.reading import RECIPES, check
 from rstar_math.config.yaml_text import read_yaml
 from rstar_math.errors import ConfigError, ModelError
 from rstar_math.models import ModelFolders, default_answering
 from rstar_math.search.strategies import strategy
+from rstar_math.store.round import Round, is_run
 
 _SHIPPED = RECIPES / "methods"
-_SCORER_FILE = "ppm.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,30 +173,28 @@ def _scorer(method: MethodSettings, model: ModelFolders, scorers: Mapping[str, P
         return ("ppm", model.ppm) if model.ppm is not None else ("none", None)
     beside = model.policy.parent / name if isinstance(model.policy, Path) else Path(name)
     for folder in (scorers.get(name), beside, Path(name)):
-        if folder is not None and (folder / _SCORER_FILE).is_file():
+        if folder is not None and is_reward_model(folder):
             return name if folder != Path(name) else folder.name, folder
     raise ModelError(
         f"method {method.name!r}: there is no reward model {name!r}: neither by --scorer {name}=FOLDER, nor in "
-        f"{beside}, nor in a folder of this name (a folder with {_SCORER_FILE}); {_how_to_make(name, model)}"
+        f"{beside}, nor in a folder of this name (a folder with {PPM_FILE}); {_how_to_make(name, model)}"
     )
 
 
 def _how_to_make(scorer: str, model: ModelFolders) -> str:
     """The command that makes a reward model, as far as its name and the model's folder tell."""
     kind = scorer if scorer in ("orm", "pqm") else "orm|pqm"
-    run = _run_of(model)
-    if run is None:
+    found = _round_of(model)
+    if found is None:
         return f"`rstar train {kind} --run RUN` makes one for a run"
-    return f"`rstar train {kind} --run {run[0]} --round {run[1]}` makes it"
+    return f"`rstar train {kind} --run {found.run} --round {found.number}` makes it"
 
 
-def _run_of(model: ModelFolders) -> tuple[Path, int] | None:
-    """The run that a model comes from, and its round."""
+def _round_of(model: ModelFolders) -> Round | None:
+    """The round of a run that a model comes from."""
     if isinstance(model.policy, Path):
-        folder = model.policy.parent
-        number = folder.name.removeprefix("round-")
-        if number.isdigit() and (folder.parent / "recipe.yaml").is_file():
-            return folder.parent, int(number)
+        found = Round.at(model.policy.parent)
+        return found if found is not None and is_run(found.run) else None
     return None
 
 
@@ -254,7 +254,7 @@ def named_scorers(values: Sequence[str]) -> dict[str, Path]:
         name, equals, folder = value.partition("=")
         if not equals or not name or not folder:
             raise ConfigError(f"--scorer {value!r} is not of the form NAME=FOLDER")
-        if not (Path(folder) / _SCORER_FILE).is_file():
-            raise ModelError(f"--scorer {value}: {folder} holds no reward model (it has no {_SCORER_FILE})")
+        if not is_reward_model(Path(folder)):
+            raise ModelError(f"--scorer {value}: {folder} holds no reward model (it has no {PPM_FILE})")
         found[name] = Path(folder)
     return found

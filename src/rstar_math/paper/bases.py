@@ -11,6 +11,7 @@ from rstar_math.config import FurtherBase
 from rstar_math.models import ModelFolders, find_model
 from rstar_math.paper.claims import Measured
 from rstar_math.paper.laboratory import Laboratory
+from rstar_math.store.round import Round
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ def _evolved(
 
 def _further_model(lab: Laboratory, base: FurtherBase, seed: int) -> ModelFolders:
     recipe = lab.further_recipe(base, seed)
-    last = lab.further_run(base, seed) / f"round-{len(recipe.rounds)}"
-    return ModelFolders(base.name, last / "policy", last / "ppm", recipe.evaluation.system)
+    last = Round(lab.further_run(base, seed), len(recipe.rounds))
+    return ModelFolders(base.name, last.policy, last.ppm, recipe.evaluation.system)
 
 
 def _num_parameters(folder: Path) -> int:

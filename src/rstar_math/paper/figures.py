@@ -27,6 +27,7 @@ from rstar_math.paper.trajectories import (
 from rstar_math.report.curves import Panel, Series, curves_png
 from rstar_math.report.table import NONE, TextTable, count, percent
 from rstar_math.store.records import read_trees
+from rstar_math.store.round import Round
 from rstar_math.tree import Tree
 
 _NUM_CURVE_RESAMPLES = 500
@@ -97,7 +98,7 @@ def figure4(lab: Laboratory) -> Result:
     """Searches that turn back from a low-valued approach, round by round, against chance."""
     lines, claims, example = {}, [], ""
     for n in range(1, lab.num_rounds + 1):
-        searched = {s: Searched.of(read_trees(lab.run(s) / f"round-{n}" / "trees")) for s in lab.seeds}
+        searched = {s: Searched.of(read_trees(Round(lab.run(s), n).trees)) for s in lab.seeds}
         together = Searched.together(list(searched.values()))
         found, by_chance = together.turned, sorted(together.by_chance)
         low, high = by_chance[int(0.025 * len(by_chance))], by_chance[int(0.975 * len(by_chance))]

@@ -20,6 +20,7 @@ from rstar_math.stages.reward_model import FinishedRound
 from rstar_math.stages.stages import length_margins, logprob_margins, round_search, search_problems, select
 from rstar_math.store.files import write_json
 from rstar_math.store.records import TreeStore, read_trees
+from rstar_math.store.round import Round
 from rstar_math.store.run_files import read_as
 from rstar_math.types import PreferencePair
 
@@ -60,30 +61,30 @@ def num_trained_pairs(lab: Laboratory, seed: int, number: int) -> int:
 def ranked_pairs(lab: Laboratory, seed: int, number: int) -> RankedPairs:
     """How held-out pairs of a round are ranked: both steps executed, no filter by margin or distance."""
     run = lab.run(seed)
-    place = lab.folder / "pairs" / f"seed-{seed}" / f"round-{number}"
+    this = Round(run, number)
+    place = Round(lab.folder / "pairs" / f"seed-{seed}", number).folder
     if not (place / "ranked.json").exists():
         pairs = FinishedRound(run, number).held_out_pairs(steering=False)
         if lab.settings.pair_problems:
-            pairs += _pairs(lab, _search(lab, run, seed, number, place / "trees"))
-        write_json(place / "ranked.json", _rank(run / f"round-{number}" / "ppm", pairs))
+            pairs += _pairs(lab, _search(lab, this, seed, place / "trees"))
+        write_json(place / "ranked.json", _rank(this.ppm, pairs))
     kept = read_as(place / "ranked.json", dict[str, dict[str, tuple[float, int]]])
     return RankedPairs({r: {p: (right, num) for p, (right, num) in of.items()} for r, of in kept.items()})
 
 
-def _search(lab: Laboratory, run: Path, seed: int, number: int, folder: Path) -> Path:
+def _search(lab: Laboratory, this: Round, seed: int, folder: Path) -> Path:
     """Searches the further problems as the round searched the run's own."""
     recipe = lab.seed_recipe(seed)
-    base, previous = find_model(recipe.base_model), run / f"round-{number - 1}"
-    job = round_search(number, recipe.rounds[number - 1], base, previous)
+    job = round_search(this, recipe.rounds[this.number - 1], find_model(recipe.base_model))
     source = recipe.held_out.problems
     size = len(load_problems(source).problems)
     further = source.model_copy(update={"skip": source.skip + size, "num_problems": lab.settings.pair_problems})
     began = time.monotonic()
     with TreeStore(folder, recipe.runtime.trees_per_part) as store:
-        stage = f"seed {seed}, round {number}, further held-out search"
-        first_seed = seed * 1_000_000 + number * 1_000
-        search_problems(lab.pool(), job, load_problems(further).problems, store, first_seed, (), lab.progress, stage)
-    lab.log("pairs", seed=seed, round=number, seconds=time.monotonic() - began)
+        stage = f"seed {seed}, {this.name}, further held-out search"
+        problems = load_problems(further).problems
+        search_problems(lab.pool(), job, problems, store, this.seed(seed), (), lab.progress, stage)
+    lab.log("pairs", seed=seed, round=this.number, seconds=time.monotonic() - began)
     return folder
 
 

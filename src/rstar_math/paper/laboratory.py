@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from rstar_math.checkpoints.ppm_file import is_reward_model
 from rstar_math.config import (
     AnsweringSettings,
     BudgetSettings,
@@ -42,6 +43,7 @@ from rstar_math.store.files import fingerprint, folder_fingerprint, make_folder,
 from rstar_math.store.journal import append_line, tell_spoiled
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.result_rows import read_results
+from rstar_math.store.round import Base, Round
 from rstar_math.workers.pool import WorkerPool
 from rstar_math.workers.starting import expect_training
 
@@ -218,8 +220,8 @@ class Laboratory:
         What is missing is trained under every seed at once: on a CPU two at a time, because the training of a small
         model leaves half of two cores idle.
         """
-        folders = {(s, kind): self.run(s) / f"round-{round_number}" / kind for s in self.seeds for kind in kinds}
-        missing = {key: folder for key, folder in folders.items() if not (folder / "ppm.json").exists()}
+        folders = {(s, kind): Round(self.run(s), round_number).reward_model(kind) for s in self.seeds for kind in kinds}
+        missing = {key: folder for key, folder in folders.items() if not is_reward_model(folder)}
         if missing:
             self._close_pool()
             jobs = [partial(_train_scorer, kind, self.run(s), round_number) for s, kind in missing]
@@ -248,8 +250,8 @@ class Laboratory:
         if policy_round == 0:
             return replace(find_model(self.recipe.base_model), name="base", ppm=None)
         name = f"r{policy_round}" if ppm_round in (None, policy_round) else f"r{policy_round}-ppm-r{ppm_round}"
-        ppm = run / f"round-{ppm_round or policy_round}" / "ppm"
-        return ModelFolders(name, run / f"round-{policy_round}" / "policy", ppm, self.system)
+        ppm = Round(run, ppm_round or policy_round).ppm
+        return ModelFolders(name, Round(run, policy_round).policy, ppm, self.system)
 
     # measurements
 
@@ -270,8 +272,9 @@ class Laboratory:
         """
         rows = {}
         for seed in self.seeds:
-            folder = (run_of or self.run)(seed) / (f"round-{round_number}" if round_number else "base")
-            rows[seed] = read_rows(folder / "evaluation" / f"{name}.jsonl")
+            run = (run_of or self.run)(seed)
+            part = Round(run, round_number) if round_number else Base(run)
+            rows[seed] = read_rows(part.results(name))
         return Measured(label, rows)
 
     def measure(
@@ -391,13 +394,13 @@ def read_rows(path: Path) -> list[Row]:
 
 def stage_made(run: Path, round_number: int, stage: str) -> dict[str, Any]:
     """What a stage of a run says that it made."""
-    return Manifest(run / f"round-{round_number}")[stage]
+    return Manifest(Round(run, round_number).folder)[stage]
 
 
 def _is_whole(recipe: Recipe, folder: Path) -> bool:
     """Whether a run has all its rounds."""
-    has_control = recipe.evaluation.control_problems is None or "control" in Manifest(folder / "base")
-    return has_control and "evaluate" in Manifest(folder / f"round-{len(recipe.rounds)}")
+    has_control = recipe.evaluation.control_problems is None or "control" in Manifest(Base(folder).folder)
+    return has_control and "evaluate" in Manifest(Round(folder, len(recipe.rounds)).folder)
 
 
 def _evolve_alone(recipe: Recipe, folder: Path, is_told: bool) -> float:
@@ -414,7 +417,7 @@ def _train_scorer(kind: ScorerKind, run: Path, round_number: int) -> tuple[dict[
 
     began = time.monotonic()
     source = FinishedRound(run, round_number)
-    made = train_scorer(kind, source, source.settings, source.folder / kind, source.seed, Progress())
+    made = train_scorer(kind, source, source.settings, source.round.reward_model(kind), source.seed, Progress())
     return made, time.monotonic() - began
 
 

@@ -14,6 +14,7 @@ from rstar_math.paper.laboratory import Laboratory, greedy
 from rstar_math.progress import Steps
 from rstar_math.stages.stages import search_problems
 from rstar_math.store.records import TreeStore, read_trajectories, read_trees
+from rstar_math.store.round import Round
 from rstar_math.types import Problem, Step
 from rstar_math.workers.jobs import SearchJob
 
@@ -50,33 +51,33 @@ def _policy(lab: Laboratory, kind: str, round_number: int, seed: int) -> Path:
     from rstar_math.training.examples import sft_example
     from rstar_math.training.sft import train_sft
 
-    place = lab.folder / "data" / f"seed-{seed}" / f"round-{round_number}"
+    place = Round(lab.folder / "data" / f"seed-{seed}", round_number).folder
     out = place / kind.replace(" ", "-")
     if (out / "config.json").exists():
         return out
     settings = lab.recipe.rounds[-1].sft
-    found = _solutions(lab, kind, round_number, seed, place)
+    this = Round(lab.run(seed), round_number)
+    found = _solutions(lab, kind, this, seed, place)
     examples: list[SFTExample] = [sft_example(problem.question, solution, settings.form) for problem, solution in found]
     began = time.monotonic()
     base = find_model(lab.recipe.base_model).policy_folder
-    with Steps(lab.progress, f"seed {seed}, round {round_number}, {kind}") as progress:
-        train_sft(base, examples, settings, out, seed * 1_000_000 + round_number * 1_000 + 7, progress)
+    with Steps(lab.progress, f"seed {seed}, {this.name}, {kind}") as progress:
+        train_sft(base, examples, settings, out, this.seed(seed) + 7, progress)
     lab.log("sft", seed=seed, kind=kind, round=round_number, examples=len(found), seconds=time.monotonic() - began)
     return out
 
 
 def _solutions(
-    lab: Laboratory, kind: str, round_number: int, seed: int, place: Path
+    lab: Laboratory, kind: str, this: Round, seed: int, place: Path
 ) -> list[tuple[Problem, tuple[Step, ...]]]:
-    run = lab.run(seed)
     if kind == SFT_DATA[0]:
-        rows = read_trajectories(run / f"round-{round_number}" / "trajectories.parquet")
+        rows = read_trajectories(this.trajectories)
         return [(problem, trajectory.steps) for problem, trajectory, _ in rows]
-    problems = _problems(run)
+    problems = _problems(this.run)
     if kind == SFT_DATA[3]:
         return _demonstrations(problems, lab, seed)
     chosen: list[tuple[Problem, tuple[Step, ...]]] = []
-    _sample(lab, run, round_number, problems, seed, place / "samples")
+    _sample(lab, this, problems, seed, place / "samples")
     trees = {tree.problem.id: tree for tree in read_trees(place / "samples")}
     for problem in problems:
         tree = trees[problem.id]
@@ -92,13 +93,13 @@ def _solutions(
 
 
 def _problems(run: Path) -> list[Problem]:
-    found = {tree.problem.id: tree.problem for tree in read_trees(run / "round-1" / "trees")}
+    found = {tree.problem.id: tree.problem for tree in read_trees(Round(run, 1).trees)}
     return [found[key] for key in sorted(found)]
 
 
-def _sample(lab: Laboratory, run: Path, round_number: int, problems: list[Problem], seed: int, folder: Path) -> None:
+def _sample(lab: Laboratory, this: Round, problems: list[Problem], seed: int, folder: Path) -> None:
     """Whole solutions by the policy that searched in the round."""
-    searched = lab.recipe.rounds[round_number - 1].search
+    searched = lab.recipe.rounds[this.number - 1].search
     settings = SearchSettings(
         num_rollouts=_NUM_SAMPLES,
         use_ppm=False,
@@ -107,9 +108,9 @@ def _sample(lab: Laboratory, run: Path, round_number: int, problems: list[Proble
         max_solution_tokens=searched.max_solution_tokens,
         max_step_tokens=searched.max_step_tokens,
     )
-    job = SearchJob(run / f"round-{round_number - 1}" / "policy", None, "sample", settings)
+    job = SearchJob(this.previous.policy, None, "sample", settings)
     with TreeStore(folder, lab.recipe.runtime.trees_per_part) as store:
-        stage = f"seed {seed}, round {round_number}, samples"
+        stage = f"seed {seed}, {this.name}, samples"
         search_problems(lab.pool(), job, problems, store, seed, (), lab.progress, stage)
 
 

@@ -24,6 +24,7 @@ from rstar_math.paper.sft_data import SFT_DATA, fine_tuned_on
 from rstar_math.paper.trajectories import answered_by, forests, system_cell
 from rstar_math.report.table import NONE, count, percent
 from rstar_math.store.records import read_table, read_trees
+from rstar_math.store.round import Base, Round
 from rstar_math.store.run_files import read_control
 
 _INTERVALS = "95 % intervals over problems: Wilson; differences are paired, bootstrap."
@@ -85,10 +86,11 @@ def table2(lab: Laboratory) -> Result:
     tier_of: dict[str, str] = {}
     for seed in lab.seeds:
         run, before = lab.run(seed), set[str]()
-        controls = read_control(run / "base" / "control.json") if (run / "base" / "control.json").exists() else None
-        problems = {t.problem.id: t.problem.tier for t in read_trees(run / "round-1" / "trees")}
+        control_file = Base(run).control
+        controls = read_control(control_file) if control_file.exists() else None
+        problems = {t.problem.id: t.problem.tier for t in read_trees(Round(run, 1).trees)}
         for n in rounds:
-            now = {row["problem"] for row in read_table(run / f"round-{n}" / "trajectories.parquet")}
+            now = {row["problem"] for row in read_table(Round(run, n).trajectories)}
             before |= now
             for problem, tier in problems.items():
                 key = f"{seed}/{problem}"

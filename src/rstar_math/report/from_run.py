@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import math
 import os
 import platform
@@ -34,6 +35,7 @@ from rstar_math.store.manifest import Manifest
 from rstar_math.store.paths import shown
 from rstar_math.store.records import read_trajectories
 from rstar_math.store.result_rows import UNREADABLE, read_results, wrong_in_result
+from rstar_math.store.round import EVENTS_FILE, RECIPE_FILE, Base, Round, parts_in
 from rstar_math.store.run import require_recipe_unchanged, wrong_in_event
 from rstar_math.store.run_files import Control, checked, read_as, read_control
 from rstar_math.types import Cost
@@ -48,27 +50,22 @@ def report_of(folder: Path, command: str | None = None) -> Report:
       ConfigError: the folder holds no recipe, or its problems cannot be loaded any more.
     """
     require_recipe_unchanged(folder)
-    recipe = load_recipe(str(folder / "recipe.yaml"))
+    recipe = load_recipe(str(folder / RECIPE_FILE))
     problems = load_run_problems(recipe)
-    for part in (folder / "base", *folder.glob("round-*")):
+    for part in parts_in(folder):
         Manifest(part).verify(may_lack=True)
-    control = read_control(folder / "base" / "control.json") if (folder / "base" / "control.json").exists() else None
-    base_rows = _rows(folder / "base" / "evaluation" / "greedy.jsonl")
-    for path, wrong_in in {
-        folder / "base" / "evaluation" / "greedy.jsonl": wrong_in_result,
-        folder / "events.jsonl": wrong_in_event,
-    }.items():
+    base, events = Base(folder), folder / EVENTS_FILE
+    control = read_control(base.control) if base.control.exists() else None
+    base_rows = _rows(base.results("greedy"))
+    for path, wrong_in in ((base.results("greedy"), wrong_in_result), (events, wrong_in_event)):
         tell_spoiled(path, read_journal(path, wrong_in), "left out")
+    whole = list(itertools.takewhile(_is_measured, Round(folder, len(recipe.rounds)).since(1)))
     rounds, solved_before = [], set[str]()
-    for number in range(1, len(recipe.rounds) + 1):
-        round_folder = folder / f"round-{number}"
-        stages = Manifest(round_folder)
-        if "evaluate" not in stages:
-            break
-        solved_round = {problem.id for problem, _, _ in read_trajectories(round_folder / "trajectories.parquet")}
+    for this in whole:
+        solved_round = {problem.id for problem, _, _ in read_trajectories(this.trajectories)}
         solved_before |= solved_round
-        rounds.append(_round(folder, number, stages, problems, solved_round, set(solved_before), control))
-    last = folder / f"round-{len(rounds)}" / "evaluation"
+        rounds.append(_round(this, problems, solved_round, set(solved_before), control))
+    last = whole[-1] if whole else None
     return Report(
         recipe=recipe.name,
         seed=recipe.seed,
@@ -76,14 +73,14 @@ def report_of(folder: Path, command: str | None = None) -> Report:
         rounds=tuple(rounds),
         growth=growth(
             _outcomes(base_rows),
-            [_outcomes(_rows(folder / f"round-{n + 1}" / "evaluation" / "greedy.jsonl")) for n in range(len(rounds))],
-            _outcomes(_rows(last / "system.jsonl")),
+            [_outcomes(_rows(this.results("greedy"))) for this in whole],
+            _outcomes(_rows(last.results("system"))),
             problems.evaluation.problems,
         )
-        if rounds
+        if last
         else None,
-        confidence=_confidence(folder / f"round-{len(rounds)}", problems) if rounds else None,
-        suspect_references=_suspects(folder / f"round-{len(rounds)}"),
+        confidence=_confidence(last, problems) if last else None,
+        suspect_references=_suspects(last) if last else (),
         num_training_problems=counts_by_tier(problems.training.problems),
         problem_sets={k: _used(v) for k, v in vars(problems).items() if v is not None},
         command=command,
@@ -116,24 +113,25 @@ def _base(rows: list[dict[str, Any]], held_out: ProblemSet) -> BaseNumbers:
     )
 
 
+def _is_measured(this: Round) -> bool:
+    return "evaluate" in Manifest(this.folder)
+
+
 def _round(
-    folder: Path,
-    number: int,
-    stages: Manifest,
+    this: Round,
     problems: Problems,
     solved_round: set[str],
     solved_so_far: set[str],
     control: Control | None,
 ) -> RoundNumbers:
-    round_folder = folder / f"round-{number}"
-    greedy = _rows(round_folder / "evaluation" / "greedy.jsonl")
-    system = _rows(round_folder / "evaluation" / "system.jsonl")
+    stages = Manifest(this.folder)
+    greedy, system = _rows(this.results("greedy")), _rows(this.results("system"))
     training, held_out = problems.training.problems, problems.evaluation.problems
     greedy_outcomes, system_outcomes = _outcomes(greedy), _outcomes(system)
     calibration = _calibration(stages)
     controlled, num_control = None, None
-    if control is not None and number <= len(control.rounds):
-        solved = set(control.rounds[number - 1].solved)
+    if control is not None and this.number <= len(control.rounds):
+        solved = set(control.rounds[this.number - 1].solved)
         subset = [p for p in training if p.id in set(control.problems)]
         controlled = shares_by_tier({p.id: float(p.id in solved) for p in subset}, subset)
         num_control = len(subset)
@@ -141,15 +139,12 @@ def _round(
         NOT_REPRODUCED: stages.count("select", "num_not_reproduced"),
         "trajectories too long to train on": stages.count("policy", "num_too_long"),
         "pairs too long to train on": stages.count("ppm", "num_too_long"),
-        UNREADABLE: sum(
-            len(read_results(round_folder / "evaluation" / f"{name}.jsonl").spoiled)
-            for name in ("greedy", "system", "threshold")
-        ),
+        UNREADABLE: sum(len(read_results(this.results(name)).spoiled) for name in ("greedy", "system", "threshold")),
         "trajectories of answers not reproduced": sum(r.get("num_not_reproduced", 0) for r in [*greedy, *system]),
         "answers whose grading timed out": sum(bool(r["grading_timed_out"]) for r in [*greedy, *system]),
     }
     return RoundNumbers(
-        round=number,
+        round=this.number,
         policy_greedy=shares_by_tier(greedy_outcomes, held_out) if greedy_outcomes else None,
         system=shares_by_tier(system_outcomes, held_out) if system_outcomes else None,
         solved=shares_by_tier({p.id: float(p.id in solved_so_far) for p in training}, training),
@@ -158,7 +153,7 @@ def _round(
         ppm_pair_accuracy=stages.share("ppm", "pair_accuracy"),
         num_trajectories=stages.count("policy", "num_trajectories"),
         num_pairs=stages.count("ppm", "num_pairs"),
-        cost=_search_cost(folder, number),
+        cost=_search_cost(this),
         policy_greedy_parts=shares_by_part(greedy_outcomes, held_out) if greedy_outcomes else None,
         system_parts=shares_by_part(system_outcomes, held_out) if system_outcomes else None,
         policy_greedy_tokens_per_problem=_mean(greedy, "tokens_generated"),
@@ -169,7 +164,7 @@ def _round(
         num_ppm_pairs_held_out=stages.count("ppm", "num_measuring_pairs"),
         ppm_calibration_error=calibration.expected_calibration_error if calibration else None,
         ppm_calibration=calibration,
-        stage_seconds=_stage_seconds(folder, number),
+        stage_seconds=_stage_seconds(this),
         dropped={name: count for name, count in dropped.items() if count or name == NOT_REPRODUCED},
     )
 
@@ -189,9 +184,9 @@ def _calibration(stages: Manifest) -> StepCalibration | None:
     return checked(stages["calibrate"].get("ppm"), StepCalibration | None, where)  # type: ignore[arg-type]
 
 
-def _confidence(round_folder: Path, problems: Problems) -> Confidence | None:
-    answering, threshold = read_answering(round_folder / "answering.json")
-    rows = [r for r in _rows(round_folder / "evaluation" / "system.jsonl") if r["correct"] is not None]
+def _confidence(this: Round, problems: Problems) -> Confidence | None:
+    answering, threshold = read_answering(this.answering)
+    rows = [r for r in _rows(this.results("system")) if r["correct"] is not None]
     if answering is None or not rows or problems.threshold is None:
         return None
     familiar = [r for r in rows if not r.get("outside")]
@@ -205,29 +200,29 @@ def _confidence(round_folder: Path, problems: Problems) -> Confidence | None:
         "precision": precision,
         "coverage": reached * len(familiar) / len(rows),
         "outside": 1 - len(familiar) / len(rows) if rows[0].get("outside") is not None else None,
-        "target_precision": read_json(round_folder / "answering.json").get("target_precision"),
+        "target_precision": read_json(this.answering).get("target_precision"),
         "chosen_on": problems.threshold.name,
         "measured_on": problems.evaluation.name,
         "num_problems": len(rows),
     }
-    return checked(value, Confidence, shown(round_folder / "answering.json"))
+    return checked(value, Confidence, shown(this.answering))
 
 
-def _search_cost(folder: Path, number: int) -> Cost:
+def _search_cost(this: Round) -> Cost:
     """The cost of a round's search; its seconds are those of the clock on the wall, not the sum over trees."""
-    cost = read_as(folder / f"round-{number}" / "search-cost.json", Cost)
-    return replace(cost, seconds=_stage_seconds(folder, number).get("search", cost.seconds))
+    cost = read_as(this.search_cost, Cost)
+    return replace(cost, seconds=_stage_seconds(this).get("search", cost.seconds))
 
 
-def _suspects(round_folder: Path) -> tuple[SuspectReferenceFound, ...]:
-    path = round_folder / "suspect-references.json"
+def _suspects(this: Round) -> tuple[SuspectReferenceFound, ...]:
+    path = this.suspect_references
     return read_as(path, tuple[SuspectReferenceFound, ...]) if path.exists() else ()
 
 
-def _stage_seconds(folder: Path, number: int) -> dict[str, float]:
+def _stage_seconds(this: Round) -> dict[str, float]:
     """Wall seconds of each stage, as far as it ran without a stop."""
-    events = [row for row in read_journal(folder / "events.jsonl", wrong_in_event) if row["event"] == "stage"]
-    return {e["stage"]: e["seconds"] for e in events if e["round"] == number}
+    events = [row for row in read_journal(this.run / EVENTS_FILE, wrong_in_event) if row["event"] == "stage"]
+    return {e["stage"]: e["seconds"] for e in events if e["round"] == this.number}
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rstar_math.checkpoints.ppm_file import FILE_NAME as PPM_FILE
 from rstar_math.checkpoints.ppm_file import Calibration
 from rstar_math.config import AnsweringSettings, CalibrationSettings, Recipe, SearchSettings
 from rstar_math.errors import ConfigError, DataError
@@ -26,6 +27,7 @@ from rstar_math.progress import Progress
 from rstar_math.stages.stages import grow_all
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.records import TreeStore, read_trees
+from rstar_math.store.round import ANSWERING_FILE
 from rstar_math.training.calibration import Drawn
 from rstar_math.training.prefixes import prefixes
 from rstar_math.tree import Tree
@@ -181,7 +183,7 @@ def calibrate_model(
     familiarity = familiarity_of(trained, held_out, settings)
     write_familiarity(folder, familiarity)
     made = {"ppm": measured(calibration) if calibration else None, "familiarity_limit": familiarity.limit}
-    _tell_manifest(folder, ("ppm/ppm.json", FAMILIARITY_FILE), made)
+    _tell_manifest(folder, (f"ppm/{PPM_FILE}", FAMILIARITY_FILE), made)
     judged = replace(model, familiarity=folder)
     path = work / "threshold.jsonl"
     rows = evaluate(pool, judged, answering, held_out.problems, path, seed, held_out.name, progress)
@@ -193,17 +195,18 @@ def calibrate_model(
     threshold = threshold_of(rows, target_precision)
     sure = [r for r in rows if threshold is not None and r["confidence"] >= threshold and not r["outside"]]
     write_answering(
-        folder / "answering.json", answering, threshold, chosen_on=held_out.name, target_precision=target_precision
+        folder / ANSWERING_FILE, answering, threshold, chosen_on=held_out.name, target_precision=target_precision
     )
-    _tell_manifest(folder, ("answering.json",), made)
+    _tell_manifest(folder, (ANSWERING_FILE,), made)
     accuracy = sum(bool(r["correct"]) for r in rows) / len(rows)
     return Calibrated(calibration, familiarity, threshold, accuracy, len(sure) / len(rows))
 
 
 def _tell_manifest(folder: Path, files: Sequence[str], made: dict[str, Any]) -> None:
     """Renews the checksums of what was written again, where the model is the round of a run."""
-    if (folder / "manifest.json").exists():
-        Manifest(folder).finish("calibrate", files, **made)
+    manifest = Manifest(folder)
+    if manifest.path.exists():
+        manifest.finish("calibrate", files, **made)
 
 
 def measured(calibration: Calibration) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from rstar_math.checkpoints.ppm_file import Kind
 from rstar_math.config import AnsweringSettings, PPMSettings, Recipe
 from rstar_math.config.reading import load_recipe
 from rstar_math.errors import ConfigError, DataError
-from rstar_math.problems.load import load_problems
+from rstar_math.problems.load import load_problems, with_references
 from rstar_math.progress import Progress, Steps
 from rstar_math.selection.scored_texts import ScoredText, outcomes, step_values
 from rstar_math.stages.calibrate import answers_as, calibrate_ppm
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.records import read_pairs, read_trees
+from rstar_math.store.round import Halves, Round
+from rstar_math.store.run import require_run
 from rstar_math.types import PreferencePair
 
 
@@ -27,8 +29,8 @@ class FinishedRound:
     """A round of a run whose policy is trained, with what its reward models are trained, steered and measured on.
 
     Attributes:
-      folder: of the round.
-      number: of the round, from 1.
+      recipe: of the run.
+      round: where its parts lie.
       settings: how the round's PPM was trained.
       seed: that the round's PPM was trained with.
       answering: how the round's model answers.
@@ -45,53 +47,49 @@ class FinishedRound:
           DataError: it is no run, or the round has no policy.
           ConfigError: the run has no round of this number.
         """
-        if not (run / "recipe.yaml").exists():
-            raise DataError(f"{run} is not a run: it has no recipe.yaml")
-        self.recipe: Recipe = load_recipe(str(run / "recipe.yaml"))
-        whole = [n for n in range(1, len(self.recipe.rounds) + 1) if "policy" in Manifest(run / f"round-{n}")]
+        self.recipe: Recipe = load_recipe(str(require_run(run)))
+        last = Round(run, len(self.recipe.rounds))
+        whole = [each.number for each in last.since(1) if "policy" in Manifest(each.folder)]
         if not whole:
             raise DataError(f"{run} has no round with a trained policy yet; let `rstar evolve` finish one first")
         if number is not None and not 1 <= number <= len(self.recipe.rounds):
             raise ConfigError(f"--round is {number}; {run} has rounds 1 to {len(self.recipe.rounds)}")
         if number is not None and number not in whole:
             raise DataError(f"round {number} of {run} has no trained policy yet; its rounds with one: {whole}")
-        self.number = whole[-1] if number is None else number
-        self.folder = run / f"round-{self.number}"
-        first = 1 if self.recipe.accumulate_pairs else self.number
-        self._rounds = [run / f"round-{n}" for n in range(first, self.number + 1)]
-        for folder in self._rounds:
-            Manifest(folder).verify(("trees", "held-out", "pairs.parquet", "held-out-pairs.parquet"))
-        Manifest(self.folder).verify(("policy",))
-        self.settings: PPMSettings = self.recipe.rounds[self.number - 1].ppm
-        self.seed = self.recipe.seed * 1_000_000 + self.number * 1_000
+        self.round = Round(run, whole[-1] if number is None else number)
+        self._rounds = self.round.since(1 if self.recipe.accumulate_pairs else self.round.number)
+        for each in self._rounds:
+            Manifest(each.folder).verify(("trees", "held-out", "pairs.parquet", "held-out-pairs.parquet"))
+        Manifest(self.round.folder).verify(("policy",))
+        self.settings: PPMSettings = self.recipe.rounds[self.round.number - 1].ppm
+        self.seed = self.round.seed(self.recipe.seed)
         self.answering: AnsweringSettings = answers_as(self.recipe)
-        held_out = load_problems(self.recipe.held_out.problems).problems
-        self._steering = {p.id for p in held_out[::2]}
+        held_out = with_references(load_problems(self.recipe.held_out.problems))  # as the run took them
+        self._halves = Halves([p.id for p in held_out.problems])
 
     def pairs(self) -> list[PreferencePair]:
         """The preference pairs that the round's PPM was trained on."""
-        return [pair for folder in self._rounds for pair in read_pairs(folder / "pairs.parquet")]
+        return [pair for each in self._rounds for pair in read_pairs(each.pairs)]
 
     def texts(self, kind: Kind) -> list[ScoredText]:
         """What an ORM or a PQM is trained on, from the trees that those pairs come from."""
-        trees = (tree for folder in self._rounds for tree in read_trees(folder / "trees"))
+        trees = (tree for each in self._rounds for tree in read_trees(each.trees))
         return outcomes(trees) if kind == "orm" else step_values(trees)
 
     def held_out_pairs(self, steering: bool) -> list[PreferencePair]:
         """Pairs of the held-out problems that steer training, or of those that measure its result."""
-        pairs = read_pairs(self.folder / "held-out-pairs.parquet")
-        return [pair for pair in pairs if (pair.problem in self._steering) == steering]
+        pairs = read_pairs(self.round.held_out_pairs)
+        return [pair for pair in pairs if self._halves.steers(pair.problem) == steering]
 
     def held_out_texts(self, kind: Kind, steering: bool) -> list[ScoredText]:
         """The same as texts with targets."""
-        trees = [t for t in read_trees(self.folder / "held-out") if (t.problem.id in self._steering) == steering]
+        trees = [t for t in read_trees(self.round.held_out_trees) if self._halves.steers(t.problem.id) == steering]
         return outcomes(trees) if kind == "orm" else step_values(trees)
 
     @property
     def drawn(self) -> Path | None:
         """Folder of the solutions that the round's PPM was calibrated on; None in a run of an earlier version."""
-        folder = self.folder / "calibration"
-        return folder if "calibrate" in Manifest(self.folder) else None
+        return self.round.calibration if "calibrate" in Manifest(self.round.folder) else None
 
 
 def train_scorer(
@@ -115,9 +113,9 @@ def train_scorer(
     from rstar_math.training.orm_pqm import train_orm, train_pqm
     from rstar_math.training.ppm import pair_accuracy, train_ppm
 
-    policy = source.folder / "policy"
+    policy = source.round.policy
     made: dict[str, Any]
-    with Steps(progress, f"round {source.number}, {kind.upper()}") as steps:
+    with Steps(progress, f"{source.round.name}, {kind.upper()}") as steps:
         if kind == "ppm":
             pairs, steering = source.pairs(), source.held_out_pairs(steering=True)
             made = asdict(train_ppm(policy, pairs, steering, settings, out, seed, steps))

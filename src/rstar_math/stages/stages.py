@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rstar_math.config import ExtraSearch, RoundSettings, SelectionSettings
 from rstar_math.errors import ConfigError
@@ -20,6 +19,7 @@ from rstar_math.progress import Progress
 from rstar_math.search.confirm import run_again
 from rstar_math.selection import select as selection
 from rstar_math.store.records import TreeStore
+from rstar_math.store.round import Round
 from rstar_math.tree import Tree
 from rstar_math.types import Cost, PreferencePair, Problem, Trajectory
 from rstar_math.workers.jobs import SearchJob, Task
@@ -31,14 +31,13 @@ Verified = tuple[Problem, Trajectory, str]
 _VERIFIED_AT_ONCE = 64
 
 
-def round_search(number: int, settings: RoundSettings, base: ModelFolders, previous: Path) -> SearchJob:
+def round_search(this: Round, settings: RoundSettings, base: ModelFolders) -> SearchJob:
     """What a round searches with: by its recipe the base or another model, or the last round's policy, and its PPM.
 
     Args:
-      number: of the round, from 1.
+      this: the round; a later one may search with the models of the one before.
       settings: of the round.
       base: the base model.
-      previous: folder of the round before; of no matter in the first.
 
     Raises:
       ConfigError: there is no round before the first, or no PPM where one is asked for.
@@ -46,16 +45,16 @@ def round_search(number: int, settings: RoundSettings, base: ModelFolders, previ
     """
     policy, ppm = base.policy, base.ppm
     if settings.policy == "previous":
-        if number == 1:
+        if this.number == 1:
             raise ConfigError("rounds[0].policy is 'previous'; there is no round before the first: use 'base'")
-        policy, ppm = (previous / name for name in ("policy", "ppm"))
+        policy, ppm = this.previous.policy, this.previous.ppm
     elif settings.policy != "base":
         other = find_model(settings.policy)
         policy, ppm = other.policy, other.ppm
     if not settings.search.use_ppm:
         ppm = None
     elif ppm is None:
-        raise ConfigError(f"rounds[{number - 1}].search.use_ppm is true, and the model that searches has no PPM")
+        raise ConfigError(f"rounds[{this.number - 1}].search.use_ppm is true, and the model that searches has no PPM")
     return SearchJob(policy, ppm, "mcts", settings.search)
 
 

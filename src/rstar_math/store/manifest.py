@@ -17,6 +17,7 @@ from typing import Any
 from rstar_math.errors import DataError, RunError
 from rstar_math.store.files import fingerprint, read_json, write_json
 from rstar_math.store.paths import reading, shown
+from rstar_math.store.round import Round
 
 _log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ def _and_more(names: list[str]) -> str:
 
 
 def _way_out(folder: Path) -> str:
-    behind = " and the rounds behind it" if folder.name.startswith("round-") else ""
+    behind = " and the rounds behind it" if Round.at(folder) else ""
     return (
         f"Restore it from a copy; or, to make it again, delete {shown(folder)}{behind} and run the same "
         "`rstar evolve` again"

@@ -1,12 +1,10 @@
 """The folder of a run: what is in it, who may write to it, which stages are whole.
 
     RUN/recipe.yaml  events.jsonl  report.json  report.html
-    RUN/round-2/trees/part-00017.parquet ...  held-out/part-00000.parquet ...
-    RUN/round-2/trajectories.parquet  pairs.parquet  held-out-pairs.parquet
-    RUN/round-2/policy/  ppm/  answering.json
-    RUN/round-2/metrics.json  manifest.json
+    RUN/base/ ...  round-1/ ...  round-2/ ...
 
-Which stages are whole says the manifest (`rstar_math.store.manifest`).
+What is in the folders of the base and the rounds says `rstar_math.store.round`, which stages are whole their manifests
+(`rstar_math.store.manifest`).
 """
 
 from __future__ import annotations
@@ -26,10 +24,11 @@ from pydantic import ValidationError
 from rstar_math.config import Recipe
 from rstar_math.config.renamed import with_new_names
 from rstar_math.config.yaml_text import read_yaml
-from rstar_math.errors import RunError
+from rstar_math.errors import DataError, RunError
 from rstar_math.store.files import fingerprint, make_folder, read_text, remove_leftovers, write_text
 from rstar_math.store.journal import append_line
 from rstar_math.store.paths import require_name, shown, writing
+from rstar_math.store.round import EVENTS_FILE, RECIPE_FILE, Base, Round, is_run, parts_in
 
 _CHECKSUM = re.compile(r"^# .*checksum is ([0-9a-f]{16})")
 
@@ -50,7 +49,7 @@ class Run:
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.folder = folder
         self.recipe = recipe
-        self._recipe_path = folder / "recipe.yaml"
+        self._recipe_path = folder / RECIPE_FILE
         require_name(folder)
         with writing(folder):
             if folder.exists() and not folder.is_dir():
@@ -74,7 +73,7 @@ class Run:
         try:
             self._check_recipe()
             with writing(self.folder):
-                for folder in (self.folder, *self.folder.glob("round-*"), self.folder / "base"):
+                for folder in (self.folder, *parts_in(self.folder)):
                     remove_leftovers(folder)
         except BaseException:
             self._lock.close()
@@ -120,17 +119,28 @@ class Run:
                 f"choose another folder, or go on with {self._recipe_path}"
             )
 
-    def round(self, number: int) -> Path:
-        """The folder of a round, counted from 1."""
-        return self.folder / f"round-{number}"
+    @property
+    def base(self) -> Base:
+        return Base(self.folder)
 
-    def parts(self) -> list[Path]:
-        """The folders of the base and of the rounds that there are, each with a manifest of its own."""
-        return [folder for folder in (self.folder / "base", *self.folder.glob("round-*")) if folder.is_dir()]
+    def round(self, number: int) -> Round:
+        """A round, counted from 1."""
+        return Round(self.folder, number)
 
     def log(self, event: str, **values: Any) -> None:
         """Appends one line to events.jsonl."""
-        append_line(self.folder / "events.jsonl", {"time": round(time.time(), 3), "event": event, **values})
+        append_line(self.folder / EVENTS_FILE, {"time": round(time.time(), 3), "event": event, **values})
+
+
+def require_run(folder: Path) -> Path:
+    """The recipe of a run.
+
+    Raises:
+      DataError: the folder is none of a run.
+    """
+    if not is_run(folder):
+        raise DataError(f"{shown(folder)} is not a run: it has no {RECIPE_FILE}")
+    return folder / RECIPE_FILE
 
 
 def require_recipe_unchanged(folder: Path) -> bool:
@@ -143,7 +153,7 @@ def require_recipe_unchanged(folder: Path) -> bool:
       RunError: it was changed since the run began: what is in the folder was not made by it.
       DataError: it cannot be read.
     """
-    path = folder / "recipe.yaml"
+    path = folder / RECIPE_FILE
     first, _, text = read_text(path).partition("\n")
     match = _CHECKSUM.search(first)
     if match and match[1] != fingerprint(text):

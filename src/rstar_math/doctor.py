@@ -11,7 +11,7 @@ import importlib.metadata
 import os
 import shutil
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -92,7 +92,7 @@ class Patient:
         return self.engine
 
 
-Check = Callable[[Patient], Awaitable[Finding]]
+Check = Callable[[Patient], Coroutine[Any, Any, Finding]]
 
 
 async def examine(

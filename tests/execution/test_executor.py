@@ -191,6 +191,7 @@ def test_a_process_that_was_killed_counts_until_it_is_gone() -> None:
             lingering = [subprocess.Popen(["sleep", "600"]) for _ in range(8)]
             try:
                 zygote = executor.zygotes.ready("light")
+                assert zygote is not None
                 for process in lingering:
                     zygote.await_end(os.pidfd_open(process.pid))
                 waiting = asyncio.ensure_future(executor.execute([], "class A: pass\nprint('done')"))
@@ -390,8 +391,8 @@ def test_a_program_that_needs_little_runs_where_more_is_loaded_and_sees_nothing_
         async with SandboxExecutor(ExecutionSettings(num_slots=1, wall_s=60)) as executor:
             heavy = "import numpy as np\nprint(np.linalg.det(np.eye(40) * {}))"
             assert (await executor.execute([], heavy.format(0))).output == "0.0\n"
-            busy = [executor.execute_all([], [heavy.format(i) for i in range(1, 20)]), executor.execute([], look)]
-            beside, alone = await asyncio.gather(*busy)
+            busy = executor.execute_all([], [heavy.format(i) for i in range(1, 20)])
+            beside, alone = await asyncio.gather(busy, executor.execute([], look))
             assert not executor.pool.of("light")
             assert len([e for e in beside if e.ok]) == 19
             assert await executor.execute(["x = 1"], look) == replace(alone, seconds=ANY)

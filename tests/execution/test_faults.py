@@ -90,7 +90,9 @@ def test_a_zygote_that_dies_under_a_program_is_replaced_and_the_program_run_agai
             running = asyncio.ensure_future(executor.execute([], f"{work}\nprint('done')"))
             while not any(run.child.pid for run in executor.runs):
                 await asyncio.sleep(0.01)
-            kill(executor.zygotes.ready("light").process.pid)
+            zygote = executor.zygotes.ready("light")
+            assert zygote is not None
+            kill(zygote.process.pid)
             assert (await running).output == "done\n"
             assert executor.counts.lost >= 1
 

@@ -18,8 +18,10 @@ from tests.execution.conftest import QUICK
 EXECUTORS = ("fork", "warm", "unconfined", "fake")
 MODES = ("plain", "notebook")
 
-WELL = ("exit()", "quit()", "exit(0)", "exit(None)", "import sys\nsys.exit()", "import sys; sys.exit(0)")
-WELL += ("raise SystemExit", "raise SystemExit(0)", "raise SystemExit(None)")
+WELL = (
+    *("exit()", "quit()", "exit(0)", "exit(None)", "import sys\nsys.exit()", "import sys; sys.exit(0)"),
+    *("raise SystemExit", "raise SystemExit(0)", "raise SystemExit(None)"),
+)
 BADLY = {
     "exit(1)": "SystemExit: 1",
     "quit(-1)": "SystemExit: -1",

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from rstar_math.config import ExecutionSettings
 from rstar_math.execution.supervisor.executor import SandboxExecutor
+from rstar_math.types import Execution
 from tests.execution import hostile
 from tests.execution.test_hostile import LIGHT, LIGHT_CLASSES, NUMERIC, NUMERIC_CLASSES, SLEEPERS
 
@@ -82,8 +83,8 @@ class Neighbours:
         return f"after one of {programs!r}: {wrong}"
 
 
-def _said(execution: object) -> tuple[str, str, str | None]:
-    return execution.status, execution.output, execution.error  # type: ignore[attr-defined]
+def _said(execution: Execution) -> tuple[str, str, str | None]:
+    return execution.status, execution.output, execution.error
 
 
 async def check(programs: Sequence[str], forced: bool, most_are_warm: bool = False) -> None:

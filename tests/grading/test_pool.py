@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,10 +76,10 @@ def sleepy_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     )
     popen = subprocess.Popen
 
-    def started(arguments: list[str], **options: object) -> object:
-        return popen([arguments[0], str(stand_in), *arguments[3:]], **options)  # type: ignore[call-overload]
+    def started(arguments: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        return popen([arguments[0], str(stand_in), *arguments[3:]], **options)
 
-    monkeypatch.setattr(pool_module.subprocess, "Popen", started)
+    monkeypatch.setattr(subprocess, "Popen", started)
 
 
 @pytest.mark.usefixtures("sleepy_worker")
@@ -136,10 +137,10 @@ def test_closing_ends_the_children_and_fails_what_is_in_flight() -> None:
 def test_a_worker_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     popen = subprocess.Popen
 
-    def broken(arguments: list[str], **options: object) -> object:
-        return popen([arguments[0], "-c", "raise SystemExit('no such thing')"], **options)  # type: ignore[call-overload]
+    def broken(arguments: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        return popen([arguments[0], "-c", "raise SystemExit('no such thing')"], **options)
 
-    monkeypatch.setattr(pool_module.subprocess, "Popen", broken)
+    monkeypatch.setattr(subprocess, "Popen", broken)
     pool = GradingPool()
     with pytest.raises(GradingError, match="no such thing"):
         pool.grade_blocking("x+1", "x+2")
@@ -166,7 +167,7 @@ def test_workers_die_with_their_parent() -> None:
 
 
 @pytest.mark.parametrize("options", [{"num_workers": 0}, {"timeout_s": 0.0}, {"memory_mb": 10}])
-def test_bad_options_are_errors_that_name_the_value(options: dict[str, int]) -> None:
+def test_bad_options_are_errors_that_name_the_value(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=str(next(iter(options.values())))):
         GradingPool(**options)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -257,7 +258,7 @@ def test_a_prefix_beyond_the_context_is_a_dead_end() -> None:
 class _ShortScorer(FakeScorer):
     """Refuses texts that say "way 1"."""
 
-    async def score(self, texts: list[str]) -> list[Score]:  # type: ignore[override]
+    async def score(self, texts: Sequence[str]) -> list[Score]:
         if any("way 1" in text for text in texts):
             raise ContextLengthError("too long")
         return await super().score(texts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 
@@ -34,7 +35,7 @@ class OneSolution:
         pass
 
 
-def grow(observation: str, executor: FakeExecutor | None = None) -> Tree:
+def grow(observation: Literal["full", "official"], executor: FakeExecutor | None = None) -> Tree:
     settings = SearchSettings(num_rollouts=1, num_candidates=1, use_ppm=False, observation=observation)
     env = fake_environment(Problem("p", "Q?", "43"), engine=OneSolution(), executor=executor or FakeExecutor())
     return asyncio.run(mcts(env, settings))

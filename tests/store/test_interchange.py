@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -421,14 +421,18 @@ def test_every_format_is_read_back_to_the_same_examples(
     # a pair of steps behind `cut` steps, and a pair of whole solutions
     shared, left = good[:cut], good[cut : cut + 1]
     right = bad[cut : cut + 1]
-    sides = [("answer", [], good, bad)] + ([("step", shared, left, right)] if left and right else [])
+    sides: list[tuple[Literal["answer", "step"], list[Step], list[Step], list[Step]]] = [("answer", [], good, bad)]
+    if left and right:
+        sides.append(("step", shared, left, right))
     for which, before, a, b in sides:
         if a == b:
             continue
+        chosen, rejected = (steps.render(side) if which == "answer" else side[0].text for side in (a, b))
         pair = PreferencePair(
             "p",
             steps.prompt(question) + steps.render(before),
-            *(steps.render(side) if which == "answer" else side[0].text for side in (a, b)),
+            chosen,
+            rejected,
             1.0, -1.0, 1 / 6, which, "t", 0, 2, 3,
         )  # fmt: skip
         if pair.chosen == pair.rejected:

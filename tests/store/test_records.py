@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from rstar_math.config import SearchSettings, SelectionSettings
 from rstar_math.engines.fake import FakePolicy
 from rstar_math.errors import DataError, DiskFullError
 from rstar_math.selection.select import preference_pairs
-from rstar_math.store import files, records
+from rstar_math.store import records
 from rstar_math.store.records import (
     TreeStore,
     read_pairs,
@@ -53,7 +54,7 @@ def small(number: int) -> Tree:
 @pytest.fixture
 def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kill does not need the disk, and many small files would wait for it."""
-    monkeypatch.setattr(files.os, "fsync", lambda fd: None)
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
 
 
 # --------------------------------------------------------------------------------------------------------- round trips
@@ -249,7 +250,7 @@ def test_killed_while_a_part_is_written(
     store = TreeStore(folder, trees_per_part=3)
     store.append(small(0))
     store.append(small(1))
-    replace_file = files.os.replace
+    replace_file = os.replace
 
     def kill(source: Path, target: Path) -> None:
         """SIGKILL runs no handler: what lies on the disk at that moment is what the next process finds."""
@@ -261,10 +262,10 @@ def test_killed_while_a_part_is_written(
             raise Killed
         replace_file(source, target)
 
-    monkeypatch.setattr(files.os, "replace", kill)
+    monkeypatch.setattr(os, "replace", kill)
     with pytest.raises(Killed):
         store.append(small(2))
-    monkeypatch.setattr(files.os, "replace", replace_file)
+    monkeypatch.setattr(os, "replace", replace_file)
     assert any(p.name.endswith(".tmp") for p in disk.iterdir())
     assert [t.id for t in read_trees(disk)] == ["p0@0", "p1@0", "p2@0"]
     with TreeStore(disk, trees_per_part=3) as again:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from rstar_math.config.reading import check, load_recipe
 from rstar_math.config.renamed import RENAMED, with_new_names
 from rstar_math.errors import ConfigError, DataError, RunError
 from rstar_math.report.from_run import report_of
-from rstar_math.store import files
+from rstar_math.store.files import fingerprint
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.rows import RowStore
 from rstar_math.store.run import Run, require_recipe_unchanged
@@ -79,7 +80,7 @@ def flat(recipe: Recipe) -> str:
     execution = values["runtime"].pop("execution")
     values["runtime"] |= {old.rpartition(".")[2]: execution[new.rpartition(".")[2]] for old, new in RENAMED.items()}
     text = yaml.safe_dump(values, sort_keys=False)
-    return f"# The recipe of this run; its checksum is {files.fingerprint(text)}.\n{text}"
+    return f"# The recipe of this run; its checksum is {fingerprint(text)}.\n{text}"
 
 
 def test_a_run_that_began_with_keys_by_their_old_names_is_read_and_goes_on(tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_a_manifest_names_whole_stages(tmp_path: Path) -> None:
 
 
 def test_rows_survive_a_kill_at_any_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files.os, "fsync", lambda fd: None)
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
     path = tmp_path / "rows.jsonl"
     rows = [{"key": f"k{i}", "solution": "a\u2028b\u0085é"} for i in range(3)]
     with RowStore(path) as store:

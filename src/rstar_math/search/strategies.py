@@ -8,10 +8,10 @@ from __future__ import annotations
 import functools
 import importlib.util
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rstar_math.config import SearchSettings
 from rstar_math.errors import ConfigError
@@ -24,7 +24,7 @@ from rstar_math.search.mcts import mcts
 from rstar_math.search.sampling import greedy, sample
 from rstar_math.tree import Tree
 
-Grow = Callable[[Environment, SearchSettings], Awaitable[Tree]]
+Grow = Callable[[Environment, SearchSettings], Coroutine[Any, Any, Tree]]
 """What a strategy does: grows the tree of one search."""
 
 CandidateKind = Literal["single", "samples", "found"]

@@ -41,7 +41,7 @@ def test_decimals_know_their_digits_and_their_last_place() -> None:
 
 def test_groups_are_two_numbers_where_commas_separate() -> None:
     number, written, end = literal("1,234", 0, separable=False)
-    assert (number.value, written, end) == (1, "1", 1)
+    assert (number.value, written, end) == (Fraction(1), "1", 1)
     assert literal("x^2 345", 2, separable=True)[1] == "2"
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "own-model.md").read_text()
 # the engine, with texts that go over several lines in one piece, and with what is filled into them
 SOURCE = re.sub(
-    r'"\s*f?"', "", "".join(path.read_text() for path in sorted((ROOT / "src/rstar_math/engines").glob("http_*.py")))
+    r'"\s*f?"', "", "".join(path.read_text() for path in sorted((ROOT / "src/rstar_math/engines/http").glob("*.py")))
 )
 for _written, _filled in (
     ("{before}", "completions"),

@@ -43,12 +43,13 @@ def ask(
     return asyncio.run(run())
 
 
-def fixed(answer: Answer, path: str = "") -> Handler:
-    """Always the same answer, to everything but the list of models."""
+class Fixed:
+    """Always the same answer, to everything but the list of models. `count`: how often it was given."""
 
-    async def handler(asked: str, body: Body, headers: Mapping[str, str]) -> Answer:
-        handler.count += asked != MODELS  # type: ignore[attr-defined]
-        return Answer({"data": [{"id": "m"}]}) if asked == MODELS else answer
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.count = 0
 
-    handler.count = 0  # type: ignore[attr-defined]
-    return handler
+    async def __call__(self, asked: str, body: Body, headers: Mapping[str, str]) -> Answer:
+        self.count += asked != MODELS
+        return Answer({"data": [{"id": "m"}]}) if asked == MODELS else self.answer

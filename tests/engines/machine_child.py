@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from rstar_math import steps
 from rstar_math.config import PPMSettings, SFTSettings
+from rstar_math.engines.base import Score
 from rstar_math.engines.torch.engine import TorchEngine
 from rstar_math.engines.torch.scorer import TorchScorer
 from rstar_math.models import find_model
@@ -66,7 +67,7 @@ def scored(together: bool) -> str:
         for i, prompt in enumerate(PROMPTS)
     ]
 
-    async def run() -> Sequence[object]:
+    async def run() -> Sequence[Sequence[Score]]:
         scorer = TorchScorer.from_pretrained(POCKET.ppm or Path(), device="cpu", deterministic=True)
         if together:
             scores = await asyncio.gather(*map(scorer.score, requests))
@@ -75,7 +76,7 @@ def scored(together: bool) -> str:
         await scorer.aclose()
         return scores
 
-    return digest(score.logit for request in asyncio.run(run()) for score in request)  # type: ignore[attr-defined]
+    return digest(score.logit for request in asyncio.run(run()) for score in request)
 
 
 def trained(folder: Path) -> str:

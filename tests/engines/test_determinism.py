@@ -93,7 +93,7 @@ def test_neither_concurrency_nor_the_process_changes_a_tree(two_threads: None) -
 
 def test_the_command_says_what_the_api_says(two_threads: None) -> None:
     question = PROBLEMS[0].question
-    command = [Path(sys.executable).with_name("rstar"), "solve", question, "--deterministic", "--json"]
+    command = [str(Path(sys.executable).with_name("rstar")), "solve", question, "--deterministic", "--json"]
     done = subprocess.run(
         [*command, "--seed", "3", "--rollouts", "2", "--trees", "2"], capture_output=True, text=True, check=False
     )

@@ -36,7 +36,8 @@ def test_the_examples_are_in_the_step_format_and_true(example: Example) -> None:
     parsed = steps.parse(example.response)
     assert steps.render(parsed) == example.response
     assert parsed[-1].answer is not None
-    printed, names = io.StringIO(), {}  # type: ignore[var-annotated]
+    printed = io.StringIO()
+    names: dict[str, object] = {}
     with contextlib.redirect_stdout(printed):
         for step in parsed:
             exec(step.code, names)

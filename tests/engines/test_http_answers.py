@@ -15,7 +15,7 @@ from rstar_math.engines.base import Noting
 from rstar_math.engines.http.completions import without_thoughts
 from rstar_math.engines.http.engine import HttpEngine
 from rstar_math.errors import ModelError
-from tests.engines.asking import CHAT_SETTINGS, PARAMS, PROMPT, SETTINGS, STEP, ask, fixed
+from tests.engines.asking import CHAT_SETTINGS, PARAMS, PROMPT, SETTINGS, STEP, Fixed, ask
 from tests.engines.endpoint import Answer, Body, serving
 from tests.engines.personalities import (
     END,
@@ -172,7 +172,7 @@ def streamed(api: str) -> Answer:
 
 @pytest.mark.parametrize("api", ["completions", "chat"])
 def test_a_stream_that_nobody_asked_for_is_read(api: str) -> None:
-    (generation,), engine = ask(fixed(streamed(api)), settings=SETTINGS.model_copy(update={"api": api}))
+    (generation,), engine = ask(Fixed(streamed(api)), settings=SETTINGS.model_copy(update={"api": api}))
     assert [(c.text, c.stop, c.num_tokens) for c in generation.completions] == [(STEP, END, 6)] * 2
     assert engine.counts.retries == 0
 
@@ -185,7 +185,7 @@ def test_wrapped_answers_are_read(wrapping: str) -> None:
         "mark": Answer(b"\xef\xbb\xbf" + plain),
         "spaces": Answer(b"\n\n  " + plain + b"\n\n"),
     }
-    (generation,), _ = ask(fixed(answers[wrapping]), replace(PARAMS, n=1))
+    (generation,), _ = ask(Fixed(answers[wrapping]), replace(PARAMS, n=1))
     assert generation.completions[0].text == "\nx = 1\n"
 
 

@@ -477,7 +477,8 @@ def test_a_list_of_models_that_is_not_there_is_told_apart_from_an_empty_one() ->
 
         return handler
 
-    for nothing in ({"data": []}, {"data": None}, {"data": [{"id": None}, 3]}, {"object": "list"}):
+    nothings: list[dict[str, Any]] = [{"data": []}, {"data": None}, {"data": [{"id": None}, 3]}, {"object": "list"}]
+    for nothing in nothings:
         with pytest.raises(ModelError, match=r"serves 0 models; name one"):
             ask(listing(Answer(nothing)), settings=unnamed)
     with pytest.raises(ModelError, match=r"does not list its models \(HTTP 404.*name one"):
@@ -553,11 +554,11 @@ class _SmallSeeds(FakeEngine):
         return await super().generate(prompt, replace(params, seed=params.seed & 0x7FFFFFFF))
 
 
-def grow(engine: Any) -> Coroutine[Any, Any, list[Tree]]:
+async def grow(engine: Any) -> list[Tree]:
     settings = SearchSettings(num_rollouts=6, num_candidates=4, use_ppm=False)
     problems = [Problem(f"p{i}", f"What is {i}?", answer="1") for i in range(4)]
     bench = Workbench(engine, FakeExecutor(), FakeGrader())
-    return asyncio.gather(*(mcts(bench.environment(p, seed=1), settings) for p in problems))  # type: ignore[return-value]
+    return await asyncio.gather(*(mcts(bench.environment(p, seed=1), settings) for p in problems))
 
 
 def same(a: list[Tree], b: list[Tree]) -> bool:

@@ -14,7 +14,7 @@ from rstar_math.engines.base import Generation
 from rstar_math.engines.http import engine as http_engine
 from rstar_math.engines.http.engine import HttpEngine
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
-from tests.engines.asking import CHAT_SETTINGS, PARAMS, PROMPT, SETTINGS, STEP, ask, fixed
+from tests.engines.asking import CHAT_SETTINGS, PARAMS, PROMPT, SETTINGS, STEP, Fixed, ask
 from tests.engines.endpoint import Answer, Body, serving
 from tests.engines.personalities import (
     END,
@@ -294,10 +294,10 @@ AT_ONCE: dict[str, tuple[Answer, type[Exception], str]] = {
 @pytest.mark.parametrize("kind", AT_ONCE)
 def test_what_does_not_pass_is_an_error_at_once(kind: str) -> None:
     answer, expected, said = AT_ONCE[kind]
-    server = fixed(answer)
+    server = Fixed(answer)
     with pytest.raises(expected, match=said):
         ask(server)
-    assert server.count <= 3  # type: ignore[attr-defined]
+    assert server.count <= 3
 
 
 UNREADABLE = {
@@ -311,10 +311,10 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("kind", UNREADABLE)
 def test_a_server_that_never_gives_a_completion_is_soon_given_up(kind: str) -> None:
-    server = fixed(UNREADABLE[kind])
+    server = Fixed(UNREADABLE[kind])
     with pytest.raises(EngineError, match=r"never gave a completion.*ends in /v1"):
         ask(server)
-    assert server.count == http_engine.FIRST_ANSWER_TRIES  # type: ignore[attr-defined]
+    assert server.count == http_engine.FIRST_ANSWER_TRIES
 
 
 WITHHELD: dict[str, Mapping[str, Any]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from rstar_math.config import AnsweringSettings, BudgetSettings, PolicySettings, SearchSettings
+from rstar_math.engines.base import Generation, Score
 from rstar_math.engines.fake import FakeEngine, FakeScorer
 from rstar_math.engines.shared import Memory, RememberingEngine, RememberingScorer, model_key
 from rstar_math.errors import ContextLengthError, DataError
@@ -49,7 +51,7 @@ def test_only_texts_that_are_new_are_scored(tmp_path: Path) -> None:
     seen: list[str] = []
 
     class Spy(FakeScorer):
-        async def score(self, texts):  # type: ignore[no-untyped-def]
+        async def score(self, texts: Sequence[str]) -> list[Score]:
             seen.extend(texts)
             return await super().score(texts)
 
@@ -84,7 +86,7 @@ def test_a_search_with_memory_is_the_search_without(tmp_path: Path) -> None:
 
 def test_errors_are_not_remembered(tmp_path: Path) -> None:
     class Refusing(FakeEngine):
-        async def generate(self, prompt, params):  # type: ignore[no-untyped-def]
+        async def generate(self, prompt: str, params: SamplingParams) -> Generation:
             raise ContextLengthError("too long")
 
     path = tmp_path / "memory.sqlite"

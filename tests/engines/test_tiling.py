@@ -93,7 +93,7 @@ def columns_of(lengths: Sequence[int], tiling: Tiling | None) -> dict[int, int]:
         device=torch.device("cpu"),
     )
     assert batch.visible.shape[2] >= max(lengths)
-    found = {}
+    found: dict[int, int] = {}
     for part in batch.parts:
         blocks = range(len(lengths)) if part.blocks is None else part.blocks[: part.num_blocks].tolist()
         found |= {lengths[block]: part.num_columns for block in blocks}

@@ -33,8 +33,8 @@ def generate(engine: TorchEngine, requests: Sequence[tuple[str, SamplingParams]]
     return asyncio.run(run())
 
 
-def sampled(seed: int = 0, n: int = 4, max_tokens: int = 12, **others: object) -> SamplingParams:
-    return SamplingParams(n=n, max_tokens=max_tokens, stop=steps.STOPS, seed=seed, **others)  # type: ignore[arg-type]
+def sampled(seed: int = 0, n: int = 4, max_tokens: int = 12, **others: Any) -> SamplingParams:
+    return SamplingParams(n=n, max_tokens=max_tokens, stop=steps.STOPS, seed=seed, **others)
 
 
 @pytest.fixture(scope="module", params=["llama", "qwen2", "phi3", "mistral"])

@@ -78,7 +78,10 @@ def save_checkpoint(
     settings = {**_SIZES, "vocab_size": len(tokenizer), **ARCHITECTURES[architecture]}
     config = AutoConfig.for_model(architecture, **settings, **({"num_labels": num_labels} if num_labels else {}))
     torch.manual_seed(seed)
-    kind = AutoModelForSequenceClassification if num_labels else AutoModelForCausalLM
-    kind.from_config(config).save_pretrained(folder)
+    if num_labels:
+        model = AutoModelForSequenceClassification.from_config(config)
+    else:
+        model = AutoModelForCausalLM.from_config(config)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -209,7 +210,7 @@ def test_methods_without_their_reward_model_are_left_out_with_the_command_that_m
     [("mcts", "forest", {"num_rollouts": 1}), ("beam", "diverse_beam", {"num_rollouts": 1, "beam_width": 1})],
 )
 def test_strategies_that_search_the_same_way_are_named(
-    model: ModelFolders, first: str, second: str, changes: dict[str, int]
+    model: ModelFolders, first: str, second: str, changes: dict[str, Any]
 ) -> None:
     def ready(search: dict[str, int]) -> list[Method]:
         answering = {"search": search}

@@ -186,16 +186,17 @@ def test_one_command_measures_methods_budgets_and_seeds(
 def test_what_cannot_be_measured_is_refused_before_anything_runs(inline: Asked, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    for wrong, message in [
+    wrongs: list[tuple[dict[str, Any], str]] = [
         ({"tokens": [0]}, "--tokens: tokens is 0"),
         ({"baseline": "nobody"}, "baseline is 'nobody'"),
         ({"strategies": ["greedy"]}, "two methods are called 'greedy'"),
         ({"limit": 0}, "--limit is 0"),
         ({"shared": True, "seconds": [1.0]}, "--shared and --seconds"),
         ({"changes": ["search.nothing=1"]}, "search.nothing is not a known key"),
-    ]:
+    ]
+    for wrong, message in wrongs:
         with pytest.raises(ConfigError, match=message):
-            evaluate_command(tmp_path / "out", replace(inline, **wrong), workers=1, concurrency=4)  # type: ignore[arg-type]
+            evaluate_command(tmp_path / "out", replace(inline, **wrong), workers=1, concurrency=4)
     assert not (tmp_path / "out").exists()
 
 

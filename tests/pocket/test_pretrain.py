@@ -57,7 +57,7 @@ def test_the_executors_output_and_the_prompt_are_not_trained() -> None:
     exercise = next(exercises("base"))
     row = encoded(tokenizer, exercise.question, demonstration(exercise, random.Random(0), clean=True))
     untrained = tokenizer.decode([i for i, is_trained in zip(row.ids, row.trained, strict=True) if not is_trained])
-    trained = tokenizer.decode([i for i, is_trained in zip(row.ids, row.trained, strict=True) if is_trained])
+    trained = str(tokenizer.decode([i for i, is_trained in zip(row.ids, row.trained, strict=True) if is_trained]))
     assert untrained == f"{steps.prompt(exercise.question)}\n<output>{exercise.reference}<end_of_output>"
     assert trained.endswith(f"\\boxed{{{exercise.reference}}}.<end_of_answer>{pocket_tokenizer.EOS}")
 

@@ -30,7 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    return AutoTokenizer.from_pretrained(folder)
+    found = AutoTokenizer.from_pretrained(folder)
+    assert isinstance(found, PreTrainedTokenizerFast)
+    return found
 
 
 def whole_solutions(num: int) -> list[str]:
@@ -55,7 +57,7 @@ def test_decoding_keeps_markers_even_when_told_to_skip_special_tokens(tokenizer:
 
 def test_digits_stand_alone(tokenizer: PreTrainedTokenizerFast) -> None:
     for text in whole_solutions(20):
-        tokens = [tokenizer.decode([i]) for i in tokenizer.encode(text)]
+        tokens = [str(tokenizer.decode([i])) for i in tokenizer.encode(text)]
         assert all(token.isdigit() and len(token) == 1 for token in tokens if any(c.isdigit() for c in token))
 
 

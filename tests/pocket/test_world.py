@@ -47,7 +47,8 @@ def printed_by_python(programs: list[str]) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-I", "-c", driver], input=json.dumps(programs), capture_output=True, text=True, check=True
     )
-    return json.loads(done.stdout)
+    outputs: list[str] = json.loads(done.stdout)
+    return outputs
 
 
 def program(exercise: Exercise, rng: random.Random, *, clean: bool) -> tuple[str, str]:

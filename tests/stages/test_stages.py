@@ -13,7 +13,7 @@ import pytest
 
 from rstar_math.config import SelectionSettings
 from rstar_math.execution.fake import FakeExecutor
-from rstar_math.stages.stages import pair_length_accuracy, pair_logprob_accuracy, select, sft_rows
+from rstar_math.stages.stages import Verified, pair_length_accuracy, pair_logprob_accuracy, select, sft_rows
 from rstar_math.store.records import TreeStore
 from rstar_math.tree import Tree
 from rstar_math.types import Execution, PreferencePair, Problem, Step
@@ -110,7 +110,7 @@ def test_what_a_fresh_execution_does_not_reproduce_is_dropped_and_counted() -> N
 
 
 def test_sft_takes_the_latest_round_that_solved_a_problem() -> None:
-    def found(problem: Problem, seed: int) -> dict[str, list]:  # type: ignore[type-arg]
+    def found(problem: Problem, seed: int) -> dict[str, list[Verified]]:
         return dict(select([answered(problem, seed, [problem.answer or ""])], SelectionSettings(), None).trajectories)
 
     first = found(EASY, 1) | found(HARD, 1)

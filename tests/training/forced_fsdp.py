@@ -63,7 +63,7 @@ def force_fsdp() -> None:
         SHARDED.add(type(module).__name__)
         return plain_shard(module, *arguments, **options)
 
-    fsdp.fully_shard = shard  # type: ignore[assignment]
+    fsdp.fully_shard = shard
     plain_init = AcceleratorState.__init__
 
     def init(self: AcceleratorState, *arguments: Any, **options: Any) -> None:
@@ -74,7 +74,7 @@ def force_fsdp() -> None:
                 fsdp_version=2, auto_wrap_policy="transformer_based_wrap", state_dict_type="FULL_STATE_DICT"
             )
 
-    AcceleratorState.__init__ = init  # type: ignore[method-assign]
+    AcceleratorState.__init__ = init
 
 
 if __name__ == "__main__":

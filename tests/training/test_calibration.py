@@ -51,13 +51,14 @@ def lawful(num_problems: int, seed: int) -> Examples:
 
 def test_the_fit_finds_a_law_that_differs_by_kind() -> None:
     found = fit_calibration(lawful(3000, 1), 0.7, 8)
-    for kind, zero in (("step", -1.0), ("answer", 3.0)):
-        weights = found.weights[kind]  # type: ignore[index]
+    kinds: tuple[tuple[StepKind, float], ...] = (("step", -1.0), ("answer", 3.0))
+    for kind, zero in kinds:
+        weights = found.weights[kind]
         assert weights.logit == pytest.approx(1, abs=0.1)
         assert weights.intercept + weights.depth == pytest.approx(zero, abs=0.15)
         for logit in (-2.0, 0.0, 2.0):
             expected = 1 / (1 + math.exp(-(logit + zero)))
-            assert found.probability(kind, logit, 0.0, 1) == pytest.approx(expected, abs=0.03)  # type: ignore[arg-type]
+            assert found.probability(kind, logit, 0.0, 1) == pytest.approx(expected, abs=0.03)
     assert (found.temperature, found.num_rollouts, found.max_depth) == (0.7, 8, 1)
     measured = found.measured
     assert measured.expected_calibration_error < 0.02

@@ -28,7 +28,7 @@ def test_only_what_the_policy_writes_is_trained(tiny_checkpoint: Path, example: 
     assert tokenizer.decode(trained) == (
         RESPONSE.replace("\n<output>42<end_of_output>", "") + "<eos>"
     )  # no prompt, no output, and the end of sequence
-    assert tokenizer.decode(row.input_ids) == example.text + "<eos>"
+    assert tokenizer.decode(list(row.input_ids)) == example.text + "<eos>"
     for token, label in zip(row.input_ids, row.labels, strict=True):
         assert label in (token, IGNORED_LABEL)
 

@@ -6,7 +6,9 @@ import asyncio
 import dataclasses
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -29,12 +31,12 @@ from rstar_math.training.reports import ScorerReport
 CPU = torch.device("cpu")
 
 
-def make_texts(problems: range, kind: str) -> list[ScoredText]:
+def make_texts(problems: range, kind: Literal["outcome", "q_value"]) -> list[ScoredText]:
     """Trajectories that add are right, those that subtract wrong; steps of them, with Q between."""
     rows: list[ScoredText] = []
 
     def add(text: str, target: float) -> None:
-        rows.append(ScoredText(f"p{i}", text, kind, target, 1, 1.0, f"p{i}@0", len(rows)))  # type: ignore[arg-type]
+        rows.append(ScoredText(f"p{i}", text, kind, target, 1, 1.0, f"p{i}@0", len(rows)))
 
     for i in problems:
         prompt = steps.prompt(f"A shop sells {i} apples and {i + 3} pears. How many?")
@@ -55,7 +57,10 @@ def settings(**changes: object) -> PPMSettings:
     return PPMSettings.model_validate({**values, **changes})
 
 
-KINDS = {"orm": ("outcome", train_orm), "pqm": ("q_value", train_pqm)}
+KINDS: dict[str, tuple[Literal["outcome", "q_value"], Callable[..., ScorerReport]]] = {
+    "orm": ("outcome", train_orm),
+    "pqm": ("q_value", train_pqm),
+}
 
 
 @pytest.fixture(scope="module", params=["orm", "pqm"])

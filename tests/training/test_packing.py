@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -48,10 +49,12 @@ def test_every_token_sees_its_own_text_and_nothing_else(sequences: list[tuple[in
 def random_model(config: LlamaConfig | Qwen2Config, attention: str = "sdpa") -> PreTrainedModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return AutoModelForSequenceClassification.from_config(config, attn_implementation=attention).eval()
+        model: PreTrainedModel = AutoModelForSequenceClassification.from_config(config, attn_implementation=attention)
+    model.eval()
+    return model
 
 
-SIZES = {
+SIZES: dict[str, Any] = {
     "vocab_size": 50, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "num_labels": 1, "pad_token_id": 0, "initializer_range": 0.3,
 }  # fmt: skip
@@ -69,7 +72,7 @@ def test_packed_logits_are_those_of_plain_rows(config: LlamaConfig | Qwen2Config
         hidden = model.base_model(
             input_ids=batch.input_ids, position_ids=batch.position_ids, attention_mask=batch.attention_mask
         ).last_hidden_state
-        logits = model.score(hidden).squeeze(-1)
+        logits = cast(torch.nn.Linear, model.score)(hidden).squeeze(-1)
         packed = torch.cat([logits[i, torch.from_numpy(last)] for i, (_, last) in enumerate(rows)])
         plain = torch.cat([model(input_ids=torch.tensor([sequence])).logits[:, 0] for sequence in sequences])
     assert plain.std() > 0.1

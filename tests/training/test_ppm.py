@@ -95,8 +95,10 @@ def test_the_head_is_fresh_and_the_rest_is_the_policy(tiny_checkpoint: Path) -> 
     policy = load_causal_lm(tiny_checkpoint, CPU)
     for name, value in policy.base_model.state_dict().items():
         assert torch.equal(model.base_model.state_dict()[name], value)
-    assert model.score.weight.shape == (1, 32)
-    assert model.score.weight.std().item() == pytest.approx(0.02, rel=0.5)
+    head = model.score
+    assert isinstance(head, torch.nn.Linear)
+    assert head.weight.shape == (1, 32)
+    assert head.weight.std().item() == pytest.approx(0.02, rel=0.5)
 
 
 def test_the_folder_loads_to_the_probes_logits(trained: Path) -> None:

@@ -42,14 +42,14 @@ PLAIN = {"gradient_checkpointing": False}
 
 
 def sft_settings(**changes: Any) -> SFTSettings:
-    values = {"learning_rate": 3e-3, "num_steps": 5, "batch_size": 4, "warmup_steps": 2, "weight_decay": 0.1}
-    values |= {"max_length": 240, "dtype": "float32", "trl": PLAIN}
+    values: dict[str, Any] = {"learning_rate": 3e-3, "num_steps": 5, "batch_size": 4, "warmup_steps": 2}
+    values |= {"weight_decay": 0.1, "max_length": 240, "dtype": "float32", "trl": PLAIN}
     return SFTSettings.model_validate(values | changes)
 
 
 def ppm_settings(**changes: Any) -> PPMSettings:
-    values = {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 4, "max_length": 240, "dtype": "float32"}
-    values |= {"evals_per_epoch": 1, "trl": PLAIN}
+    values: dict[str, Any] = {"learning_rate": 1e-3, "num_epochs": 2, "batch_size": 4, "max_length": 240}
+    values |= {"dtype": "float32", "evals_per_epoch": 1, "trl": PLAIN}
     return PPMSettings.model_validate(values | changes)
 
 
@@ -164,11 +164,12 @@ def test_trl_itself_trains_on_what_is_written_for_it(kind: Format, tmp_path: Pat
     tree = grow_fake("mcts", SearchSettings(num_rollouts=16, num_candidates=6, use_ppm=False))
     selected = select([tree], SelectionSettings(), None)
     files = write_interchange(tmp_path, kind, selected.rows(), selected.pairs)
-    for file, trainer, config, head in (
-        (files[0], SFTTrainer, SFTConfig, {}),
-        (files[1], RewardTrainer, RewardConfig, {"num_labels": 1}),
-    ):
-        folder = save_checkpoint(tmp_path / trainer.__name__, "qwen2", **head)
+    trainers: list[tuple[Path, Any, Any, int]] = [
+        (files[0], SFTTrainer, SFTConfig, 0),
+        (files[1], RewardTrainer, RewardConfig, 1),
+    ]
+    for file, trainer, config, num_labels in trainers:
+        folder = save_checkpoint(tmp_path / trainer.__name__, "qwen2", num_labels=num_labels)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         tokenizer.chat_template = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}{% endfor %}"
         rows = Dataset.from_json(str(file), cache_dir=str(tmp_path / "cache"))
@@ -265,7 +266,8 @@ def test_sharded_processes_train_as_one_does(tmp_path: Path) -> None:
 
 def test_a_base_without_markers_gets_them_as_tokens(tmp_path: Path) -> None:
     base = save_checkpoint(tmp_path / "base", "qwen2", markers=())
-    model, tokenizer = AutoModelForCausalLM.from_pretrained(base), AutoTokenizer.from_pretrained(base)
+    model: Any = AutoModelForCausalLM.from_pretrained(base)
+    tokenizer: Any = AutoTokenizer.from_pretrained(base)
     before = model.get_input_embeddings().weight.shape[0]
     ids = add_markers(model, tokenizer)
     assert len(ids) == len(steps.MARKERS)

@@ -92,7 +92,7 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not printed.exists():
-            command = [Path(sys.executable).with_name("rstar"), "evolve", "smoke", "--out", run]
+            command: list[Path | str] = [Path(sys.executable).with_name("rstar"), "evolve", "smoke", "--out", run]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr[-4000:]
             printed.write_text(done.stdout)

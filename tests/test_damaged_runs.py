@@ -8,7 +8,9 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ from tests import walking
 NUM_RETYPED = 3
 """Values that are exchanged in each file of JSON, one at a time."""
 
-WRONG = [None, True, -1, 1.5, "x", [], {}, float("nan"), 10**400, "\ud800", [[]], {"a": 1}]
+WRONG: list[object] = [None, True, -1, 1.5, "x", [], {}, float("nan"), 10**400, "\ud800", [[]], {"a": 1}]
 """What stands there instead."""
 
 
@@ -50,7 +52,7 @@ def retyped(content: bytes, generator: random.Random) -> bytes:
     lines = [content] if content.startswith((b"{\n", b"[\n")) else content.split(b"\n")
     number = generator.randrange(max(1, len(lines) - 1))
     value = json.loads(lines[number])
-    places: list[tuple[object, object]] = []
+    places: list[tuple[Any, Any]] = []
 
     def walk(part: object) -> None:
         for key, inner in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
@@ -60,9 +62,9 @@ def retyped(content: bytes, generator: random.Random) -> bytes:
     walk(value)
     part, key = generator.choice(places)
     if generator.random() < 0.25:
-        del part[key]  # type: ignore[attr-defined]
+        del part[key]
     else:
-        part[key] = generator.choice(WRONG)  # type: ignore[index]
+        part[key] = generator.choice(WRONG)
     lines[number] = json.dumps(value).encode()
     return b"\n".join(lines)
 
@@ -77,9 +79,15 @@ def damages(path: Path, generator: random.Random) -> Iterator[tuple[str, Callabl
     if path.suffix in (".json", ".jsonl") and path.stat().st_size < 100_000 and content.strip() not in (b"", b"[]"):
         for i in range(NUM_RETYPED):
             yield f"retyped {i}", lambda: path.write_bytes(retyped(content, generator))
-    yield "a folder", lambda: (path.unlink(), path.mkdir())
-    yield "a link to nowhere", lambda: (path.unlink(), path.symlink_to("nowhere"))
+    yield "a folder", partial(replace_by, path, path.mkdir)
+    yield "a link to nowhere", partial(replace_by, path, partial(path.symlink_to, "nowhere"))
     yield "removed", path.unlink
+
+
+def replace_by(path: Path, make: Callable[[], None]) -> None:
+    """Puts what `make` makes in the place of a file."""
+    path.unlink()
+    make()
 
 
 def restore(path: Path, of: Path) -> None:

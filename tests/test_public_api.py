@@ -86,7 +86,7 @@ def test_fields_only_grow(of: type, names: str) -> None:
 
 def test_values_are_frozen() -> None:
     for of in (types.Problem, types.Completion, types.Execution, types.Step, types.Verdict, types.Solution):
-        assert of.__dataclass_params__.frozen, of
+        assert vars(of)["__dataclass_params__"].frozen, of
     with pytest.raises(dataclasses.FrozenInstanceError):
         types.Problem("p", "Q?").answer = "1"  # type: ignore[misc]
 

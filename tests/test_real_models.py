@@ -62,7 +62,7 @@ def test_four_rounds_of_a_qwen2_checkpoint_through_trl(base: Path, tmp_path: Pat
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe(tmp_path, base, 4)))
     rstar = Path(sys.executable).with_name("rstar")
-    command = [rstar, "evolve", path, "--out", tmp_path / "run"]
+    command: list[Path | str] = [rstar, "evolve", path, "--out", tmp_path / "run"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     manifests = sorted((tmp_path / "run").glob("round-*/manifest.json"))
@@ -79,7 +79,8 @@ def server(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = open(tmp_path_factory.mktemp("server") / "log.txt", "w")  # noqa: SIM115 (as long as the server)
-    command = [Path(sys.executable).with_name("transformers"), "serve", base, "--host", "127.0.0.1", "--device", "cpu"]
+    program = Path(sys.executable).with_name("transformers")
+    command: list[Path | str] = [program, "serve", base, "--host", "127.0.0.1", "--device", "cpu"]
     process = subprocess.Popen(
         [*command, "--port", str(port)], stdout=log, stderr=log, env={**os.environ, "HF_HUB_OFFLINE": "1"}
     )

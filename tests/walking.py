@@ -92,7 +92,8 @@ if __name__ == "__main__":
     import rstar_math.training.sft
 
     # made once: typer makes all commands anew for each command line
-    rstar_math.cli.boundary.app = typer.main.get_command(rstar_math.cli.boundary.app)  # type: ignore[assignment]
+    boundary: Any = rstar_math.cli.boundary
+    boundary.app = typer.main.get_command(boundary.app)
     todo = json.load(sys.stdin)
     os.chdir(sys.argv[1])
     if not without_rights_of_root():

@@ -113,7 +113,8 @@ def test_a_server_that_dies_for_good_is_reported_and_the_stage_goes_on_from_what
 def rstar(handler: Handler, *args: str) -> subprocess.CompletedProcess[str]:
     background = Background(handler)
     try:
-        command = [Path(sys.executable).with_name("rstar"), *(a.replace("URL", background.url) for a in args)]
+        program = Path(sys.executable).with_name("rstar")
+        command = [str(program), *(a.replace("URL", background.url) for a in args)]
         return subprocess.run(command, capture_output=True, text=True)
     finally:
         background.stop()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from rstar_math.cli import main
 from rstar_math.cli.explain import merge_rounds, print_explanation, shown, to_json
@@ -19,6 +18,7 @@ from rstar_math.config import Recipe, Settings
 from rstar_math.config.explain import ExplainedKey, explain
 from rstar_math.config.published import PAPER, RELEASED
 from rstar_math.config.reading import load_recipe, shipped_recipes
+from rstar_math.terminal.console import Console
 
 RSTAR = Path(sys.executable).with_name("rstar")
 
@@ -184,7 +184,7 @@ def test_rounds_that_have_all_in_common_share_a_row(mixed: str) -> None:
 
 def printed(name: str, width: int) -> str:
     out = StringIO()
-    print_explanation(Console(file=out, width=width), explain(name))
+    print_explanation(Console(out, width=width), explain(name))
     return out.getvalue()
 
 

@@ -57,7 +57,7 @@ MENTIONED = sorted({(d.name, line) for d in DOCUMENTS for line in mentioned(d)})
 
 
 def command_of(words: list[str]) -> tuple[Any, list[str]]:
-    command = get_command(app)
+    command: Any = get_command(app)
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words[0]]
         words = words[1:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -48,10 +49,10 @@ def test_the_model_file_is_one() -> None:
 def test_every_command_is_one_with_its_options() -> None:
     import typer
 
-    commands = typer.main.get_command(app)
+    commands: Any = typer.main.get_command(app)
     lines = re.findall(r"^\s+rstar (\w+) (.*)$", PAGE, re.MULTILINE)
     assert {name for name, _ in lines} == {"doctor", "solve", "eval", "search"}
     for name, rest in lines:
-        command = commands.get_command(None, name)  # type: ignore[attr-defined]
+        command = commands.get_command(None, name)
         known = {option for parameter in command.params for option in parameter.opts}
         assert set(re.findall(r"--[\w-]+", rest)) <= known

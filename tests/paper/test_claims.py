@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from rstar_math.metrics import Interval
 from rstar_math.paper.claims import Claim, Evidence, Measured, bootstrap, combined, compare, rises
 
 
-def rows(correct: dict[str, int | None], tier: str = "gsm") -> list[dict[str, Any]]:
+def rows(correct: Mapping[str, int | None], tier: str = "gsm") -> list[dict[str, Any]]:
     return [
         {"problem": problem, "correct": None if value is None else bool(value), "tier": tier, "tokens_generated": 10}
         for problem, value in correct.items()

@@ -70,7 +70,7 @@ reproduce:
 
 
 def reproduce(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
-    command = [RSTAR, "reproduce", *names, "--scale", folder / "tiny.yaml", "--out", folder / "out"]
+    command: list[Path | str] = [RSTAR, "reproduce", *names, "--scale", folder / "tiny.yaml", "--out", folder / "out"]
     return subprocess.run(command, capture_output=True, text=True)
 
 

@@ -118,7 +118,8 @@ def test_jobs_may_have_processes_of_their_own(tmp_path: Path) -> None:
 
 def test_closing_it_ends_what_runs(tmp_path: Path) -> None:
     sleeper = tmp_path / "pid"
-    running = side_by_side([partial(sleep, sleeper), partial(wait_for, sleeper)], 2)
+    jobs: list[Callable[[], int | None]] = [partial(sleep, sleeper), partial(wait_for, sleeper)]
+    running = side_by_side(jobs, 2)
     assert next(running)[0] == 1
     assert is_alive(wait_for(sleeper))
     running.close()

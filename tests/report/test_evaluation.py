@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from rstar_math.errors import DataError
 from rstar_math.report.evaluation import summarise
@@ -19,6 +18,7 @@ from rstar_math.report.evaluation_tables import (
     summary_tables,
     write_evaluation,
 )
+from rstar_math.terminal.console import Console
 
 
 def row(problem: int, correct: bool | None, strategy: str = "greedy", **changes: Any) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def test_a_problem_answered_twice_is_an_error() -> None:
 
 def test_the_tables_fit_a_terminal() -> None:
     stream = io.StringIO()
-    print_evaluation(Console(file=stream, width=100), summarise([*GREEDY, *MCTS]))
+    print_evaluation(Console(stream, width=100), summarise([*GREEDY, *MCTS]))
     text = stream.getvalue()
     assert "…" not in text
     assert "33.3 [6.1, 79.2]" in text
@@ -239,8 +239,8 @@ def test_what_the_first_candidates_give() -> None:
     ]
     sampled = [at(100, p, True, "s", 100, strategy="sample", candidates=c) for p, c in enumerate(candidates)]
     curves = summarise(sampled).rows[0].curves
-    assert curves.pass_at_k == {1: pytest.approx((1 / 2 + 1 / 3) / 2), 2: pytest.approx((5 / 6 + 2 / 3) / 2)}
-    assert curves.maj_at_k == {1: pytest.approx((1 / 2 + 1 / 3) / 2), 2: pytest.approx((1 / 2 + 1) / 2)}
+    assert curves.pass_at_k == pytest.approx({1: (1 / 2 + 1 / 3) / 2, 2: (5 / 6 + 2 / 3) / 2})
+    assert curves.maj_at_k == pytest.approx({1: (1 / 2 + 1 / 3) / 2, 2: (1 / 2 + 1) / 2})
     assert curves.best_of_k is not None
     assert curves.best_of_k[2] == pytest.approx((3 / 6 + 2 / 3) / 2)
     assert curves.solved_by_first is None
@@ -268,7 +268,7 @@ def test_a_wide_table_is_not_cut_on_a_narrow_terminal() -> None:
         for p in (1, 2)
     ]
     stream = io.StringIO()
-    print_evaluation(Console(file=stream, width=60), summarise(rows))
+    print_evaluation(Console(stream, width=60), summarise(rows))
     assert stream.getvalue().count("13.0") == 2 * 8  # CPU seconds stand behind every line of both tables
 
 

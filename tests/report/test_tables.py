@@ -6,7 +6,6 @@ import io
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from rstar_math.report.from_run import _pair_baselines
 from rstar_math.report.schema import NOT_REPRODUCED, BaseNumbers, Report, RoundNumbers
@@ -29,12 +28,13 @@ from rstar_math.report.tables import (
     solved_table,
 )
 from rstar_math.store.manifest import Manifest
+from rstar_math.terminal.console import Console
 from tests.report.made_up import report
 
 
 def printed(shown: Report, width: int = 100) -> str:
     stream = io.StringIO()
-    print_report(Console(file=stream, width=width), shown)
+    print_report(Console(stream, width=width), shown)
     return stream.getvalue()
 
 

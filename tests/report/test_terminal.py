@@ -6,13 +6,13 @@ import io
 import re
 
 import pytest
-from rich.console import Console
 
 from rstar_math.report.evaluation import summarise
 from rstar_math.report.evaluation_tables import evaluation_tables
 from rstar_math.report.table import Column, TextTable
 from rstar_math.report.tables import print_report, report_tables
 from rstar_math.report.terminal import print_table
+from rstar_math.terminal.console import Console
 from tests.report.made_up import report
 from tests.report.test_evaluation import at, found
 
@@ -21,7 +21,7 @@ WIDTHS = (40, 60, 80, 100, 120, 200)
 
 def printed(table: TextTable, width: int) -> str:
     stream = io.StringIO()
-    print_table(Console(file=stream, width=width), table)
+    print_table(Console(stream, width=width), table)
     return stream.getvalue()
 
 
@@ -110,7 +110,7 @@ def test_where_no_column_fits_every_value_has_a_line() -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_whole_report_fits(width: int) -> None:
     stream = io.StringIO()
-    print_report(Console(file=stream, width=width), report())
+    print_report(Console(stream, width=width), report())
     assert max(len(line.rstrip()) for line in stream.getvalue().splitlines()) <= width
     assert "91.3 %" in " ".join(stream.getvalue().split())
 

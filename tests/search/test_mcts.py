@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import pytest
@@ -140,7 +140,7 @@ def check_shape(tree: Tree) -> None:
 
 def check_visits(tree: Tree, search: SearchSettings) -> None:
     """N is the initial visit, if any, and the rollouts that passed; the value sum is what they brought."""
-    passed, brought = Counter[int](), Counter[int]()
+    passed, brought = Counter[int](), defaultdict[int, float](float)
     for index in tree.rollouts:
         end = tree.nodes[index]
         value: float = search.failure_value
@@ -152,13 +152,13 @@ def check_visits(tree: Tree, search: SearchSettings) -> None:
         alone = end.terminal != "answer" and not search.backup_dead_ends
         for node in [end] if alone else [tree.root, *tree.path(end)]:
             passed[node.index] += 1
-            brought[node.index] += value  # type: ignore[assignment]
+            brought[node.index] += value
     for node in tree.nodes:
         first = 0
         if search.use_ppm and node.ppm_score is not None:
             first = 1
             share = node.num_proposed / sum(tree.nodes[i].num_proposed for i in tree.nodes[node.parent].children)
-            brought[node.index] += with_prior(node.ppm_score, share, search.prior_weight)  # type: ignore[assignment]
+            brought[node.index] += with_prior(node.ppm_score, share, search.prior_weight)
         assert node.visit_count == passed[node.index] + first
         assert node.value_sum == pytest.approx(brought[node.index])
         assert -1 <= node.q_value <= 1

@@ -222,37 +222,9 @@ def edit_distance(a: str, b: str, at_most: int | None = None) -> int:
     Args:
       a: one text.
       b: the other.
-      at_most: a distance of this or more is not told apart: it is what comes back. The time is then proportional to
-        `at_most` times the shorter text at the worst, and texts that differ early are told sooner.
+      at_most: a distance of this or more is not told apart: it is what comes back.
     """
-    a, b = _without_common_ends(a, b)
-    if len(a) > len(b):
-        a, b = b, a
-    limit = len(b) if at_most is None else min(at_most, len(b))
-    if len(b) - len(a) >= limit:
-        return limit
-    # only cells nearer than `limit` to the diagonal can hold less than `limit`
-    previous = {j: j for j in range(limit)}
-    for i, x in enumerate(a, start=1):
-        current: dict[int, int] = {}
-        for j in range(max(0, i - limit + 1), min(len(b), i + limit - 1) + 1):
-            cheapest = min(previous.get(j, limit), current.get(j - 1, limit)) + 1
-            if j > 0:
-                cheapest = min(cheapest, previous.get(j - 1, limit) + (x != b[j - 1]))
-            current[j] = cheapest
-        if min(current.values()) >= limit:
-            return limit
-        previous = current
-    return min(previous.get(len(b), limit), limit)
+    from rapidfuzz.distance import Levenshtein
 
-
-def _without_common_ends(a: str, b: str) -> tuple[str, str]:
-    """Two texts without what both begin with and what both end with: their distance is the same."""
-    start = 0
-    while start < min(len(a), len(b)) and a[start] == b[start]:
-        start += 1
-    a, b = a[start:], b[start:]
-    end = 0
-    while end < min(len(a), len(b)) and a[-1 - end] == b[-1 - end]:
-        end += 1
-    return (a[:-end], b[:-end]) if end else (a, b)
+    distance = Levenshtein.distance(a, b, score_cutoff=at_most)
+    return distance if at_most is None else min(distance, at_most)

@@ -14,7 +14,7 @@ it (step programs run in processes of their own). Rows:
     random 8M: ...        the same prompts with a model of 8 million random parameters, which writes all 64 tokens.
     ...: greedy, ...      one greedy completion of each prompt; here the engine has all prompts beforehand too. `equal`
                           of `prompts` completions are the text that `transformers.generate` gives to the prompt alone.
-    replay, whole search  the engine (and the scorer) on the recorded requests, and the whole search again: engine,
+    replay, whole search  the engine (and the PPM) on the recorded requests, and the whole search again: engine,
                           executor, grader and tree. `share`: the whole search's part of the replay's speed, the median
                           of nine turns.
     bookkeeping           a search whose policy, executor, grader and PPM answer from a table: CPU of tree, strategy and
@@ -51,10 +51,10 @@ from transformers.utils import logging as transformers_logging
 from execution import cpu_seconds
 from rstar_math import steps
 from rstar_math.config import ExecutionSettings, SearchSettings
-from rstar_math.engines.base import Engine, Generation, Score, Scorer
-from rstar_math.engines.fake import FakeEngine, FakeScorer
+from rstar_math.engines.base import Engine, Generation, RewardModel, Score
+from rstar_math.engines.fake import FakeEngine, FakeRewardModel
 from rstar_math.engines.torch.engine import TorchEngine
-from rstar_math.engines.torch.scorer import TorchScorer
+from rstar_math.engines.torch.reward_model import TorchRewardModel
 from rstar_math.execution.base import Executor
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.execution.opening import open_executor
@@ -152,10 +152,10 @@ def in_turns(contenders: Sequence[Contender], num_turns: int) -> dict[str, Row]:
 
 
 class Recorder:
-    """An engine and a scorer that note what they are asked."""
+    """An engine and a reward model that note what they are asked."""
 
-    def __init__(self, engine: Engine, scorer: Scorer | None) -> None:
-        self._engine, self._scorer = engine, scorer
+    def __init__(self, engine: Engine, reward_model: RewardModel | None) -> None:
+        self._engine, self._reward_model = engine, reward_model
         self._asked: list[Ask] = []
 
     async def generate(self, prompt: str, params: SamplingParams) -> Generation:
@@ -164,10 +164,10 @@ class Recorder:
         return await self._engine.generate(prompt, params)
 
     async def score(self, texts: Sequence[str]) -> list[Score]:
-        """See `Scorer`."""
-        assert self._scorer is not None
+        """See `RewardModel`."""
+        assert self._reward_model is not None
         self._asked.append(Ask(tuple(texts)))
-        return await self._scorer.score(texts)
+        return await self._reward_model.score(texts)
 
     async def aclose(self) -> None:
         """See `Engine`."""
@@ -191,13 +191,13 @@ def load_engine(folder: Path, **options: Any) -> TorchEngine:
     return engine
 
 
-def load_scorer(**options: Any) -> TorchScorer:
-    """The scorer of the pocket model."""
-    assert POCKET.ppm is not None
-    return TorchScorer.from_pretrained(POCKET.ppm, device="cpu", **options)
+def load_reward_model(**options: Any) -> TorchRewardModel:
+    """The PPM of the pocket model."""
+    assert POCKET.reward_model is not None
+    return TorchRewardModel.from_pretrained(POCKET.reward_model, device="cpu", **options)
 
 
-async def replay(engine: Engine, scorer: Scorer | None, requests: Requests, watch: Stopwatch) -> int:
+async def replay(engine: Engine, reward_model: RewardModel | None, requests: Requests, watch: Stopwatch) -> int:
     """Asks for every problem's requests one after the other, all problems at once; number of tokens generated."""
 
     async def one(chain: Sequence[Ask]) -> int:
@@ -206,8 +206,8 @@ async def replay(engine: Engine, scorer: Scorer | None, requests: Requests, watc
             if ask.params is not None:
                 num_tokens += sum(c.num_tokens for c in (await engine.generate(ask.texts[0], ask.params)).completions)
             else:
-                assert scorer is not None
-                await scorer.score(ask.texts)
+                assert reward_model is not None
+                await reward_model.score(ask.texts)
         return num_tokens
 
     with watch:
@@ -216,7 +216,7 @@ async def replay(engine: Engine, scorer: Scorer | None, requests: Requests, watc
 
 async def search(
     engine: Engine,
-    scorer: Scorer | None,
+    reward_model: RewardModel | None,
     problems: Sequence[Problem],
     settings: SearchSettings,
     watch: Stopwatch,
@@ -224,7 +224,7 @@ async def search(
 ) -> list[Tree]:
     """Searches all problems, `concurrency` at a time, with a real executor and grader that are started beforehand."""
     executor, grader = open_executor(ExecutionSettings()), open_grader()
-    async with Workbench(engine, executor, grader, scorer) as bench:
+    async with Workbench(engine, executor, grader, reward_model) as bench:
         await asyncio.gather(*(executor.execute([], f"x = {i}") for i in range(16)))
         gate = asyncio.Semaphore(concurrency)
 
@@ -237,15 +237,19 @@ async def search(
 
 
 async def search_tokens(
-    engine: Engine, scorer: Scorer | None, problems: Sequence[Problem], settings: SearchSettings, watch: Stopwatch
+    engine: Engine,
+    reward_model: RewardModel | None,
+    problems: Sequence[Problem],
+    settings: SearchSettings,
+    watch: Stopwatch,
 ) -> int:
     """Searches all problems at once; number of tokens generated."""
-    return sum(tree.cost.tokens_generated for tree in await search(engine, scorer, problems, settings, watch))
+    return sum(tree.cost.tokens_generated for tree in await search(engine, reward_model, problems, settings, watch))
 
 
 def record(problems: Sequence[Problem], settings: SearchSettings) -> Requests:
     """What a search asks."""
-    recorder = Recorder(load_engine(POLICY), load_scorer())
+    recorder = Recorder(load_engine(POLICY), load_reward_model())
     asyncio.run(search(recorder, recorder if settings.use_ppm else None, problems, settings, Stopwatch()))
     return recorder.requests(problems)
 
@@ -377,8 +381,8 @@ def whole_searches(
 ) -> list[Contender]:
     """The replay of a search's recorded requests, and the search again."""
 
-    def models() -> tuple[TorchEngine, TorchScorer | None]:
-        return load_engine(POLICY), load_scorer() if settings.use_ppm else None
+    def models() -> tuple[TorchEngine, TorchRewardModel | None]:
+        return load_engine(POLICY), load_reward_model() if settings.use_ppm else None
 
     return [
         Contender(f"replay, {name}", lambda: partial(replay, *models(), requests)),
@@ -404,7 +408,7 @@ class Table:
 
     def __init__(self) -> None:
         self._engine, self._executor = FakeEngine(max_latency_turns=0), FakeExecutor(max_latency_turns=0)
-        self._grader, self._scorer = FakeGrader(), FakeScorer(max_latency_turns=0)
+        self._grader, self._reward_model = FakeGrader(), FakeRewardModel(max_latency_turns=0)
         self._known: dict[tuple[object, ...], Any] = {}
         self.num_answers = 0
 
@@ -421,8 +425,8 @@ class Table:
         return generation
 
     async def score(self, texts: Sequence[str]) -> list[Score]:
-        """See `Scorer`."""
-        scores: list[Score] = await self._answer(tuple(texts), lambda: self._scorer.score(texts))
+        """See `RewardModel`."""
+        scores: list[Score] = await self._answer(tuple(texts), lambda: self._reward_model.score(texts))
         return scores
 
     async def execute(self, prefix: Sequence[str], code: str) -> Execution:
@@ -476,7 +480,7 @@ def bookkeeping(settings: SearchSettings, num_problems: int, num_turns: int = 3)
 def memory(num_problems: int) -> Row:
     """Resident memory after 10, 25, 50 and 100 % of the problems; runs in a process of its own."""
     settings = SearchSettings(num_rollouts=4, num_candidates=4)
-    engine, scorer = FakeEngine(max_latency_turns=1), FakeScorer(max_latency_turns=1)
+    engine, reward_model = FakeEngine(max_latency_turns=1), FakeRewardModel(max_latency_turns=1)
     executor, grader = FakeExecutor(max_latency_turns=1), FakeGrader()
     row: Row = {}
     marks = {num_problems // 10, num_problems // 4, num_problems // 2, num_problems}
@@ -485,7 +489,7 @@ def memory(num_problems: int) -> Row:
     async def searcher(store: TreeStore) -> None:
         for i in numbers:
             problem = Problem(f"p{i}", f"Question {i}?", "1")
-            store.append(await mcts(Environment(problem, engine, executor, grader, scorer, 0), settings))
+            store.append(await mcts(Environment(problem, engine, executor, grader, reward_model, 0), settings))
             if len(store.done) in marks:
                 row[f"rss_mb_{len(store.done)}"] = _resident_mb()
 
@@ -506,8 +510,8 @@ def divergence(problems: Sequence[Problem], deterministic: bool) -> Row:
     rows = []
     for concurrency in (64, 5):
         engine = load_engine(POLICY, deterministic=deterministic)
-        scorer = load_scorer(deterministic=deterministic)
-        trees = asyncio.run(search(engine, scorer, problems, WITH_PPM, Stopwatch(), concurrency))
+        reward_model = load_reward_model(deterministic=deterministic)
+        trees = asyncio.run(search(engine, reward_model, problems, WITH_PPM, Stopwatch(), concurrency))
         rows.append([tree_to_row(tree)["nodes"] for tree in trees])
     texts = [[[(node["parent"], node["text"]) for node in nodes] for nodes in trees] for trees in rows]
     numbers = [[[(n["logprob"], n["ppm_score"], n["value_sum"]) for n in nodes] for nodes in trees] for trees in rows]

@@ -40,7 +40,7 @@ from execution import cpu_seconds
 from rstar_math.config import AnsweringSettings, ExecutionSettings
 from rstar_math.engines.base import Engine, Generation
 from rstar_math.engines.torch.engine import TorchEngine
-from rstar_math.engines.torch.scorer import TorchScorer
+from rstar_math.engines.torch.reward_model import TorchRewardModel
 from rstar_math.execution.base import Executor
 from rstar_math.execution.opening import open_executor
 from rstar_math.grading.base import Grader
@@ -283,8 +283,8 @@ async def batched_turn(
     await engine.add(replay())
     await alone.aclose()
     await bench.engine.aclose()
-    assert bench.scorer is not None
-    await bench.scorer.aclose()
+    assert bench.reward_model is not None
+    await bench.reward_model.aclose()
 
 
 # ---------------------------------------------------------------- table
@@ -297,10 +297,10 @@ def load_engine() -> TorchEngine:
     return TorchEngine.from_pretrained(POCKET.policy_folder, device="cpu")
 
 
-def load_scorer() -> TorchScorer:
-    """A fresh scorer of the pocket PPM."""
-    assert POCKET.ppm is not None
-    return TorchScorer.from_pretrained(POCKET.ppm, device="cpu")
+def load_reward_model() -> TorchRewardModel:
+    """The pocket PPM, loaded afresh."""
+    assert POCKET.reward_model is not None
+    return TorchRewardModel.from_pretrained(POCKET.reward_model, device="cpu")
 
 
 async def measure(num_problems: int, num_rollouts: int) -> dict[str, Row]:
@@ -310,7 +310,7 @@ async def measure(num_problems: int, num_rollouts: int) -> dict[str, Row]:
     grader: Grader = open_grader()
 
     def workbench(engine: Engine) -> Workbench:
-        return Workbench(engine, executor, grader, load_scorer())
+        return Workbench(engine, executor, grader, load_reward_model())
 
     own = default_answering(POCKET)
 
@@ -340,8 +340,8 @@ async def measure(num_problems: int, num_rollouts: int) -> dict[str, Row]:
     rows |= {"many problems, searches": search.row, "many problems, engine alone": engine.row}
     for contender in contenders:
         await contender.bench.engine.aclose()
-        assert contender.bench.scorer is not None
-        await contender.bench.scorer.aclose()
+        assert contender.bench.reward_model is not None
+        await contender.bench.reward_model.aclose()
     await executor.aclose()
     await grader.aclose()
     return rows

@@ -19,8 +19,8 @@ from typing import Any
 
 from rstar_math import steps
 from rstar_math.config import SearchSettings
-from rstar_math.engines.base import Engine, Generation, Score, Scorer
-from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
+from rstar_math.engines.base import Engine, Generation, RewardModel, Score
+from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel
 from rstar_math.execution.base import Executor
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.base import Grader
@@ -91,7 +91,7 @@ class ScriptedEngine:
         pass
 
 
-class ScriptedScorer:
+class ScriptedRewardModel:
     """A reward model whose value is given for each path (0 where none is given)."""
 
     def __init__(self, scores: Mapping[str, float]) -> None:
@@ -127,7 +127,7 @@ def grow_script(
         ScriptedEngine(script),
         FakeExecutor(),
         FakeGrader(),
-        None if scores is None else ScriptedScorer(scores),
+        None if scores is None else ScriptedRewardModel(scores),
     )
     return asyncio.run(strategy(strategy_name).grow(env, SearchSettings.model_validate({**plain, **search})))
 
@@ -169,7 +169,7 @@ def fake_environment(
     engine: Engine | None = None,
     executor: Executor | None = None,
     grader: Grader | None = None,
-    scorer: Scorer | None = None,
+    reward_model: RewardModel | None = None,
 ) -> Environment:
     """An environment of fakes; with a reward model."""
     return Environment(
@@ -177,7 +177,7 @@ def fake_environment(
         engine or FakeEngine(policy),
         executor or FakeExecutor(),
         grader or FakeGrader(),
-        scorer or FakeScorer(),
+        reward_model or FakeRewardModel(),
         seed,
     )
 

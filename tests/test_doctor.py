@@ -22,7 +22,7 @@ from rstar_math.doctor import CHECKS, Finding, Patient, examine
 from rstar_math.engines.base import Engine, Generation
 from rstar_math.engines.fake import FakeEngine, FakePolicy
 from rstar_math.models import ModelFolders
-from rstar_math.training.reward import score_texts
+from rstar_math.training.reward_model import score_texts
 from rstar_math.types import Completion, SamplingParams
 from tests.engines.tiny_checkpoints import save_checkpoint
 

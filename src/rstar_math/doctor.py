@@ -56,13 +56,13 @@ class Patient:
 
     Attributes:
       model: the model, or None: the machine alone.
-      ppm: folder of a process preference model, or None.
+      reward_model: folder of a reward model, or None.
       runtime: device, arithmetic, limits of execution.
       failed: checks that failed so far.
     """
 
     model: ModelFolders | None = None
-    ppm: Path | None = None
+    reward_model: Path | None = None
     runtime: RuntimeSettings = field(default_factory=RuntimeSettings)
     failed: set[str] = field(default_factory=set)
     engine: Engine | None = None
@@ -157,14 +157,14 @@ def examine_run(run: Path, on_finding: Callable[[str, Finding], None] | None = N
     return findings
 
 
-def patient_of(model: str | None, ppm: str | None, runtime: RuntimeSettings | None = None) -> Patient:
+def patient_of(model: str | None, reward_model: str | None, runtime: RuntimeSettings | None = None) -> Patient:
     """The patient that options of the command line describe.
 
     Raises:
       ModelError: there is no such model.
     """
     found = find_model(model) if model else None
-    folder = Path(ppm) if ppm else (found.ppm if found else None)
+    folder = Path(reward_model) if reward_model else (found.reward_model if found else None)
     return Patient(found, folder, runtime or RuntimeSettings())
 
 
@@ -345,18 +345,19 @@ async def sampling(patient: Patient) -> Finding:
 
 async def reward_head(patient: Patient) -> Finding:
     """The PPM's head is the one that was trained: its probe texts get the logits stored beside it."""
-    if patient.ppm is None:
+    if patient.reward_model is None:
         return _skipped(patient, "no PPM was given")
     from rstar_math.checkpoints.ppm_file import read_ppm_file
-    from rstar_math.engines.torch.loading import load_scorer
+    from rstar_math.engines.torch.loading import load_torch_reward_model
 
-    content = read_ppm_file(patient.ppm)
-    missing = _missing_weights(patient.ppm)
+    content = read_ppm_file(patient.reward_model)
+    missing = _missing_weights(patient.reward_model)
     if missing:
         advice = "transformers fills it in at random; copy the whole folder again, or train the PPM again"
-        return Finding("failed", f"{patient.ppm} lacks the weights {', '.join(missing[:3])}", advice)
-    scorer = load_scorer(patient.ppm, device=patient.runtime.device)  # raises where a probe gets another logit
-    await scorer.aclose()
+        return Finding("failed", f"{patient.reward_model} lacks the weights {', '.join(missing[:3])}", advice)
+    # raises where a probe gets another logit
+    reward_model = load_torch_reward_model(patient.reward_model, device=patient.runtime.device)
+    await reward_model.aclose()
     if len(content.probes) < 2:
         advice = "train the PPM again, so that its probes are stored"
         return Finding("warning", "the PPM has no probe texts, so a random head would pass", advice)
@@ -435,7 +436,7 @@ def _own_problems(patient: Patient) -> Sequence[Problem]:
 
 
 def _skipped(patient: Patient, why: str) -> Finding:
-    return Finding("skipped", "no model was given" if patient.model is None and patient.ppm is None else why)
+    return Finding("skipped", "no model was given" if patient.model is None and patient.reward_model is None else why)
 
 
 def _compiles(code: str) -> bool:

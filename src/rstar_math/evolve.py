@@ -28,7 +28,7 @@ from rstar_math.problems.prepare import require_no_overlap
 from rstar_math.progress import Progress, Steps
 from rstar_math.stages.calibrate import (
     answers_as,
-    calibrate_ppm,
+    calibrate_reward_model,
     draw_solutions,
     familiarity_of,
     measured,
@@ -274,7 +274,7 @@ class RoundStages:
             self.progress,
             f"round {self.number}, calibration",
         )
-        calibration = calibrate_ppm(self.round.ppm, folder, answering, recipe.calibration)
+        calibration = calibrate_reward_model(self.round.ppm, folder, answering, recipe.calibration)
         return made | {"ppm": measured(calibration)}
 
     def evaluate(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class ModelFolders:
     Attributes:
       name: what tables call it.
       policy: folder of the policy, or how to reach and prompt it.
-      ppm: folder of the process preference model, or None.
+      reward_model: folder of the reward model, or None.
       answering: how the model answers best, as measured on validation problems; None where nobody measured.
       threshold: confidence from which its answers count as sure; None where nobody measured.
       familiarity: folder with what is known of its training questions (`familiarity.json`), or None.
@@ -49,7 +49,7 @@ class ModelFolders:
 
     name: str
     policy: Policy
-    ppm: Path | None = None
+    reward_model: Path | None = None
     answering: AnsweringSettings | None = None
     threshold: float | None = None
     familiarity: Path | None = None
@@ -219,7 +219,7 @@ def default_answering(model: ModelFolders) -> AnsweringSettings:
     """The model's own answering settings; the paper's where it has none (without a PPM: 32 samples and a majority)."""
     if model.answering is not None:
         return model.answering
-    if model.ppm is not None:
+    if model.reward_model is not None:
         return AnsweringSettings()
     search = SearchSettings(num_rollouts=32, use_ppm=False, terminal_value="ppm")
     return AnsweringSettings(strategy="sample", search=search, selector="majority")

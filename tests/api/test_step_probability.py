@@ -21,7 +21,7 @@ ANSWER = "\n<answer>\\boxed{2}<end_of_answer>"
 
 
 class Listed:
-    """A scorer whose logits are 1, 2, 3 ... in the order of the texts; remembers what it was asked."""
+    """A reward model whose logits are 1, 2, 3 ... in the order of the texts; remembers what it was asked."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -34,9 +34,9 @@ class Listed:
 
 
 def asked(text: str) -> tuple[float, list[str]]:
-    scorer = Listed()
-    probability = asyncio.run(step_probability(scorer, CALIBRATION, PROMPT + text))
-    return probability, [t.removeprefix(PROMPT) for t in scorer.texts]
+    reward_model = Listed()
+    probability = asyncio.run(step_probability(reward_model, CALIBRATION, PROMPT + text))
+    return probability, [t.removeprefix(PROMPT) for t in reward_model.texts]
 
 
 def test_a_step_is_judged_with_the_steps_before_it() -> None:

@@ -17,7 +17,7 @@ from rstar_math.cli.app import app
 from tests import walking
 
 PATH_TEXTS = {
-    *("model", "recipe", "benchmark", "problems", "methods", "scorer", "base", "policy", "seeds", "sources"),
+    *("model", "recipe", "benchmark", "problems", "methods", "reward_model", "base", "policy", "seeds", "sources"),
     *("against", "scale", "ppm", "file"),
 }
 """Options that are texts and may be paths."""
@@ -164,7 +164,7 @@ def cases() -> list[list[str]]:
                     good = "new" if kind_of(path, parameter) == "written" else GOOD.get(parameter.name)
                     assert is_bad or good, f"{' '.join(path)}: give a good value of {parameter.name} in this file"
                     given = str(value if is_bad else good)
-                    if is_bad and parameter.name == "scorer":
+                    if is_bad and parameter.name == "reward_model":
                         given = f"x={given}"
                     option = next((o for o in parameter.opts if o.startswith("-")), None)
                     line += [option, given] if option else [given]

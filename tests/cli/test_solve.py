@@ -24,7 +24,7 @@ from rstar_math.cli.app import app
 from rstar_math.cli.questions import Question, answer_all, read_question
 from rstar_math.config import AnsweringSettings, ExecutionSettings, SearchSettings
 from rstar_math.engines.base import Engine, Generation
-from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
+from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel
 from rstar_math.errors import ConfigError, EngineError, ModelError, RStarError
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.execution.supervisor.executor import SandboxExecutor
@@ -125,7 +125,7 @@ def test_only_the_models_own_settings_make_it_sure() -> None:
 
 def fakes(engine: Engine | None = None) -> RStarMathModel:
     search = SearchSettings(num_rollouts=4, num_candidates=4, terminal_value="ppm")
-    bench = Workbench(engine or FakeEngine(SURE_HAND), FakeExecutor(), FakeGrader(), FakeScorer())
+    bench = Workbench(engine or FakeEngine(SURE_HAND), FakeExecutor(), FakeGrader(), FakeRewardModel())
     return RStarMathModel.from_workbench(bench, answering=AnsweringSettings(search=search))
 
 
@@ -172,7 +172,7 @@ class Spinner:
 @pytest.mark.parametrize("warm", [True, False])
 def test_cancelling_stops_the_search_and_its_programs(warm: bool) -> None:
     executor = SandboxExecutor(ExecutionSettings(cpu_s=600, wall_s=600, warm=warm), num_slots=1)
-    bench = Workbench(Spinner(), executor, FakeGrader(), FakeScorer())
+    bench = Workbench(Spinner(), executor, FakeGrader(), FakeRewardModel())
     with RStarMathModel.from_workbench(bench) as model:
 
         async def given_up(question: str) -> None:

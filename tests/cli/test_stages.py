@@ -31,6 +31,6 @@ def test_search_select_and_train_on_files(tmp_path: Path) -> None:
     printed("train", "sft", tmp_path / "data" / "trajectories.parquet", "--out", policy, *fast)
     printed("train", "ppm", tmp_path / "data" / "pairs.parquet", "--policy", policy, "--out", ppm, *fast)
     model = find_model(tmp_path / "model")
-    assert (model.policy, model.ppm) == (policy, ppm)
+    assert (model.policy, model.reward_model) == (policy, ppm)
     answer = json.loads(printed("solve", "--model", tmp_path / "model", "--seed", "1", "--rollouts", "1", "--json"))
     assert answer["cost"]["tokens_scored"] > 0

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from rstar_math.cli.app import app
 from rstar_math.config import AnsweringSettings, ProblemSource, SearchSettings
-from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
+from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.problems.load import load_problems
@@ -63,7 +63,7 @@ def test_the_files_run_alone(name: str, tmp_path: Path) -> None:
 def test_the_strategy_answers_by_its_file(tmp_path: Path) -> None:
     path = write("wander.py", tmp_path)
     policy = FakePolicy(error_rate=0.0, malformed_rate=0.0, slip_rate=0.0)
-    bench = Workbench(FakeEngine(policy), FakeExecutor(), FakeGrader(), FakeScorer())
+    bench = Workbench(FakeEngine(policy), FakeExecutor(), FakeGrader(), FakeRewardModel())
     search = SearchSettings(num_rollouts=4, num_candidates=4, terminal_value="ppm")
     settings = AnsweringSettings(strategy=f"{path}:wander", search=search)
     problem = Problem("p", "What?")

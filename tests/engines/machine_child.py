@@ -21,7 +21,7 @@ from rstar_math import steps
 from rstar_math.config import PPMSettings, SFTSettings
 from rstar_math.engines.base import Score
 from rstar_math.engines.torch.engine import TorchEngine
-from rstar_math.engines.torch.scorer import TorchScorer
+from rstar_math.engines.torch.reward_model import TorchRewardModel
 from rstar_math.models import find_model
 from rstar_math.pocket.splits import pocket_problems
 from rstar_math.training.ppm import train_ppm
@@ -68,12 +68,12 @@ def scored(together: bool) -> str:
     ]
 
     async def run() -> Sequence[Sequence[Score]]:
-        scorer = TorchScorer.from_pretrained(POCKET.ppm or Path(), device="cpu", deterministic=True)
+        reward_model = TorchRewardModel.from_pretrained(POCKET.reward_model or Path(), device="cpu", deterministic=True)
         if together:
-            scores = await asyncio.gather(*map(scorer.score, requests))
+            scores = await asyncio.gather(*map(reward_model.score, requests))
         else:
-            scores = [await scorer.score(request) for request in requests[::-1]][::-1]
-        await scorer.aclose()
+            scores = [await reward_model.score(request) for request in requests[::-1]][::-1]
+        await reward_model.aclose()
         return scores
 
     return digest(score.logit for request in asyncio.run(run()) for score in request)

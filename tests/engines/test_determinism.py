@@ -44,7 +44,7 @@ def grow_here(problems: Sequence[Problem], concurrency: int) -> dict[str, Any]:
     async def run() -> list[Tree]:
         gate = asyncio.Semaphore(concurrency)
 
-        async with open_workbench(POCKET.policy, POCKET.ppm, runtime(concurrency)) as bench:
+        async with open_workbench(POCKET.policy, POCKET.reward_model, runtime(concurrency)) as bench:
 
             async def one(problem: Problem) -> Tree:
                 async with gate:
@@ -76,13 +76,13 @@ def test_neither_concurrency_nor_the_process_changes_a_tree(two_threads: None) -
     together = grow_here(PROBLEMS, 4)
     assert len({str(row["nodes"]) for row in together.values()}) == len(PROBLEMS)
     assert grow_here(PROBLEMS[::-1], 1) == together
-    job = SearchJob(POCKET.policy, POCKET.ppm, "mcts", SEARCH)
+    job = SearchJob(POCKET.policy, POCKET.reward_model, "mcts", SEARCH)
     with WorkerPool(runtime(3)) as pool:
         elsewhere = {task.problem.id: result for task, result in pool.run(job, [Task(p, 7) for p in PROBLEMS])}
         assert {name: clockless_row(tree) for name, tree in elsewhere.items() if isinstance(tree, Tree)} == together
 
         # the Python API, one question after the other, against the workers that the commands use
-        answering = AnswerJob(POCKET.policy, POCKET.ppm, ANSWERING)
+        answering = AnswerJob(POCKET.policy, POCKET.reward_model, ANSWERING)
         by_command = {task.problem.id: result for task, result in pool.run(answering, [Task(p, 3) for p in PROBLEMS])}
     with RStarMathModel.from_pretrained("pocket", runtime(1)) as model:
         for problem in PROBLEMS:

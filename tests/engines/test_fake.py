@@ -9,8 +9,8 @@ import io
 import pytest
 
 from rstar_math import steps
-from rstar_math.engines.base import Engine, Generation, Scorer
-from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer, num_fake_tokens
+from rstar_math.engines.base import Engine, Generation, RewardModel
+from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel, num_fake_tokens
 from rstar_math.errors import EngineError
 from rstar_math.execution.base import Executor
 from rstar_math.execution.fake import FakeExecutor
@@ -129,11 +129,11 @@ def test_prompts_beyond_the_context_are_refused() -> None:
 
 
 def test_scores_depend_on_the_text_alone() -> None:
-    async def run(scorer: Scorer, texts: list[str]) -> list[float]:
-        return [score.value for score in await scorer.score(texts)]
+    async def run(reward_model: RewardModel, texts: list[str]) -> list[float]:
+        return [score.value for score in await reward_model.score(texts)]
 
-    forward = asyncio.run(run(FakeScorer(), ["a", "b", "c"]))
-    backward = asyncio.run(run(FakeScorer(latency_seed=9), ["c", "b", "a"]))
+    forward = asyncio.run(run(FakeRewardModel(), ["a", "b", "c"]))
+    backward = asyncio.run(run(FakeRewardModel(latency_seed=9), ["c", "b", "a"]))
     assert forward == backward[::-1]
     assert len(set(forward)) == 3
     assert all(-1 < value < 1 for value in forward)

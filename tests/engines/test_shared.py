@@ -14,8 +14,8 @@ import pytest
 
 from rstar_math.config import AnsweringSettings, BudgetSettings, PolicySettings, SearchSettings
 from rstar_math.engines.base import Generation, Score
-from rstar_math.engines.fake import FakeEngine, FakeScorer
-from rstar_math.engines.shared import Memory, RememberingEngine, RememberingScorer, model_key
+from rstar_math.engines.fake import FakeEngine, FakeRewardModel
+from rstar_math.engines.shared import Memory, RememberingEngine, RememberingRewardModel, model_key
 from rstar_math.errors import ContextLengthError, DataError
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
@@ -50,25 +50,25 @@ def test_a_completion_is_drawn_once_for_each_model_prompt_and_parameters(tmp_pat
 def test_only_texts_that_are_new_are_scored(tmp_path: Path) -> None:
     seen: list[str] = []
 
-    class Spy(FakeScorer):
+    class Spy(FakeRewardModel):
         async def score(self, texts: Sequence[str]) -> list[Score]:
             seen.extend(texts)
             return await super().score(texts)
 
-    scorer = RememberingScorer(Spy(), Memory(tmp_path / "memory.sqlite"), "m")
-    plain = asyncio.run(FakeScorer().score(["a", "b", "c", "a"]))
-    assert asyncio.run(scorer.score(["b"])) == [plain[1]]
-    assert asyncio.run(scorer.score(["a", "b", "c", "a"])) == plain
+    reward_model = RememberingRewardModel(Spy(), Memory(tmp_path / "memory.sqlite"), "m")
+    plain = asyncio.run(FakeRewardModel().score(["a", "b", "c", "a"]))
+    assert asyncio.run(reward_model.score(["b"])) == [plain[1]]
+    assert asyncio.run(reward_model.score(["a", "b", "c", "a"])) == plain
     assert seen == ["b", "a", "c"]
 
 
 def test_a_search_with_memory_is_the_search_without(tmp_path: Path) -> None:
     def solve(memory: Path | None, tokens: int) -> tuple[Solution, int]:
-        fake, scorer = FakeEngine(), FakeScorer()
-        bench = Workbench(fake, FakeExecutor(), FakeGrader(), scorer)
+        fake, reward_model = FakeEngine(), FakeRewardModel()
+        bench = Workbench(fake, FakeExecutor(), FakeGrader(), reward_model)
         if memory is not None:
             bench.engine = RememberingEngine(fake, Memory(memory), "m")
-            bench.scorer = RememberingScorer(scorer, Memory(memory), "r")
+            bench.reward_model = RememberingRewardModel(reward_model, Memory(memory), "r")
         search = SearchSettings(num_rollouts=4, num_candidates=4, terminal_value="ppm", max_step_tokens=40)
         settings = AnsweringSettings(search=search, budget=BudgetSettings(tokens=tokens))
         solution, _ = asyncio.run(answer(PROBLEM, bench.environment, settings, seed=3))

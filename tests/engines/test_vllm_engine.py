@@ -18,8 +18,8 @@ from transformers import PreTrainedTokenizerFast
 
 from rstar_math.checkpoints.ppm_file import PPMFile, Probe, write_ppm_file
 from rstar_math.config import RuntimeSettings
-from rstar_math.engines.open import open_policy, open_scorer
-from rstar_math.engines.vllm import VLLMEngine, VLLMScorer
+from rstar_math.engines.open import open_policy, open_reward_model
+from rstar_math.engines.vllm import VLLMEngine, VLLMRewardModel
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from rstar_math.models import find_model
 from rstar_math.types import Completion, SamplingParams
@@ -253,25 +253,25 @@ def test_a_replaced_pre_tokenizer_is_refused(vllm: None, tmp_path: Path) -> None
     )
     loaded.save_pretrained(folder)
     write_ppm_file(folder, PPMFile(5.0, ()))
-    for open_it in (open_policy, open_scorer):
+    for open_it in (open_policy, open_reward_model):
         with pytest.raises(ModelError, match="replaces the pre-tokenizer"):
             open_it(folder, RuntimeSettings(engine="vllm"))
 
 
 def test_a_reward_model_gives_raw_logits_and_its_probes_are_checked(vllm: None, tmp_path: Path) -> None:
     write_ppm_file(tmp_path, PPMFile(5.0, (Probe("four", 4.0),)))
-    scorer = VLLMScorer.from_pretrained(tmp_path)
-    scores = asyncio.run(scorer.score(["ab", "abcde"]))
+    reward_model = VLLMRewardModel.from_pretrained(tmp_path)
+    scores = asyncio.run(reward_model.score(["ab", "abcde"]))
     assert [s.logit for s in scores] == [2.0, 5.0]
     assert scores[1].value == pytest.approx(0.76159, abs=1e-4)
     assert [s.num_tokens for s in scores] == [4, 4]
-    assert all((p.task, p.use_activation) == ("classify", False) for p, _, _ in scorer._engine.asked)
-    assert scorer._engine.arguments.runner == "pooling"
+    assert all((p.task, p.use_activation) == ("classify", False) for p, _, _ in reward_model._engine.asked)
+    assert reward_model._engine.arguments.runner == "pooling"
     with pytest.raises(ContextLengthError, match="9000"):
-        asyncio.run(scorer.score(["long"]))
+        asyncio.run(reward_model.score(["long"]))
     write_ppm_file(tmp_path, PPMFile(5.0, (Probe("four", 0.98),)))  # as a sigmoid would make of it
     with pytest.raises(ModelError, match="activation"):
-        asyncio.run(VLLMScorer.from_pretrained(tmp_path).score(["ab"]))
+        asyncio.run(VLLMRewardModel.from_pretrained(tmp_path).score(["ab"]))
 
 
 def test_without_vllm_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

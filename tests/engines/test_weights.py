@@ -31,7 +31,7 @@ def plain_folder(path: Path) -> PlainFolder:
 
 @pytest.mark.parametrize("name", ["policy", "ppm", "tiny"])
 def test_the_same_as_through_transformers(name: str, checkpoints: dict[str, Path]) -> None:
-    folder = {"policy": POCKET.policy_folder, "ppm": POCKET.ppm or Path(), "tiny": checkpoints["llama"]}[name]
+    folder = {"policy": POCKET.policy_folder, "ppm": POCKET.reward_model or Path(), "tiny": checkpoints["llama"]}[name]
     kind: Any = AutoModelForSequenceClassification if name == "ppm" else AutoModelForCausalLM
     model = kind.from_pretrained(folder, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -13,7 +13,7 @@ from rstar_math.errors import ConfigError, ModelError
 from rstar_math.evaluation.methods import (
     Method,
     available,
-    named_scorers,
+    named_reward_models,
     prepare,
     read_methods,
     same_searches,
@@ -26,7 +26,7 @@ from rstar_math.types import Solution
 from tests.growing import grow_fake
 
 
-def scorer(folder: Path) -> Path:
+def reward_model(folder: Path) -> Path:
     """A folder that counts as a reward model's as long as nobody loads it."""
     folder.mkdir(parents=True)
     (folder / "ppm.json").write_text("{}")
@@ -37,7 +37,7 @@ def scorer(folder: Path) -> Path:
 def model(tmp_path: Path) -> ModelFolders:
     own = AnsweringSettings(search=SearchSettings(num_candidates=6, terminal_value="ppm"), selector="vote")
     (tmp_path / "round-1" / "policy").mkdir(parents=True)
-    return ModelFolders("run", tmp_path / "round-1" / "policy", scorer(tmp_path / "round-1" / "ppm"), own, 0.5)
+    return ModelFolders("run", tmp_path / "round-1" / "policy", reward_model(tmp_path / "round-1" / "ppm"), own, 0.5)
 
 
 def write(tmp_path: Path, text: str) -> str:
@@ -52,7 +52,7 @@ def test_a_method_takes_from_the_model_what_it_does_not_name(model: ModelFolders
     assert (ready.settings.selector, ready.settings.search.temperature) == ("best", 0.5)
     assert ready.settings.search.num_candidates == 6
     assert ready.settings.budget == BudgetSettings(tokens=100)
-    assert (ready.scorer, ready.scorer_folder) == ("ppm", model.ppm)
+    assert (ready.reward_model, ready.reward_model_folder) == ("ppm", model.reward_model)
 
 
 def test_only_the_models_own_way_keeps_its_threshold(model: ModelFolders) -> None:
@@ -88,25 +88,25 @@ def test_a_strategy_is_named_once(model: ModelFolders) -> None:
         prepare(MethodSettings(name="m"), model, adjust=lambda s: s.model_copy(update={"strategy": "beam"}))
 
 
-def test_scorers_are_found_by_name_beside_the_model_and_as_folders(model: ModelFolders, tmp_path: Path) -> None:
-    method = MethodSettings(name="m", strategy="sample", scorer="orm")
-    with pytest.raises(ModelError, match="--scorer orm=FOLDER"):
+def test_reward_models_are_found_by_name_beside_the_model_and_as_folders(model: ModelFolders, tmp_path: Path) -> None:
+    method = MethodSettings(name="m", strategy="sample", reward_model="orm")
+    with pytest.raises(ModelError, match="--reward-model orm=FOLDER"):
         prepare(method, model)
-    beside = scorer(tmp_path / "round-1" / "orm")
-    assert prepare(method, model).scorer_folder == beside
-    named = named_scorers([f"orm={scorer(tmp_path / 'elsewhere')}"])
-    ready = prepare(method, model, scorers=named)
-    assert (ready.scorer, ready.scorer_folder) == ("orm", tmp_path / "elsewhere")
-    folder = prepare(method.model_copy(update={"scorer": str(tmp_path / "elsewhere")}), model)
-    assert (folder.scorer, folder.scorer_folder) == ("elsewhere", tmp_path / "elsewhere")
+    beside = reward_model(tmp_path / "round-1" / "orm")
+    assert prepare(method, model).reward_model_folder == beside
+    named = named_reward_models([f"orm={reward_model(tmp_path / 'elsewhere')}"])
+    ready = prepare(method, model, reward_models=named)
+    assert (ready.reward_model, ready.reward_model_folder) == ("orm", tmp_path / "elsewhere")
+    folder = prepare(method.model_copy(update={"reward_model": str(tmp_path / "elsewhere")}), model)
+    assert (folder.reward_model, folder.reward_model_folder) == ("elsewhere", tmp_path / "elsewhere")
 
 
-def test_without_a_scorer_nothing_is_chosen_by_scores(model: ModelFolders) -> None:
-    method = MethodSettings(name="m", strategy="sample", scorer="none")
+def test_without_a_reward_model_nothing_is_chosen_by_scores(model: ModelFolders) -> None:
+    method = MethodSettings(name="m", strategy="sample", reward_model="none")
     with pytest.raises(ConfigError, match="method 'm' chooses by 'vote' of scores"):
         prepare(method, model)
     by_majority = prepare(method.model_copy(update={"answering": {"selector": "majority"}}), model)
-    assert (by_majority.scorer, by_majority.scorer_folder) == ("none", None)
+    assert (by_majority.reward_model, by_majority.reward_model_folder) == ("none", None)
     assert not by_majority.settings.search.use_ppm
     prepare(method.model_copy(update={"answering": {"weight": "logprob"}}), model)
 
@@ -115,18 +115,18 @@ def test_a_model_without_ppm_cannot_be_searched_with_one(model: ModelFolders) ->
     bare = ModelFolders("bare", model.policy, None, model.answering)
     with pytest.raises(ModelError, match="bare has none"):
         prepare(MethodSettings(name="m", strategy="mcts"), bare)
-    assert prepare(MethodSettings(name="m", strategy="greedy"), bare).scorer == "none"
+    assert prepare(MethodSettings(name="m", strategy="greedy"), bare).reward_model == "none"
 
 
 @pytest.mark.parametrize("strategy", ["beam", "mcts", "ab_mcts", "forest"])
 def test_a_tree_needs_a_reward_model_also_where_only_its_answers_do(model: ModelFolders, strategy: str) -> None:
     bare = ModelFolders("bare", model.policy)  # its settings: no PPM on the way, but answers are worth their score
-    with pytest.raises(ModelError, match="bare has none; name one by `scorer`, or take the strategy sample"):
+    with pytest.raises(ModelError, match="bare has none; name one by `reward_model`, or take the strategy sample"):
         prepare(MethodSettings(name="m", strategy=strategy), bare)
-    without = MethodSettings(name="m", strategy=strategy, scorer="none", answering={"selector": "majority"})
-    with pytest.raises(ModelError, match="its scorer is none"):
+    without = MethodSettings(name="m", strategy=strategy, reward_model="none", answering={"selector": "majority"})
+    with pytest.raises(ModelError, match="its reward model is none"):
         prepare(without, model)
-    assert prepare(MethodSettings(name="m", strategy="sample"), bare).scorer_folder is None
+    assert prepare(MethodSettings(name="m", strategy="sample"), bare).reward_model_folder is None
 
 
 @pytest.mark.parametrize(
@@ -161,21 +161,21 @@ def test_the_methods_in_the_docs_are_read(tmp_path: Path) -> None:
     assert (file.baseline, len(file.methods)) == ("MCTS", 3)
 
 
-def test_an_unknown_file_and_a_bad_scorer_are_named(tmp_path: Path) -> None:
+def test_an_unknown_file_and_a_bad_reward_model_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nor one of .*pocket"):
         read_methods("poket")
     with pytest.raises(ConfigError, match="NAME=FOLDER"):
-        named_scorers(["orm"])
+        named_reward_models(["orm"])
     with pytest.raises(ModelError, match="holds no reward model"):
-        named_scorers([f"orm={tmp_path}"])
+        named_reward_models([f"orm={tmp_path}"])
 
 
 @pytest.mark.parametrize("name", shipped_methods())
 def test_the_shipped_methods_fit_the_shipped_model(name: str, tmp_path: Path) -> None:
     file = read_methods(name)
-    scorers = {"orm": scorer(tmp_path / "orm"), "pqm": scorer(tmp_path / "pqm")}
-    ready = {m.name: prepare(m, find_model("pocket"), BudgetSettings(tokens=300), scorers) for m in file.methods}
-    assert {r.scorer for r in ready.values()} == {"none", "ppm", "orm", "pqm"}
+    reward_models = {"orm": reward_model(tmp_path / "orm"), "pqm": reward_model(tmp_path / "pqm")}
+    ready = {m.name: prepare(m, find_model("pocket"), BudgetSettings(tokens=300), reward_models) for m in file.methods}
+    assert {r.reward_model for r in ready.values()} == {"none", "ppm", "orm", "pqm"}
     assert {r.strategy for r in ready.values()} == set(STRATEGIES)
     assert len({r.settings.search.temperature for r in ready.values()}) == 1
     paper = ready["MCTS, PPM"].settings
@@ -199,9 +199,9 @@ def test_methods_without_their_reward_model_are_left_out_with_the_command_that_m
         f"`rstar train pqm --run {tmp_path} --round 1` makes it",
     ]
     with pytest.raises(ModelError, match=re.escape(f"`rstar train pqm --run {tmp_path} --round 1` makes it")):
-        prepare(MethodSettings(name="m", scorer="pqm"), model)
-    scorer(tmp_path / "round-1" / "pqm")
-    found, notes = available(methods, model, {"orm": scorer(tmp_path / "elsewhere")})
+        prepare(MethodSettings(name="m", reward_model="pqm"), model)
+    reward_model(tmp_path / "round-1" / "pqm")
+    found, notes = available(methods, model, {"orm": reward_model(tmp_path / "elsewhere")})
     assert (found, notes) == (list(methods), [])
 
 
@@ -229,3 +229,12 @@ def test_strategies_that_search_the_same_way_are_named(
         assert paths[0] == paths[1]
         assert paths[0][0]
     assert same_searches(ready(dict.fromkeys(changes, 2))) == []
+
+
+def test_files_of_methods_may_call_the_reward_model_by_its_old_name(tmp_path: Path) -> None:
+    path = tmp_path / "methods.yaml"
+    path.write_text("methods: [{name: a, scorer: orm}, {name: b, reward_model: orm}]")
+    assert [method.reward_model for method in read_methods(str(path)).methods] == ["orm", "orm"]
+    path.write_text("methods: [{name: a, scorer: orm, reward_model: orm}]")
+    with pytest.raises(ConfigError, match="scorer is not a known key"):
+        read_methods(str(path))

@@ -14,7 +14,7 @@ import pytest
 import rstar_math.workers.pool
 from rstar_math.cli.evaluate import Asked, evaluate_command
 from rstar_math.config import AnsweringSettings, BudgetSettings, RuntimeSettings, SearchSettings
-from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
+from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel
 from rstar_math.errors import ConfigError
 from rstar_math.evaluation.methods import Method
 from rstar_math.evaluation.rows import evaluate, evaluate_method
@@ -42,8 +42,8 @@ class InlinePool(WorkerPool):
     def run(self, job: Job, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
         for task in tasks:
             self.done.append(task.problem.id)
-            scorer = FakeScorer() if job.ppm else None
-            bench = Workbench(FakeEngine(FakePolicy()), FakeExecutor(), FakeGrader(), scorer)
+            reward_model = FakeRewardModel() if job.reward_model else None
+            bench = Workbench(FakeEngine(FakePolicy()), FakeExecutor(), FakeGrader(), reward_model)
             yield task, asyncio.run(work(job, task, bench))
 
 

@@ -29,7 +29,7 @@ methods:
   - {name: greedy, strategy: greedy}
   - {name: maj@N, strategy: sample, scorer: none, answering: {selector: majority, search: {num_rollouts: 4}}}
   - {name: "best-of-N, ORM", strategy: sample, scorer: orm, answering: {selector: best, search: {num_rollouts: 4}}}
-  - {name: "MCTS, PQM", strategy: mcts, scorer: pqm, answering: {search: {num_rollouts: 100}}}
+  - {name: "MCTS, PQM", strategy: mcts, reward_model: pqm, answering: {search: {num_rollouts: 100}}}
   - {name: "MCTS, PPM", strategy: mcts, answering: {search: {num_rollouts: 100}}}
   - {name: forest, strategy: forest, answering: {search: {num_candidates: 4}}}
 """
@@ -283,5 +283,5 @@ def test_bases_are_measured_under_every_seed(made: Path, tmp_path: Path, monkeyp
         assert list(base.system.rows) == [4, 9]
     last = tmp_path / "bases" / "again" / "seed-9" / f"round-{lab.num_rounds}"
     model = further.model_of(9)
-    assert (model.policy, model.ppm) == (last / "policy", last / "ppm")
+    assert (model.policy, model.reward_model) == (last / "policy", last / "ppm")
     assert model.answering == lab.system

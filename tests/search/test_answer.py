@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from rstar_math.config import AnsweringSettings, SearchSettings
-from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
+from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel
 from rstar_math.errors import ConfigError
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.search.answer import answer, equivalence_classes
 from rstar_math.search.environment import Environment
 from rstar_math.types import Problem, Verdict
-from tests.growing import ScriptedEngine, ScriptedScorer, path_of
+from tests.growing import ScriptedEngine, ScriptedRewardModel, path_of
 
 SECRET = "424242"
 
@@ -34,7 +34,7 @@ class Spy:
                 spy.seen.append(prompt)
                 return await super().generate(prompt, params)
 
-        class SpyingScorer(FakeScorer):
+        class SpyingRewardModel(FakeRewardModel):
             async def score(self, texts: Any) -> Any:
                 spy.seen.extend(texts)
                 return await super().score(texts)
@@ -44,12 +44,12 @@ class Spy:
                 spy.seen += [gold, str(prediction)]
                 return await super().grade(gold, prediction)
 
-        self._parts = SpyingEngine(policy), FakeExecutor(), SpyingGrader(), SpyingScorer()
+        self._parts = SpyingEngine(policy), FakeExecutor(), SpyingGrader(), SpyingRewardModel()
 
     def environment(self, problem: Problem, seed: int) -> Environment:
         assert problem.answer is None
-        engine, executor, grader, scorer = self._parts
-        self.environments.append(Environment(problem, engine, executor, grader, scorer, seed))
+        engine, executor, grader, reward_model = self._parts
+        self.environments.append(Environment(problem, engine, executor, grader, reward_model, seed))
         return self.environments[-1]
 
 
@@ -102,7 +102,9 @@ SCORES = {"a./=7": 0.0, "b./=8": 0.4, "c./=7": -0.6, "c.": 0.9}
 
 def _answer(script: dict[str, list[str]], scores: dict[str, float], settings: AnsweringSettings) -> Any:
     def environment(problem: Problem, seed: int) -> Environment:
-        return Environment(problem, ScriptedEngine(script), FakeExecutor(), FakeGrader(), ScriptedScorer(scores), seed)
+        return Environment(
+            problem, ScriptedEngine(script), FakeExecutor(), FakeGrader(), ScriptedRewardModel(scores), seed
+        )
 
     return asyncio.run(answer(PROBLEM, environment, settings, seed=0))
 
@@ -217,7 +219,7 @@ def doubted_answer(doubted: set[str]) -> tuple[Any, Doubting]:
     executor = Doubting(doubted)
 
     def environment(problem: Problem, seed: int) -> Environment:
-        return Environment(problem, FakeEngine(), executor, FakeGrader(), FakeScorer(), seed)
+        return Environment(problem, FakeEngine(), executor, FakeGrader(), FakeRewardModel(), seed)
 
     settings = AnsweringSettings(search=SEARCH, num_trees=2, selector="vote")
     return asyncio.run(answer(PROBLEM, environment, settings, seed=0))[0], executor

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rstar_math.config import SearchSettings
-from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
+from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.search.environment import Environment
@@ -36,7 +36,7 @@ def _grow_all(name: str, search: SearchSettings, concurrency: int, latency_seed:
     """The trees of all problems over one shared engine, and the most requests that were in flight at once."""
     policy = FakePolicy(error_rate=0.1)
     engine = FakeEngine(policy, max_latency_turns=7, latency_seed=latency_seed)
-    scorer = FakeScorer(max_latency_turns=5, latency_seed=latency_seed)
+    reward_model = FakeRewardModel(max_latency_turns=5, latency_seed=latency_seed)
     executor = FakeExecutor(max_latency_turns=4, latency_seed=latency_seed)
     grader = FakeGrader()
 
@@ -45,7 +45,7 @@ def _grow_all(name: str, search: SearchSettings, concurrency: int, latency_seed:
 
         async def one(problem: Problem) -> Any:
             async with gate:
-                env = Environment(problem, engine, executor, grader, scorer, seed=3)
+                env = Environment(problem, engine, executor, grader, reward_model, seed=3)
                 return timeless_row(await strategy(name).grow(env, search))
 
         # the same question twice: problems are known by id
@@ -78,7 +78,7 @@ def test_another_seed_or_problem_grows_another_tree(case: str) -> None:
 
     def grow(problem_id: str, seed: int) -> list[Any]:
         problem = Problem(problem_id, "The same question?", "1")
-        env = Environment(problem, FakeEngine(), FakeExecutor(), FakeGrader(), FakeScorer(), seed)
+        env = Environment(problem, FakeEngine(), FakeExecutor(), FakeGrader(), FakeRewardModel(), seed)
         return list(timeless_row(asyncio.run(strategy(name).grow(env, search)))["nodes"])
 
     assert grow("a", 0) == grow("a", 0)

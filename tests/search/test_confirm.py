@@ -11,7 +11,7 @@ import pytest
 from rstar_math import steps
 from rstar_math.config import AnsweringSettings, ExecutionSettings, SearchSettings
 from rstar_math.engines.base import Engine, Generation
-from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
+from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel
 from rstar_math.evaluation.methods import read_methods
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.grading.fake import FakeGrader
@@ -61,7 +61,7 @@ class Programs:
 def answered(engine: Engine, settings: AnsweringSettings, forged: dict[str, str]) -> tuple[Answered, Forging]:
     async def run() -> tuple[Answered, Forging]:
         executor = Forging(SandboxExecutor(ExecutionSettings(num_slots=1)), forged)
-        async with Workbench(engine, executor, FakeGrader(), FakeScorer()) as bench:
+        async with Workbench(engine, executor, FakeGrader(), FakeRewardModel()) as bench:
             solution, trees = await answer(PROBLEM, bench.environment, settings, seed=0)
             return await graded(PROBLEM, solution, bench, trees, settings), executor
 

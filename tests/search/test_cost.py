@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rstar_math.config import SearchSettings
 from rstar_math.engines.base import Generation, Score
-from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer, num_fake_tokens
+from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel, num_fake_tokens
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.search.environment import Environment
@@ -32,7 +32,7 @@ class CountingEngine(FakeEngine):
         return generation
 
 
-class CountingScorer(FakeScorer):
+class CountingRewardModel(FakeRewardModel):
     """Counts the tokens that it reads."""
 
     tokens_scored = 0
@@ -72,19 +72,19 @@ class TimedGrader(FakeGrader):
     st.integers(0, 10**6),
 )
 def test_cost_is_exact(name: str, search: SearchSettings, seed: int) -> None:
-    engine, scorer = CountingEngine(FakePolicy()), CountingScorer()
+    engine, reward_model = CountingEngine(FakePolicy()), CountingRewardModel()
     executor, grader = TimedExecutor(), TimedGrader()
     if name in ("beam", "diverse_beam", "forest", "ab_mcts"):  # they choose steps by a reward model
         search = search.model_copy(
             update={"use_ppm": True, "num_candidates": 2 * search.num_candidates, "beam_width": 2}
         )
-    env = Environment(Problem("p", "Question?", "1"), engine, executor, grader, scorer, seed)
+    env = Environment(Problem("p", "Question?", "1"), engine, executor, grader, reward_model, seed)
     tree = asyncio.run(grow(name, env, search))
     cost = tree.cost
     assert cost.tokens_prompt == engine.tokens_prompt > 0
     assert cost.tokens_generated == engine.tokens_generated > 0
-    assert cost.tokens_scored == scorer.tokens_scored
-    assert cost.model_calls == engine.num_requests + scorer.num_requests
+    assert cost.tokens_scored == reward_model.tokens_scored
+    assert cost.model_calls == engine.num_requests + reward_model.num_requests
     assert cost.executions == executor.num_executions
     assert cost.grades == grader.num_grades
     assert cost.cpu_seconds == 0.25 * executor.num_executions + 2.0 * grader.num_grades

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rstar_math import steps
 from rstar_math.config import SearchSettings
 from rstar_math.engines.base import Score
-from rstar_math.engines.fake import FakePolicy, FakeScorer
+from rstar_math.engines.fake import FakePolicy, FakeRewardModel
 from rstar_math.errors import ConfigError, ContextLengthError
 from rstar_math.search.expansion import with_prior
 from rstar_math.search.mcts import mcts, uct
@@ -255,7 +255,7 @@ def test_a_prefix_beyond_the_context_is_a_dead_end() -> None:
     assert all(end.visit_count == 1 and end.value_sum == -1 for end in ends if end.terminal == "dead_end")
 
 
-class _ShortScorer(FakeScorer):
+class _ShortRewardModel(FakeRewardModel):
     """Refuses texts that say "way 1"."""
 
     async def score(self, texts: Sequence[str]) -> list[Score]:
@@ -267,7 +267,7 @@ class _ShortScorer(FakeScorer):
 def test_candidates_beyond_the_context_of_the_reward_model_are_rejected() -> None:
     problem = Problem("p", "Question?", "1")
     policy = FakePolicy(error_rate=0, malformed_rate=0)
-    env = fake_environment(problem, policy=policy, scorer=_ShortScorer())
+    env = fake_environment(problem, policy=policy, reward_model=_ShortRewardModel())
     tree = asyncio.run(mcts(env, SearchSettings()))
     refused = [n for n in tree.nodes[1:] if n.step and "way 1" in n.step.text]
     assert refused

@@ -12,7 +12,7 @@ import pytest
 from rstar_math import steps
 from rstar_math.config import AnsweringSettings, BudgetSettings, SearchSettings
 from rstar_math.engines.base import Engine, Generation
-from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeScorer
+from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel
 from rstar_math.errors import ContextLengthError
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
@@ -58,7 +58,7 @@ def solve(
     settings = AnsweringSettings(strategy=strategy, search=search, budget=budget or BudgetSettings())
 
     def environment(problem: Problem, seed: int) -> Environment:
-        return Environment(problem, engine, FakeExecutor(), FakeGrader(), FakeScorer(), seed)
+        return Environment(problem, engine, FakeExecutor(), FakeGrader(), FakeRewardModel(), seed)
 
     return asyncio.run(answer(Problem("p", "Question?"), environment, settings, 0, course))[0]
 

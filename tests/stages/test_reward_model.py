@@ -12,14 +12,14 @@ import yaml
 
 from rstar_math import steps
 from rstar_math.checkpoints.ppm_file import Kind, read_ppm_file
-from rstar_math.cli.stages import scorer_command, select_command
+from rstar_math.cli.stages import reward_model_command, select_command
 from rstar_math.config import RuntimeSettings
 from rstar_math.config.reading import load_recipe
-from rstar_math.engines.open import open_scorer
+from rstar_math.engines.open import open_reward_model
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.problems.load import load_problems
 from rstar_math.progress import Progress
-from rstar_math.stages.reward_model import FinishedRound, train_scorer
+from rstar_math.stages.reward_model import FinishedRound, train_from_round
 from rstar_math.stages.stages import select
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.records import TreeStore, read_scored_texts, write_pairs
@@ -110,7 +110,7 @@ def test_the_halves_are_those_of_the_run_where_a_problem_has_no_reference(run: P
 @pytest.mark.parametrize("kind", ["ppm", "pqm", "orm"])
 def test_each_kind_is_trained_calibrated_and_measured(kind: Kind, run: Path, tmp_path: Path) -> None:
     source = FinishedRound(run, 1)
-    made = train_scorer(kind, source, source.settings, tmp_path / kind, source.seed, Progress())
+    made = train_from_round(kind, source, source.settings, tmp_path / kind, source.seed, Progress())
     content = read_ppm_file(tmp_path / kind)
     assert content.kind == kind
     assert content.calibration is not None
@@ -120,9 +120,9 @@ def test_each_kind_is_trained_calibrated_and_measured(kind: Kind, run: Path, tmp
     assert (made["measured_pair_accuracy"] is None) == (kind == "orm")
 
     async def score() -> float:
-        scorer = open_scorer(tmp_path / kind, RuntimeSettings(device="cpu"))
-        (found,) = await scorer.score([steps.prompt("1 + 1?") + "\nprint(2)\n<end_of_code>"])
-        await scorer.aclose()
+        reward_model = open_reward_model(tmp_path / kind, RuntimeSettings(device="cpu"))
+        (found,) = await reward_model.score([steps.prompt("1 + 1?") + "\nprint(2)\n<end_of_code>"])
+        await reward_model.aclose()
         return found.value
 
     assert -1 < asyncio.run(score()) < 1
@@ -153,7 +153,7 @@ def test_the_command_takes_what_select_wrote(
     assert read_scored_texts(selected / "outcomes.parquet") == FinishedRound(run).texts("orm")
     assert read_scored_texts(selected / "q-values.parquet") == FinishedRound(run).texts("pqm")
     files, held_out = [selected / "q-values.parquet"], run / "round-1" / "held-out"  # a table, and a folder of trees
-    scorer_command(
+    reward_model_command(
         "pqm", files, None, tmp_path / "pqm", str(tiny_checkpoint), held_out, 0, "smoke", None, ["max_length=400"]
     )
     assert "pair_accuracy: " in capsys.readouterr().out
@@ -162,7 +162,7 @@ def test_the_command_takes_what_select_wrote(
 
 def test_bad_arguments_are_named(run: Path, tmp_path: Path) -> None:
     def train(kind: Kind, files: list[Path], run: Path | None, policy: str | None = None) -> None:
-        scorer_command(kind, files, run, tmp_path / "out" if policy else None, policy, None, 0, "smoke", None, [])
+        reward_model_command(kind, files, run, tmp_path / "out" if policy else None, policy, None, 0, "smoke", None, [])
 
     with pytest.raises(ConfigError, match="needs --run RUN; or files, --policy and --out"):
         train("orm", [], None)

@@ -18,7 +18,7 @@ from rstar_math import steps
 from rstar_math.checkpoints.ppm_file import read_ppm_file
 from rstar_math.config import PPMSettings, RuntimeSettings
 from rstar_math.doctor import Patient, reward_head
-from rstar_math.engines.open import open_scorer
+from rstar_math.engines.open import open_reward_model
 from rstar_math.errors import DataError, ModelError
 from rstar_math.selection.scored_texts import ScoredText
 from rstar_math.training import orm_pqm
@@ -26,7 +26,7 @@ from rstar_math.training.calibration import Drawn
 from rstar_math.training.orm_pqm import ORM_SCALE, PQMLoss, orm_loss, ranked_right, train_orm, train_pqm
 from rstar_math.training.ppm import calibrate
 from rstar_math.training.prefixes import prefixes
-from rstar_math.training.reports import ScorerReport
+from rstar_math.training.reports import ScoredTextsReport
 
 CPU = torch.device("cpu")
 
@@ -57,7 +57,7 @@ def settings(**changes: object) -> PPMSettings:
     return PPMSettings.model_validate({**values, **changes})
 
 
-KINDS: dict[str, tuple[Literal["outcome", "q_value"], Callable[..., ScorerReport]]] = {
+KINDS: dict[str, tuple[Literal["outcome", "q_value"], Callable[..., ScoredTextsReport]]] = {
     "orm": ("outcome", train_orm),
     "pqm": ("q_value", train_pqm),
 }
@@ -66,9 +66,9 @@ KINDS: dict[str, tuple[Literal["outcome", "q_value"], Callable[..., ScorerReport
 @pytest.fixture(scope="module", params=["orm", "pqm"])
 def trained(
     request: pytest.FixtureRequest, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path, ScorerReport]:
+) -> tuple[str, Path, ScoredTextsReport]:
     kind, train = KINDS[request.param]
-    out = tmp_path_factory.mktemp("scorers") / request.param
+    out = tmp_path_factory.mktemp("reward_models") / request.param
     texts, held_out = make_texts(range(10, 26), kind), make_texts(range(40, 46), kind)
     return request.param, out, train(tiny_checkpoint, texts, held_out, settings(), out, 1, device=CPU)
 
@@ -88,7 +88,7 @@ def test_pqm_loss_by_hand() -> None:
     assert PQMLoss(1.0)(logits, target, torch.tensor([1.0, 0.0])).item() == pytest.approx(0.25)
 
 
-def test_training_ranks_held_out_texts(trained: tuple[str, Path, ScorerReport], tiny_checkpoint: Path) -> None:
+def test_training_ranks_held_out_texts(trained: tuple[str, Path, ScoredTextsReport], tiny_checkpoint: Path) -> None:
     kind, out, report = trained
     assert report.pair_accuracy is not None
     assert report.pair_accuracy > 0.9
@@ -102,7 +102,7 @@ def test_training_ranks_held_out_texts(trained: tuple[str, Path, ScorerReport], 
     assert ranked_right(out, make_texts(range(40, 46), KINDS[kind][0]), device=CPU) == report.pair_accuracy
 
 
-def test_the_folder_is_a_scorer_like_a_ppm(trained: tuple[str, Path, ScorerReport]) -> None:
+def test_the_folder_is_a_reward_model_like_a_ppm(trained: tuple[str, Path, ScoredTextsReport]) -> None:
     kind, out, report = trained
     content = json.loads((out / "ppm.json").read_text())
     assert (content["kind"], content["format"]) == (kind, 1)
@@ -112,9 +112,9 @@ def test_the_folder_is_a_scorer_like_a_ppm(trained: tuple[str, Path, ScorerRepor
     assert len(probes) == orm_pqm.NUM_PROBES
 
     async def scored() -> list[float]:
-        scorer = open_scorer(out, RuntimeSettings(device="cpu"))  # what a search opens
-        scores = await scorer.score([probe.text for probe in probes])
-        await scorer.aclose()
+        reward_model = open_reward_model(out, RuntimeSettings(device="cpu"))  # what a search opens
+        scores = await reward_model.score([probe.text for probe in probes])
+        await reward_model.aclose()
         assert [s.logit for s in scores] == pytest.approx([p.logit for p in probes], abs=1e-4)
         return [s.value for s in scores]
 
@@ -126,7 +126,7 @@ def test_the_folder_is_a_scorer_like_a_ppm(trained: tuple[str, Path, ScorerRepor
         assert (value > 0) == right
 
 
-def test_the_doctor_looks_at_its_head(trained: tuple[str, Path, ScorerReport], tmp_path: Path) -> None:
+def test_the_doctor_looks_at_its_head(trained: tuple[str, Path, ScoredTextsReport], tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     _, out, _ = trained
@@ -143,7 +143,7 @@ def test_the_doctor_looks_at_its_head(trained: tuple[str, Path, ScorerReport], t
         asyncio.run(reward_head(Patient(None, copy, RuntimeSettings(device="cpu"))))
 
 
-def test_it_is_calibrated_as_a_ppm_is(trained: tuple[str, Path, ScorerReport]) -> None:
+def test_it_is_calibrated_as_a_ppm_is(trained: tuple[str, Path, ScoredTextsReport]) -> None:
     kind, out, _ = trained
     solutions = []
     for row in make_texts(range(40, 52), "outcome"):

@@ -16,7 +16,7 @@ from rstar_math.checkpoints.folder import load_causal_lm, load_reward_model, rew
 from rstar_math.checkpoints.ppm_file import read_ppm_file
 from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError, ModelError
-from rstar_math.training import reward
+from rstar_math.training import reward_model
 from rstar_math.training.calibration import Drawn
 from rstar_math.training.examples import RewardExample
 from rstar_math.training.ppm import calibrate, pair_accuracy, ppm_loss, reward_example, train_ppm
@@ -148,7 +148,7 @@ def test_packing_and_micro_batches_do_not_change_training(
         "whole": train_ppm(tiny_checkpoint, pairs, [], short, tmp_path / "whole", 1, device=CPU),
         "micro": train_ppm(tiny_checkpoint, pairs, [], single, tmp_path / "micro", 1, device=CPU),
     }
-    monkeypatch.setattr(reward, "takes_packed_rows", lambda model, max_length: False)
+    monkeypatch.setattr(reward_model, "takes_packed_rows", lambda model, max_length: False)
     reports["plain"] = train_ppm(tiny_checkpoint, pairs, [], short, tmp_path / "plain", 1, device=CPU)
     assert reports["micro"].packed
     assert not reports["plain"].packed
@@ -175,7 +175,9 @@ def test_early_stopping_keeps_the_best_weights(tiny_checkpoint: Path, tmp_path: 
     assert report.held_out_loss == best.loss
     model = load_reward_model(tmp_path / "ppm", CPU)
     examples = [reward_example(pair) for pair in opposite]
-    logits = torch.from_numpy(reward.example_logits(model, AutoTokenizer.from_pretrained(tmp_path / "ppm"), examples))
+    logits = torch.from_numpy(
+        reward_model.example_logits(model, AutoTokenizer.from_pretrained(tmp_path / "ppm"), examples)
+    )
     assert ppm_loss(logits[:, 0], logits[:, 1], torch.ones(len(opposite))).item() == pytest.approx(best.loss, abs=1e-4)
     assert abs(report.evaluations[-1].loss - best.loss) > 1e-2  # so the last weights would not do
 
@@ -206,8 +208,8 @@ def test_the_machinery_trains_on_single_texts_too(tiny_checkpoint: Path) -> None
         for pair in TRAIN
         for text, target in ((pair.chosen, 1.0), (pair.rejected, 0.0))
     ]
-    result = reward.train_reward_model(tiny_checkpoint, examples, [], settings(), outcome_loss, 1, device=CPU)
-    logits = reward.example_logits(result.model, result.tokenizer, examples)[:, 0]
+    result = reward_model.train_reward_model(tiny_checkpoint, examples, [], settings(), outcome_loss, 1, device=CPU)
+    logits = reward_model.example_logits(result.model, result.tokenizer, examples)[:, 0]
     right = [(logit > 0) == (example.target == 1) for logit, example in zip(logits, examples, strict=True)]
     assert sum(right) / len(right) > 0.9
     assert result.best is None

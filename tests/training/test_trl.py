@@ -34,7 +34,7 @@ from rstar_math.training import trl_launch
 from rstar_math.training.examples import RewardExample, tokenise_all
 from rstar_math.training.markers import add_markers
 from rstar_math.training.ppm import pair_accuracy, train_ppm
-from rstar_math.training.reward import train_reward_model
+from rstar_math.training.reward_model import train_reward_model
 from rstar_math.training.sft import train_sft
 
 CPU = torch.device("cpu")

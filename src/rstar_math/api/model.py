@@ -105,7 +105,9 @@ class RStarMathModel:
           name: what messages call it.
           answering: how it answers; None: without a reward model the majority of 32 samples, else the paper's way.
         """
-        return cls(ModelFolders(name, Path(), Path() if bench.scorer is not None else None, answering), bench=bench)
+        return cls(
+            ModelFolders(name, Path(), Path() if bench.reward_model is not None else None, answering), bench=bench
+        )
 
     def solve_with_mcts(
         self,
@@ -298,7 +300,7 @@ class RStarMathModel:
         changes["search"] = chosen.search.model_dump() | {k: v for k, v in search.items() if v is not None}
         changes["budget"] = chosen.budget.model_dump() | {k: v for k, v in budget.items() if v is not None}
         chosen = check(AnsweringSettings, chosen.model_dump() | changes, "solve")
-        if bench.scorer is None and find_strategy(chosen.strategy).needs_reward_model(chosen.search):
+        if bench.reward_model is None and find_strategy(chosen.strategy).needs_reward_model(chosen.search):
             raise ModelError(
                 f"{chosen.strategy} searches by a reward model here, and {self.folders.name} has none. Take the "
                 "strategy sample (the default of such a model: the majority of 32 samples), or name a PPM in a model "
@@ -319,20 +321,20 @@ class RStarMathModel:
         return replace(solution, sure=sure)
 
     async def _probability(self, text: str) -> float:
-        scorer = self._workbench.scorer
-        if self.folders.ppm is None or scorer is None:
+        reward_model = self._workbench.reward_model
+        if self.folders.reward_model is None or reward_model is None:
             raise ModelError(f"{self.folders.name} has no process preference model; evaluate_step needs one")
-        in_memory = self.folders.ppm == Path()  # see `from_workbench`
-        calibration = None if in_memory else read_ppm_file(self.folders.ppm).calibration
+        in_memory = self.folders.reward_model == Path()  # see `from_workbench`
+        calibration = None if in_memory else read_ppm_file(self.folders.reward_model).calibration
         if calibration is None:
             raise ModelError(
                 f"the reward model of {self.folders.name} is not calibrated; `rstar calibrate` does it for a folder"
             )
-        return await step_probability(scorer, calibration, text)
+        return await step_probability(reward_model, calibration, text)
 
 
 async def _open(folders: ModelFolders, runtime: RuntimeSettings) -> Workbench:
-    return open_workbench(folders.policy, folders.ppm, runtime)
+    return open_workbench(folders.policy, folders.reward_model, runtime)
 
 
 def _shown(value: object) -> str:

@@ -99,12 +99,12 @@ def search(
         chosen = load_problems(ProblemSource(source=str(problems), num_problems=limit)).problems
     else:
         chosen = tuple(problems)[:limit]
-    settings = settings or SearchSettings(use_ppm=found.ppm is not None)
-    if settings.use_ppm and found.ppm is None:
+    settings = settings or SearchSettings(use_ppm=found.reward_model is not None)
+    if settings.use_ppm and found.reward_model is None:
         raise ConfigError(f"use_ppm is true, and {found.name} has no PPM; give SearchSettings(use_ppm=False)")
     find_strategy(strategy)
     needs_ppm = settings.use_ppm or settings.terminal_value == "ppm"
-    job = SearchJob(found.policy, found.ppm if needs_ppm else None, strategy, settings)
+    job = SearchJob(found.policy, found.reward_model if needs_ppm else None, strategy, settings)
     with WorkerPool(runtime or RuntimeSettings()) as pool, TreeStore(Path(out)) as store:
         search_problems(pool, job, chosen, store, seed, (), progress or Progress(), "search")
         return list(store)

@@ -199,8 +199,11 @@ def evaluate(
         list[str] | None,
         typer.Option(help="YAML file of methods (strategy, reward model, settings), or pocket; may be repeated."),
     ] = None,
-    scorer: Annotated[
-        list[str] | None, typer.Option(help="NAME=FOLDER of a reward model that methods name; may be repeated.")
+    reward_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--reward-model", "--scorer", help="NAME=FOLDER of a reward model that methods name; may be repeated."
+        ),
     ] = None,
     tokens: Annotated[
         list[int] | None, typer.Option(help="Budget: tokens generated for an answer; may be repeated, for one each.")
@@ -231,7 +234,7 @@ def evaluate(
         rollouts=rollouts or (),
         seconds=seconds or (),
         seeds=seed,
-        scorers=scorer or (),
+        reward_models=reward_model or (),
         baseline=baseline,
         limit=limit,
         changes=settings or (),
@@ -375,9 +378,9 @@ def ppm(
     settings: Set = None,
 ) -> None:
     """Train a process preference model on pairs of steps."""
-    from rstar_math.cli.stages import scorer_command
+    from rstar_math.cli.stages import reward_model_command
 
-    scorer_command("ppm", pairs or [], run, out, policy, held_out, seed, recipe, round_number, settings or [])
+    reward_model_command("ppm", pairs or [], run, out, policy, held_out, seed, recipe, round_number, settings or [])
 
 
 @train.command()
@@ -400,9 +403,9 @@ def orm(
     settings: Set = None,
 ) -> None:
     """Train an outcome reward model on finished trajectories, right against wrong."""
-    from rstar_math.cli.stages import scorer_command
+    from rstar_math.cli.stages import reward_model_command
 
-    scorer_command("orm", outcomes or [], run, out, policy, held_out, seed, recipe, round_number, settings or [])
+    reward_model_command("orm", outcomes or [], run, out, policy, held_out, seed, recipe, round_number, settings or [])
 
 
 @train.command()
@@ -425,9 +428,9 @@ def pqm(
     settings: Set = None,
 ) -> None:
     """Train a process Q-value model on the Q value of every step."""
-    from rstar_math.cli.stages import scorer_command
+    from rstar_math.cli.stages import reward_model_command
 
-    scorer_command("pqm", q_values or [], run, out, policy, held_out, seed, recipe, round_number, settings or [])
+    reward_model_command("pqm", q_values or [], run, out, policy, held_out, seed, recipe, round_number, settings or [])
 
 
 @app.command()

@@ -18,7 +18,7 @@ from rstar_math.evaluation.methods import (
     Method,
     available,
     check_methods,
-    named_scorers,
+    named_reward_models,
     prepare,
     read_methods,
     same_searches,
@@ -28,7 +28,7 @@ from rstar_math.models import ModelFolders, find_model
 from rstar_math.problems.load import ProblemSet, described, load_problems
 
 DEFAULT_STRATEGIES = ("greedy", "mcts")
-WITHOUT_PPM = ("greedy", "sample")
+WITHOUT_REWARD_MODEL = ("greedy", "sample")
 """The default where a model has no PPM, without which a tree cannot value its answers."""
 
 
@@ -43,7 +43,7 @@ class Asked:
       method_files: files of methods.
       tokens, rollouts, seconds: each value is a budget of its own; none at all: as the settings say.
       seeds: of every search.
-      scorers: NAME=FOLDER.
+      reward_models: NAME=FOLDER.
       baseline: method that the others are compared with; None: the files', or the first.
       limit: only the first so many problems.
       changes: KEY=VALUE for the settings of every method.
@@ -60,7 +60,7 @@ class Asked:
     rollouts: Sequence[int] = ()
     seconds: Sequence[float] = ()
     seeds: Sequence[int] = (0,)
-    scorers: Sequence[str] = ()
+    reward_models: Sequence[str] = ()
     baseline: str | None = None
     limit: int | None = None
     changes: Sequence[str] = ()
@@ -91,23 +91,23 @@ def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: 
     from rstar_math.workers.pool import WorkerPool
 
     models = [find_model(name) for name in dict.fromkeys(asked.models)]
-    defaults = DEFAULT_STRATEGIES if all(model.ppm for model in models) else WITHOUT_PPM
+    defaults = DEFAULT_STRATEGIES if all(model.reward_model for model in models) else WITHOUT_REWARD_MODEL
     methods, baseline = _methods(asked, defaults)
     if asked.limit is not None and asked.limit < 1:
         raise ConfigError(f"--limit is {asked.limit}; it must be at least 1")
     budgets = _budgets(asked)
     if asked.shared and asked.seconds:
         raise ConfigError("--shared and --seconds do not go together: what is shared takes no time")
-    scorers = named_scorers(asked.scorers)
+    reward_models = named_reward_models(asked.reward_models)
     ready, notes = [], list[str]()
     for model in models:
         there = methods
         if all(name in shipped_methods() for name in asked.method_files):  # a list of one's own is meant as it stands
-            there, left_out = available(methods, model, scorers)
+            there, left_out = available(methods, model, reward_models)
             notes += left_out
         ready.append(
             [
-                prepare(method, model, budget, scorers, lambda settings: changed(settings, asked.changes))
+                prepare(method, model, budget, reward_models, lambda settings: changed(settings, asked.changes))
                 for budget in budgets
                 for method in there
             ]
@@ -123,7 +123,7 @@ def evaluate_command(out: Path, asked: Asked, workers: int | None, concurrency: 
     )
     runs = [
         _Run(
-            (i, method.scorer),
+            (i, method.reward_model),
             model,
             method,
             problems,
@@ -172,7 +172,7 @@ def _budgets(asked: Asked) -> list[BudgetSettings | None]:
 
 
 def _rows_path(out: Path, model: ModelFolders, method: Method, problems: ProblemSet, seed: int, asked: Asked) -> Path:
-    """The file of rows, with what it holds beside it: rows of other settings, scorers or problems are other rows."""
+    """The file of rows, with what it holds beside it: other settings, reward models or problems make other rows."""
     from rstar_math.store.files import fingerprint, write_json
 
     key = {
@@ -181,12 +181,16 @@ def _rows_path(out: Path, model: ModelFolders, method: Method, problems: Problem
         "seed": seed,
     }
     key |= {"model": model.name, "strategy": method.strategy, "benchmark": problems.name}
-    key |= {"method": method.name, "scorer": method.scorer, "scorer_folder": str(method.scorer_folder or "")}
+    key |= {
+        "method": method.name,
+        "scorer": method.reward_model,
+        "scorer_folder": str(method.reward_model_folder or ""),
+    }
     key |= {"shared": asked.shared}  # seconds of such rows say nothing
     if asked.deterministic:
         key |= {"deterministic": True}
-    if method.scorer_folder is not None:  # its probe scores tell whether it was trained again
-        key["scorer_file"] = fingerprint((method.scorer_folder / PPM_FILE).read_text(encoding="utf-8"))
+    if method.reward_model_folder is not None:  # its probe scores tell whether it was trained again
+        key["scorer_file"] = fingerprint((method.reward_model_folder / PPM_FILE).read_text(encoding="utf-8"))
     name = re.sub(r"[^\w.-]+", "-", f"{problems.name}-{method.name}")
     path = out / "rows" / f"{name}-{fingerprint(key)}.jsonl"
     write_json(path.with_suffix(".json"), key)

@@ -96,16 +96,16 @@ def search_command(
     model = find_model(model_name)
     problems = load_problems(ProblemSource(source=source, num_problems=limit))
     settings = round_settings.search
-    if model.ppm is None and not any(c.partition("=")[0].strip().endswith("use_ppm") for c in changes):
+    if model.reward_model is None and not any(c.partition("=")[0].strip().endswith("use_ppm") for c in changes):
         settings = settings.model_copy(update={"use_ppm": False})
     settings = changed(settings, changes, "search")
     if settings.terminal_value != "ppm":
         problems = with_references(problems)
         if left_out(problems):
             print(left_out(problems))
-    if settings.use_ppm and model.ppm is None:
+    if settings.use_ppm and model.reward_model is None:
         raise ConfigError(f"use_ppm is true, and {model.name} has no PPM")
-    job = SearchJob(model.policy, model.ppm if settings.use_ppm else None, "mcts", settings)
+    job = SearchJob(model.policy, model.reward_model if settings.use_ppm else None, "mcts", settings)
     runtime = runtime_with(recipe.runtime, workers, deterministic=deterministic)
     with progress_display.for_terminal() as progress, WorkerPool(runtime) as pool, TreeStore(out) as store:
         search_problems(pool, job, problems.problems, store, seed, (), progress, "search")
@@ -206,7 +206,7 @@ def sft_command(
     _print_made(asdict(made), out)
 
 
-def scorer_command(
+def reward_model_command(
     kind: Kind,
     files: Sequence[Path],
     run: Path | None,
@@ -239,7 +239,7 @@ def scorer_command(
 def _train_from_run(
     kind: Kind, run: Path, round_number: int | None, out: Path | None, seed: int, changes: Sequence[str]
 ) -> None:
-    from rstar_math.stages.reward_model import FinishedRound, train_scorer
+    from rstar_math.stages.reward_model import FinishedRound, train_from_round
 
     source = FinishedRound(run, round_number)
     if out is None:
@@ -248,7 +248,7 @@ def _train_from_run(
         out = source.round.reward_model(kind)
     settings = changed(source.settings, changes, "ppm")
     with progress_display.for_terminal() as progress:
-        made = train_scorer(kind, source, settings, out, source.seed + seed, progress)
+        made = train_from_round(kind, source, settings, out, source.seed + seed, progress)
     _print_made(made, out)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rstar_math.config.base import Settings
 
@@ -159,14 +159,22 @@ class MethodSettings(Settings):
 
     name: str = Field(min_length=1, description="what tables call it")
     strategy: str = Field(default="mcts", description="as --strategy takes it")
-    scorer: str | None = Field(
+    reward_model: str | None = Field(
         default=None,
-        description="reward model: null: the model's own PPM; none; a name of --scorer NAME=FOLDER; orm or pqm: the "
-        "folder of that name beside the model's policy; or a folder",
+        description="reward model: null: the model's own PPM; none; a name of --reward-model NAME=FOLDER; orm or pqm: "
+        "the folder of that name beside the model's policy; or a folder",
     )
     answering: dict[str, Any] = Field(
         default_factory=dict, description="keys of AnsweringSettings that differ from the model's own settings"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_name(cls, values: Any) -> Any:
+        """Files of methods may call the reward model `scorer`, as they did."""
+        if isinstance(values, dict) and "scorer" in values and "reward_model" not in values:
+            return {("reward_model" if key == "scorer" else key): value for key, value in values.items()}
+        return values
 
 
 class MethodList(Settings):

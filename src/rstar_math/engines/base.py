@@ -93,7 +93,7 @@ class Noting(Protocol):
         ...
 
 
-class Scorer(Protocol):
+class RewardModel(Protocol):
     """A reward model."""
 
     async def score(self, texts: Sequence[str]) -> list[Score]:

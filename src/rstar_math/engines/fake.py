@@ -100,7 +100,7 @@ class FakeEngine:
         """Does nothing: the fake holds nothing."""
 
 
-class FakeScorer:
+class FakeRewardModel:
     """A reward model whose score depends on the text alone.
 
     Attributes:
@@ -115,7 +115,7 @@ class FakeScorer:
         max_latency_turns: int = 3,
         latency_seed: int = 0,
     ) -> None:
-        """Makes a scorer.
+        """Makes a reward model.
 
         Args:
           logit: raw logit of a text; by default a number in [-5, 5] drawn from the text's hash.

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rstar_math.config import PolicySettings, RuntimeSettings
-from rstar_math.engines.base import Engine, Scorer
+from rstar_math.engines.base import Engine, RewardModel
 from rstar_math.engines.few_shot import Bootstrap, BootstrapEngine, knows_markers
 from rstar_math.errors import ModelError
 from rstar_math.plugins import is_own, load_own
@@ -39,21 +39,23 @@ def open_policy(policy: Path | PolicySettings, runtime: RuntimeSettings, device:
     return _open_local(policy, runtime, device or runtime.device)
 
 
-def open_scorer(ppm: Path, runtime: RuntimeSettings, device: str | None = None) -> Scorer:
-    """Opens a process preference model of this machine.
+def open_reward_model(folder: Path, runtime: RuntimeSettings, device: str | None = None) -> RewardModel:
+    """Opens a reward model of this machine.
 
     Raises:
       ModelError: the folder is missing or unfit, or a needed package is not installed.
     """
     if runtime.engine == "vllm":
         from rstar_math.engines.torch.loading import check_folder, check_tokenizer
-        from rstar_math.engines.vllm import VLLMScorer
+        from rstar_math.engines.vllm import VLLMRewardModel
 
-        check_tokenizer(check_folder(ppm))  # vLLM reads it by AutoTokenizer as well
-        return VLLMScorer.from_pretrained(ppm, dtype=runtime.dtype)
-    from rstar_math.engines.torch.loading import load_scorer
+        check_tokenizer(check_folder(folder))  # vLLM reads it by AutoTokenizer as well
+        return VLLMRewardModel.from_pretrained(folder, dtype=runtime.dtype)
+    from rstar_math.engines.torch.loading import load_torch_reward_model
 
-    return load_scorer(ppm, device=device or runtime.device, dtype=runtime.dtype, deterministic=runtime.deterministic)
+    return load_torch_reward_model(
+        folder, device=device or runtime.device, dtype=runtime.dtype, deterministic=runtime.deterministic
+    )
 
 
 def _open_local(policy: PolicySettings, runtime: RuntimeSettings, device: str) -> Engine:

@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rstar_math.config import PolicySettings
-from rstar_math.engines.base import Engine, Generation, Note, Noting, Score, Scorer
+from rstar_math.engines.base import Engine, Generation, Note, Noting, RewardModel, Score
 from rstar_math.errors import DataError, DiskFullError, PathError
 from rstar_math.store.files import make_folder
 from rstar_math.store.paths import shown
@@ -120,27 +120,27 @@ class RememberingEngine:
         self._memory.close()
 
 
-class RememberingScorer:
+class RememberingRewardModel:
     """A reward model that is asked for each text once."""
 
-    def __init__(self, scorer: Scorer, memory: Memory, model: str) -> None:
-        """Wraps a scorer; see `RememberingEngine`."""
-        self._scorer, self._memory, self._model = scorer, memory, model
+    def __init__(self, reward_model: RewardModel, memory: Memory, model: str) -> None:
+        """Wraps a reward model; see `RememberingEngine`."""
+        self._reward_model, self._memory, self._model = reward_model, memory, model
 
     async def score(self, texts: Sequence[str]) -> list[Score]:
-        """As the scorer's own."""
+        """As the reward model's own."""
         keys = [_key(self._model, text) for text in texts]
         kept = {key: Score(*json.loads(value)) for key in keys if (value := self._memory.get(key)) is not None}
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in kept}
         if missing:
-            made = await self._scorer.score(list(missing.values()))
+            made = await self._reward_model.score(list(missing.values()))
             for key, score in zip(missing, made, strict=True):
                 self._memory.put(key, json.dumps([score.logit, score.value, score.num_tokens]))
                 kept[key] = score
         return [kept[key] for key in keys]
 
     async def aclose(self) -> None:
-        await self._scorer.aclose()
+        await self._reward_model.aclose()
         self._memory.close()
 
 

@@ -112,7 +112,7 @@ class VLLMEngine:
         self._engine.shutdown()
 
 
-class VLLMScorer:
+class VLLMRewardModel:
     """A process preference model as a pooling model, its raw logits checked against the stored probes."""
 
     def __init__(self, engine: Any, metadata: PPMFile) -> None:
@@ -121,7 +121,7 @@ class VLLMScorer:
         self._checked: asyncio.Task[None] | None = None
 
     @classmethod
-    def from_pretrained(cls, folder: Path, *, dtype: str = "auto", memory_share: float = 0.4) -> VLLMScorer:
+    def from_pretrained(cls, folder: Path, *, dtype: str = "auto", memory_share: float = 0.4) -> VLLMRewardModel:
         """Loads a PPM folder; its probes are scored before the first answer.
 
         Raises:

@@ -31,14 +31,14 @@ class Method:
     Attributes:
       name: what tables call it.
       settings: how it searches and chooses, strategy and budget included.
-      scorer: what tables call the reward model: "ppm" for the model's own, "none", or the name that was given.
-      scorer_folder: folder of the reward model; None without one.
+      reward_model: what tables call the reward model: "ppm" for the model's own, "none", or the name that was given.
+      reward_model_folder: folder of the reward model; None without one.
     """
 
     name: str
     settings: AnsweringSettings
-    scorer: str
-    scorer_folder: Path | None
+    reward_model: str
+    reward_model_folder: Path | None
 
     @property
     def strategy(self) -> str:
@@ -95,7 +95,7 @@ def prepare(
     method: MethodSettings,
     model: ModelFolders,
     budget: BudgetSettings | None = None,
-    scorers: Mapping[str, Path] | None = None,
+    reward_models: Mapping[str, Path] | None = None,
     adjust: Callable[[AnsweringSettings], AnsweringSettings] | None = None,
 ) -> Method:
     """Makes a method ready for a model.
@@ -104,11 +104,11 @@ def prepare(
       method: the method.
       model: the model that answers.
       budget: what one answer may cost; None: as the settings say.
-      scorers: folders of reward models by name.
+      reward_models: folders of reward models by name.
       adjust: has the last word on the settings.
 
     Raises:
-      ConfigError: settings that do not exist, values that are not allowed, or a choice by scores without a scorer.
+      ConfigError: settings that do not exist, values that are not allowed, or a choice by scores where nothing scores.
       ModelError: there is no such reward model.
     """
     settings = _settings(default_answering(model), method, f"method {method.name!r}")
@@ -124,25 +124,25 @@ def prepare(
     way = strategy(settings.strategy)
     if way.is_deterministic:  # there is nothing to choose from
         return Method(method.name, settings, "none", None)
-    name, folder = _scorer(method, model, scorers or {})
-    if method.scorer == "none":
+    name, folder = _reward_model(method, model, reward_models or {})
+    if method.reward_model == "none":
         if settings.selector != "majority" and settings.weight == "score":
             raise ConfigError(
-                f"method {method.name!r} chooses by {settings.selector!r} of scores, and its scorer is none; give "
-                "`selector: majority` or `weight: logprob` in its `answering`, or a scorer"
+                f"method {method.name!r} chooses by {settings.selector!r} of scores, and its reward model is "
+                "none; give `selector: majority` or `weight: logprob` in its `answering`, or a reward model"
             )
         settings = settings.model_copy(update={"search": settings.search.model_copy(update={"use_ppm": False})})
     elif folder is None and settings.search.use_ppm:
         raise ModelError(
-            f"method {method.name!r} needs a reward model, and {model.name} has none; name one by `scorer`, or let it "
-            "do without by `scorer: none`"
+            f"method {method.name!r} needs a reward model, and {model.name} has none; name one by `reward_model`, or "
+            "let it do without by `reward_model: none`"
         )
     by_score = settings.search.terminal_value == "ppm" and way.needs_value
-    if by_score and (folder is None or method.scorer == "none"):
-        lacks = "its scorer is none" if method.scorer == "none" else f"{model.name} has none"
+    if by_score and (folder is None or method.reward_model == "none"):
+        lacks = "its reward model is none" if method.reward_model == "none" else f"{model.name} has none"
         raise ModelError(
             f"method {method.name!r}: {method.strategy} values its answers by a reward model, and {lacks}; name one by "
-            "`scorer`, or take the strategy sample, which needs none"
+            "`reward_model`, or take the strategy sample, which needs none"
         )
     if not settings.search.use_ppm and settings.search.terminal_value != "ppm":
         name, folder = "none", None
@@ -165,25 +165,27 @@ def _laid_on(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _scorer(method: MethodSettings, model: ModelFolders, scorers: Mapping[str, Path]) -> tuple[str, Path | None]:
-    name = method.scorer
+def _reward_model(
+    method: MethodSettings, model: ModelFolders, reward_models: Mapping[str, Path]
+) -> tuple[str, Path | None]:
+    name = method.reward_model
     if name == "none":
         return "none", None
-    if name is None or (name == "ppm" and "ppm" not in scorers):
-        return ("ppm", model.ppm) if model.ppm is not None else ("none", None)
+    if name is None or (name == "ppm" and "ppm" not in reward_models):
+        return ("ppm", model.reward_model) if model.reward_model is not None else ("none", None)
     beside = model.policy.parent / name if isinstance(model.policy, Path) else Path(name)
-    for folder in (scorers.get(name), beside, Path(name)):
+    for folder in (reward_models.get(name), beside, Path(name)):
         if folder is not None and is_reward_model(folder):
             return name if folder != Path(name) else folder.name, folder
     raise ModelError(
-        f"method {method.name!r}: there is no reward model {name!r}: neither by --scorer {name}=FOLDER, nor in "
+        f"method {method.name!r}: there is no reward model {name!r}: neither by --reward-model {name}=FOLDER, nor in "
         f"{beside}, nor in a folder of this name (a folder with {PPM_FILE}); {_how_to_make(name, model)}"
     )
 
 
-def _how_to_make(scorer: str, model: ModelFolders) -> str:
+def _how_to_make(reward_model: str, model: ModelFolders) -> str:
     """The command that makes a reward model, as far as its name and the model's folder tell."""
-    kind = scorer if scorer in ("orm", "pqm") else "orm|pqm"
+    kind = reward_model if reward_model in ("orm", "pqm") else "orm|pqm"
     found = _round_of(model)
     if found is None:
         return f"`rstar train {kind} --run RUN` makes one for a run"
@@ -199,16 +201,16 @@ def _round_of(model: ModelFolders) -> Round | None:
 
 
 def available(
-    methods: Sequence[MethodSettings], model: ModelFolders, scorers: Mapping[str, Path]
+    methods: Sequence[MethodSettings], model: ModelFolders, reward_models: Mapping[str, Path]
 ) -> tuple[list[MethodSettings], list[str]]:
     """The methods whose reward model is there, and for each other one that is missing a sentence that says so."""
     found: list[MethodSettings] = []
     missing: dict[str, list[str]] = {}
     for method in methods:
         try:
-            _scorer(method, model, scorers)
+            _reward_model(method, model, reward_models)
         except ModelError:
-            missing.setdefault(str(method.scorer), []).append(method.name)
+            missing.setdefault(str(method.reward_model), []).append(method.name)
         else:
             found.append(method)
     notes = [
@@ -226,7 +228,7 @@ def same_searches(methods: Sequence[Method]) -> list[str]:
             names = {first.settings.strategy, second.settings.strategy}
             search = first.settings.search
             alike = second.settings.model_copy(update={"strategy": first.settings.strategy}) == first.settings
-            if not alike or first.scorer_folder != second.scorer_folder:
+            if not alike or first.reward_model_folder != second.reward_model_folder:
                 continue
             if names == {"mcts", "forest"} and search.num_rollouts == 1:
                 notes.append(
@@ -242,7 +244,7 @@ def same_searches(methods: Sequence[Method]) -> list[str]:
     return notes
 
 
-def named_scorers(values: Sequence[str]) -> dict[str, Path]:
+def named_reward_models(values: Sequence[str]) -> dict[str, Path]:
     """Folders of reward models by name, from NAME=FOLDER.
 
     Raises:
@@ -253,8 +255,8 @@ def named_scorers(values: Sequence[str]) -> dict[str, Path]:
     for value in values:
         name, equals, folder = value.partition("=")
         if not equals or not name or not folder:
-            raise ConfigError(f"--scorer {value!r} is not of the form NAME=FOLDER")
+            raise ConfigError(f"--reward-model {value!r} is not of the form NAME=FOLDER")
         if not is_reward_model(Path(folder)):
-            raise ModelError(f"--scorer {value}: {folder} holds no reward model (it has no {PPM_FILE})")
+            raise ModelError(f"--reward-model {value}: {folder} holds no reward model (it has no {PPM_FILE})")
         found[name] = Path(folder)
     return found

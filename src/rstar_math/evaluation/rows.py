@@ -49,9 +49,9 @@ def evaluate(
       One row per problem, in the order of `problems`.
     """
     search, way = settings.search, strategy(settings.strategy)
-    uses_ppm = not way.is_deterministic and (search.use_ppm or search.terminal_value == "ppm")
-    ppm = model.ppm if uses_ppm else None
-    method = Method(settings.strategy, settings, "ppm" if ppm else "none", ppm)
+    scored = not way.is_deterministic and (search.use_ppm or search.terminal_value == "ppm")
+    folder = model.reward_model if scored else None
+    method = Method(settings.strategy, settings, "ppm" if folder else "none", folder)
     return evaluate_method(pool, model, method, problems, path, seed, benchmark, progress)
 
 
@@ -66,7 +66,7 @@ def evaluate_method(
     progress: Progress,
 ) -> list[dict[str, Any]]:
     """Answers every problem by a method; otherwise as `evaluate`."""
-    job = AnswerJob(model.policy, method.scorer_folder, method.settings)
+    job = AnswerJob(model.policy, method.reward_model_folder, method.settings)
     budget = method.settings.budget.name
     suffix = f"|{budget}" if budget else ""
     with RowStore(path, wrong_in_result) as rows:
@@ -95,7 +95,7 @@ def to_row(
 ) -> dict[str, Any]:
     """The result row of one problem."""
     solution = model.with_outside(answered.solution, problem.question)
-    is_own = method.scorer_folder == model.ppm
+    is_own = method.reward_model_folder == model.reward_model
     return {
         "benchmark": benchmark,
         "model": model.name,
@@ -116,7 +116,7 @@ def to_row(
         "solution": "".join(s.text + s.observation for s in solution.reasoning_trace),
         **asdict(solution.cost),
         "method": method.name,
-        "scorer": method.scorer,
+        "scorer": method.reward_model,
         "budget": budget_of(method.settings),
         "num_rollouts": answered.num_rollouts,
         "process_cpu_seconds": answered.process_cpu_seconds,

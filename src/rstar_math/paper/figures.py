@@ -173,9 +173,9 @@ def figure5(lab: Laboratory) -> Result:
 
     def spreads(means: Sequence[float]) -> float:
         first, final = means[:last], means[last:]
-        by_scorer = mean(max(of) - min(of) for of in (first, final))
+        by_reward_model = mean(max(of) - min(of) for of in (first, final))
         by_policy = mean(abs(a - b) for a, b in zip(first, final, strict=True))
-        return by_scorer - by_policy
+        return by_reward_model - by_policy
 
     swap = compare(grid[1, last], grid[last, 1], label=f"policy 1 with PPM {last} - policy {last} with PPM 1")
     lifted = compare(grid[1, last], alone[last], label=f"policy 1 with PPM {last} - policy {last} alone")

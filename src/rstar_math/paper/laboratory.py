@@ -50,7 +50,7 @@ from rstar_math.workers.starting import expect_training
 if TYPE_CHECKING:
     from rstar_math.pocket.pretrain import PretrainSettings
 
-ScorerKind = Literal["orm", "pqm"]
+RewardModelKind = Literal["orm", "pqm"]
 
 
 class Laboratory:
@@ -149,8 +149,8 @@ class Laboratory:
     def further_run(self, base: FurtherBase, seed: int) -> Path:
         """The finished run of a further base under one training seed.
 
-        What is missing is made for every base and seed at once: on a CPU two at a time, as `scorers`, each with the
-        search processes of its share of the cores; where the recipe says how many those are, one after the other.
+        What is missing is made for every base and seed at once: on a CPU two at a time, as `reward_models`, each with
+        the search processes of its share of the cores; where the recipe says how many those are, one after the other.
         """
         runs: dict[Path, Recipe] = {}
         for each, s in itertools.product(self.settings.further_bases, self.seeds):
@@ -214,7 +214,7 @@ class Laboratory:
             self.log("run", run=str(folder.relative_to(self.folder)), seconds=time.monotonic() - began)
         return folder
 
-    def scorers(self, seed: int, round_number: int, kinds: Sequence[ScorerKind]) -> dict[str, Path]:
+    def reward_models(self, seed: int, round_number: int, kinds: Sequence[RewardModelKind]) -> dict[str, Path]:
         """Folders of a round's ORM and PQM, trained from the trees that the round's PPM was trained on.
 
         What is missing is trained under every seed at once: on a CPU two at a time, because the training of a small
@@ -224,7 +224,7 @@ class Laboratory:
         missing = {key: folder for key, folder in folders.items() if not is_reward_model(folder)}
         if missing:
             self._close_pool()
-            jobs = [partial(_train_scorer, kind, self.run(s), round_number) for s, kind in missing]
+            jobs = [partial(_train_reward_model, kind, self.run(s), round_number) for s, kind in missing]
             num_processes = 2 if self._trains_on_cpu() else 1
             self.progress.say(f"Training {len(jobs)} reward models of round {round_number}, {num_processes} at a time")
             self.progress.start("reward models", len(jobs))
@@ -248,7 +248,7 @@ class Laboratory:
         """The policy of one round (0: the base) with the PPM of another (None: of the same)."""
         run = self.run(seed)
         if policy_round == 0:
-            return replace(find_model(self.recipe.base_model), name="base", ppm=None)
+            return replace(find_model(self.recipe.base_model), name="base", reward_model=None)
         name = f"r{policy_round}" if ppm_round in (None, policy_round) else f"r{policy_round}-ppm-r{ppm_round}"
         ppm = Round(run, ppm_round or policy_round).ppm
         return ModelFolders(name, Round(run, policy_round).policy, ppm, self.system)
@@ -284,7 +284,7 @@ class Laboratory:
         method: MethodSettings,
         *,
         budget: BudgetSettings | None = None,
-        scorers_of: Callable[[int], dict[str, Path]] | None = None,
+        reward_models_of: Callable[[int], dict[str, Path]] | None = None,
         shared: bool = False,
         alone: bool = False,
         seeds: Sequence[int] | None = None,
@@ -297,7 +297,7 @@ class Laboratory:
           model_of: from a seed to the model.
           method: what is measured.
           budget: limit of one answer.
-          scorers_of: from a seed to the folders of reward models by name.
+          reward_models_of: from a seed to the folders of reward models by name.
           shared: completions and scores are shared between such measurements; costs count in full, seconds are not
             measured.
           alone: in processes that have measured nothing else, whose caches are empty.
@@ -307,7 +307,7 @@ class Laboratory:
         rows = {}
         for seed in seeds or self.seeds:
             model = model_of(seed)
-            ready = prepare(method, model, budget, scorers_of(seed) if scorers_of else None)
+            ready = prepare(method, model, budget, reward_models_of(seed) if reward_models_of else None)
             rows[seed] = self.rows(model, ready, self.problems(seed), seed, shared=shared, alone=alone, limit=limit)
         return Measured(label, rows)
 
@@ -323,7 +323,7 @@ class Laboratory:
         limit: int | None = None,
     ) -> list[Row]:
         """Result rows of one method of one model, from the files or made now."""
-        parts = {"policy": model.policy, "scorer": method.scorer_folder}
+        parts = {"policy": model.policy, "scorer": method.reward_model_folder}
         key = {
             "models": {name: self._identity(part) for name, part in parts.items()},
             "strategy": method.strategy,
@@ -411,13 +411,13 @@ def _evolve_alone(recipe: Recipe, folder: Path, is_told: bool) -> float:
     return time.monotonic() - began
 
 
-def _train_scorer(kind: ScorerKind, run: Path, round_number: int) -> tuple[dict[str, Any], float]:
+def _train_reward_model(kind: RewardModelKind, run: Path, round_number: int) -> tuple[dict[str, Any], float]:
     """Trains a reward model of a finished round; says what it made, and the seconds that it took."""
-    from rstar_math.stages.reward_model import FinishedRound, train_scorer
+    from rstar_math.stages.reward_model import FinishedRound, train_from_round
 
     began = time.monotonic()
     source = FinishedRound(run, round_number)
-    made = train_scorer(kind, source, source.settings, source.round.reward_model(kind), source.seed, Progress())
+    made = train_from_round(kind, source, source.settings, source.round.reward_model(kind), source.seed, Progress())
     return made, time.monotonic() - began
 
 
@@ -434,7 +434,7 @@ def samples(num_samples: int, *, scored: bool, search: SearchSettings | None = N
     if scored:
         return MethodSettings(name=f"{num_samples} samples", strategy="sample", answering=settings)
     settings["selector"] = "majority"
-    return MethodSettings(name=f"{num_samples} samples", strategy="sample", scorer="none", answering=settings)
+    return MethodSettings(name=f"{num_samples} samples", strategy="sample", reward_model="none", answering=settings)
 
 
 def _changes_of(base: FurtherBase) -> str:

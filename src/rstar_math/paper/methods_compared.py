@@ -10,7 +10,7 @@ from rstar_math.config import BudgetSettings, MethodSettings
 from rstar_math.evaluation.methods import read_methods
 from rstar_math.paper import paper
 from rstar_math.paper.claims import Claim, Evidence, Measured, compare
-from rstar_math.paper.laboratory import Laboratory, ScorerKind
+from rstar_math.paper.laboratory import Laboratory, RewardModelKind
 from rstar_math.paper.result import Result, accuracy, difference, table
 from rstar_math.report.table import NONE, TextTable, count, percent, seconds
 from rstar_math.search.strategies import strategy
@@ -24,7 +24,7 @@ BEAMS = ("beam", "diverse_beam")
 PAPERS = "MCTS, PPM"
 """The paper's search, by its name in the list of methods."""
 
-_SCORERS: tuple[ScorerKind, ...] = ("orm", "pqm")
+_BESIDE_THE_PPM: tuple[RewardModelKind, ...] = ("orm", "pqm")
 _REFERENCES = ("greedy", "maj@N", "best-of-N, ORM", "best-of-N, PPM", "vote, PPM")
 """What the paper's claim says a tree search under the PPM beats; the last is the strongest at the pocket scale."""
 
@@ -62,13 +62,14 @@ def _measured(
     Completions and scores are shared, unless each method is measured alone.
     """
     found = {}
-    for method in sorted(methods, key=lambda m: m.scorer or "ppm"):  # methods with the same models one after another
+    # methods with the same models one after another
+    for method in sorted(methods, key=lambda m: m.reward_model or "ppm"):
         found[method.name] = lab.measure(
             method.name,
             lambda seed: lab.model(seed, number),
             method,
             budget=None if strategy(method.strategy).is_deterministic else BudgetSettings(tokens=tokens),
-            scorers_of=_scorers_of(lab, number, methods),
+            reward_models_of=_reward_models_of(lab, number, methods),
             shared=not alone,
             alone=alone,
             seeds=seeds,
@@ -77,10 +78,12 @@ def _measured(
     return {method.name: found[method.name] for method in methods}
 
 
-def _scorers_of(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]) -> Callable[[int], dict[str, Path]]:
+def _reward_models_of(
+    lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]
+) -> Callable[[int], dict[str, Path]]:
     """From a seed to the reward models that some method asks for, trained where they are missing."""
-    wanted = [kind for kind in _SCORERS if any(m.scorer == kind for m in methods)]
-    return lambda seed: lab.scorers(seed, number, wanted)
+    wanted = [kind for kind in _BESIDE_THE_PPM if any(m.reward_model == kind for m in methods)]
+    return lambda seed: lab.reward_models(seed, number, wanted)
 
 
 def _timed(lab: Laboratory, number: int, methods: tuple[MethodSettings, ...]) -> dict[str, Measured]:
@@ -129,7 +132,7 @@ def _table(
 
 
 def _claims(methods: tuple[MethodSettings, ...], cells: dict[int, dict[str, Measured]], where: str) -> list[Claim]:
-    under_ppm = [m for m in methods if m.scorer in (None, "ppm")]
+    under_ppm = [m for m in methods if m.reward_model in (None, "ppm")]
     searches = [m.name for m in under_ppm if m.strategy in TREES]
     rivals = [PAPERS, *(m.name for m in under_ppm if m.strategy in BEAMS)]
     claims = []

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
-from rstar_math.engines.base import Engine, Score, Scorer
+from rstar_math.engines.base import Engine, RewardModel, Score
 from rstar_math.errors import ConfigError, ContextLengthError
 from rstar_math.execution.base import BatchExecutor, Executor, Recorder
 from rstar_math.grading.base import Grader
@@ -49,7 +49,7 @@ class Environment:
         engine: Engine,
         executor: Executor,
         grader: Grader,
-        scorer: Scorer | None = None,
+        reward_model: RewardModel | None = None,
         seed: int = 0,
     ) -> None:
         self.problem = problem
@@ -59,13 +59,13 @@ class Environment:
         self.budget = Budget()
         self.unmarked: Counter[FinishReason] = Counter()
         self.no_room: str | None = None
-        self._engine, self._executor, self._grader, self._scorer = engine, executor, grader, scorer
+        self._engine, self._executor, self._grader, self._reward_model = engine, executor, grader, reward_model
         self._batch_executor = executor if isinstance(executor, BatchExecutor) else None
         self._started = time.monotonic()
 
     @property
-    def has_scorer(self) -> bool:
-        return self._scorer is not None
+    def has_reward_model(self) -> bool:
+        return self._reward_model is not None
 
     @property
     def reference(self) -> str:
@@ -193,10 +193,10 @@ class Environment:
 
     async def score(self, texts: Sequence[str]) -> Sequence[Score | None]:
         """Asks the reward model for its opinion of each text; None for one that is longer than its context."""
-        if self._scorer is None:
+        if self._reward_model is None:
             raise ConfigError("this search needs a reward model (use_ppm or terminal_value: ppm), and none was given")
         try:
-            scores = await _within_time(self.budget, self._scorer.score(texts))
+            scores = await _within_time(self.budget, self._reward_model.score(texts))
         except ContextLengthError:
             if len(texts) == 1:
                 return [None]

@@ -15,7 +15,7 @@ from rstar_math.types import Completion
 
 _NEAR_ONE = 1.0 - 1e-6
 
-LONGER_THAN_SCORER = "longer than the reward model's context"
+LONGER_THAN_REWARD_MODEL = "longer than the reward model's context"
 """Why a candidate was rejected that the reward model could not read."""
 
 
@@ -140,7 +140,7 @@ async def _score(
     texts = [prefix + c.step.text + c.step.observation for c in children if c.step]
     for child, score in zip(children, await env.score(texts), strict=True):
         if score is None:
-            child.rejected = LONGER_THAN_SCORER
+            child.rejected = LONGER_THAN_REWARD_MODEL
             continue
         child.ppm_score = score.value
         if settings.use_ppm:

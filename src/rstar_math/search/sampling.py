@@ -50,7 +50,7 @@ async def sample(env: Environment, settings: SearchSettings, strategy: str = "sa
         answered = [end for end in ends if end.terminal == "answer"]
         if settings.terminal_value == "reference" and env.problem.answer is not None:
             await _grade(env, answered)
-        if settings.use_ppm and env.has_scorer:
+        if settings.use_ppm and env.has_reward_model:
             await _score_steps(env, tree, answered)
     tree.root.visit_count = len(tree.rollouts)
     if tree.root.expanded and not tree.rollouts and tree.stopped != "budget":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rstar_math import steps as step_format
 from rstar_math.config import AnsweringSettings
 from rstar_math.search.environment import Environment
-from rstar_math.search.expansion import LONGER_THAN_SCORER
+from rstar_math.search.expansion import LONGER_THAN_REWARD_MODEL
 from rstar_math.tree import Node, Tree
 from rstar_math.types import FinishReason, Unfinished
 
@@ -94,8 +94,8 @@ def _rejection(node: Node, without_marker: Unfinished) -> _End:
     assert step is not None
     if step.execution is not None and not step.execution.ok:
         return _End(Unfinished.EXECUTION_FAILED, step.execution.error or step.execution.status, weight)
-    if node.rejected == LONGER_THAN_SCORER:
-        return _End(Unfinished.SOLUTION_TOO_LONG, LONGER_THAN_SCORER, weight)
+    if node.rejected == LONGER_THAN_REWARD_MODEL:
+        return _End(Unfinished.SOLUTION_TOO_LONG, LONGER_THAN_REWARD_MODEL, weight)
     if not _is_marked(node):
         return _End(without_marker, "", weight)
     if step.execution is not None:  # a whole program that ran, and shows no answer

@@ -74,17 +74,19 @@ def sampling_settings(search: SearchSettings, settings: CalibrationSettings) -> 
     )
 
 
-def calibrate_ppm(ppm: Path, folder: Path, answering: AnsweringSettings, settings: CalibrationSettings) -> Calibration:
-    """Fits the map of a reward model on the solutions of a folder, and stores it in its `ppm.json`.
+def calibrate_reward_model(
+    reward_model: Path, trees: Path, answering: AnsweringSettings, settings: CalibrationSettings
+) -> Calibration:
+    """Fits the map of a reward model's folder on the solutions in a folder of trees, and stores it in its `ppm.json`.
 
     Raises:
-      ModelError: `ppm` is not a reward model's folder.
+      ModelError: `reward_model` is not a reward model's folder.
       DataError: there are solutions of fewer than two problems, or one is longer than the reward model's context.
     """
     from rstar_math.training.ppm import calibrate
 
-    solutions = drawn_solutions(read_trees(folder))
-    return calibrate(ppm, solutions, answering.search.temperature, settings.num_rollouts)
+    solutions = drawn_solutions(read_trees(trees))
+    return calibrate(reward_model, solutions, answering.search.temperature, settings.num_rollouts)
 
 
 def drawn_solutions(trees: Iterable[Tree]) -> list[Drawn]:
@@ -175,11 +177,11 @@ def calibrate_model(
         raise ConfigError(f"problem {both} of {held_out.name} is also a problem of {trained.name}")
     answering = default_answering(model)
     calibration = None
-    if model.ppm is not None:
+    if model.reward_model is not None:
         drawn = work / "calibration"
         problems = held_out.problems
         draw_solutions(pool, model.policy, problems, answering, settings, drawn, seed, progress, "calibration")
-        calibration = calibrate_ppm(model.ppm, drawn, answering, settings)
+        calibration = calibrate_reward_model(model.reward_model, drawn, answering, settings)
     familiarity = familiarity_of(trained, held_out, settings)
     write_familiarity(folder, familiarity)
     made = {"ppm": measured(calibration) if calibration else None, "familiarity_limit": familiarity.limit}

@@ -17,7 +17,7 @@ from rstar_math.errors import ConfigError, DataError
 from rstar_math.problems.load import load_problems, with_references
 from rstar_math.progress import Progress, Steps
 from rstar_math.selection.scored_texts import ScoredText, outcomes, step_values
-from rstar_math.stages.calibrate import answers_as, calibrate_ppm
+from rstar_math.stages.calibrate import answers_as, calibrate_reward_model
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.records import read_pairs, read_trees
 from rstar_math.store.round import Halves, Round
@@ -92,7 +92,7 @@ class FinishedRound:
         return self.round.calibration if "calibrate" in Manifest(self.round.folder) else None
 
 
-def train_scorer(
+def train_from_round(
     kind: Kind, source: FinishedRound, settings: PPMSettings, out: Path, seed: int, progress: Progress
 ) -> dict[str, Any]:
     """Trains a reward model of a round as `rstar evolve` trains its PPM, calibrates it, and measures it.
@@ -125,7 +125,7 @@ def train_scorer(
             made = asdict(train(policy, texts, held_out, settings, out, seed, steps))
     calibration = None
     if source.drawn is not None:
-        calibration = calibrate_ppm(out, source.drawn, source.answering, source.recipe.calibration)
+        calibration = calibrate_reward_model(out, source.drawn, source.answering, source.recipe.calibration)
     made["calibration_error"] = calibration.measured.expected_calibration_error if calibration else None
     measuring = source.held_out_pairs(steering=False)
     answers = [pair for pair in measuring if pair.kind == "answer"]

@@ -43,14 +43,14 @@ def round_search(this: Round, settings: RoundSettings, base: ModelFolders) -> Se
       ConfigError: there is no round before the first, or no PPM where one is asked for.
       ModelError: the model that the recipe names is not there.
     """
-    policy, ppm = base.policy, base.ppm
+    policy, ppm = base.policy, base.reward_model
     if settings.policy == "previous":
         if this.number == 1:
             raise ConfigError("rounds[0].policy is 'previous'; there is no round before the first: use 'base'")
         policy, ppm = this.previous.policy, this.previous.ppm
     elif settings.policy != "base":
         other = find_model(settings.policy)
-        policy, ppm = other.policy, other.ppm
+        policy, ppm = other.policy, other.reward_model
     if not settings.search.use_ppm:
         ppm = None
     elif ppm is None:
@@ -79,7 +79,7 @@ def search_problems(
         # solved by the searches before this one, whether this process made them or one that was stopped
         solved = {t.problem.id for t in store if t.seed < seed and t.solved}
         settings = job.settings.model_copy(update={"num_rollouts": more.num_rollouts})
-        again = SearchJob(job.policy, job.ppm, job.strategy, settings)
+        again = SearchJob(job.policy, job.reward_model, job.strategy, settings)
         unsolved = [p for p in problems if p.id not in solved]
         tasks = [Task(p, seed + k) for p in unsolved for k in range(more.num_trees)]
         grow_all(pool, again, tasks, store, progress, f"{stage}, unsolved again ({number})")

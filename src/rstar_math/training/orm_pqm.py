@@ -28,9 +28,9 @@ from rstar_math.checkpoints.ppm_file import PPMFile, Probe, write_ppm_file
 from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError
 from rstar_math.selection.scored_texts import ScoredText
-from rstar_math.training import loop, reward
+from rstar_math.training import loop, reward_model
 from rstar_math.training.examples import RewardExample, RewardLoss
-from rstar_math.training.reports import ScorerReport
+from rstar_math.training.reports import ScoredTextsReport
 
 NUM_PROBES = 6
 
@@ -78,7 +78,7 @@ def train_orm(
     seed: int,
     progress: loop.Progress | None = None,
     device: torch.device | None = None,
-) -> ScorerReport:
+) -> ScoredTextsReport:
     """Trains an outcome reward model on finished trajectories and writes it to `out`, a folder like a PPM's.
 
     `settings.scale` is not used: the score is 2 p - 1. It ranks finished solutions, and knows nothing of prefixes.
@@ -115,7 +115,7 @@ def train_pqm(
     seed: int,
     progress: loop.Progress | None = None,
     device: torch.device | None = None,
-) -> ScorerReport:
+) -> ScoredTextsReport:
     """Trains a process Q-value model on the Q of every step and writes it to `out`, a folder like a PPM's.
 
     The same arguments as `train_orm`, with Q values (`scored_texts.step_values`) for outcomes, and `settings.scale`.
@@ -129,21 +129,21 @@ def train_pqm(
 
 
 def ranked_right(
-    scorer: Path, texts: Sequence[ScoredText], max_length: int | None = None, device: torch.device | None = None
+    folder: Path, texts: Sequence[ScoredText], max_length: int | None = None, device: torch.device | None = None
 ) -> float:
     """Share of pairs of texts of one problem, the first with the higher target, whose first scores higher.
 
     Averaged over the problems that have such pairs; a tie counts half; nan where there is none.
 
     Raises:
-      ModelError: `scorer` is not a reward model's folder.
+      ModelError: `folder` is not a reward model's folder.
       DataError: a text is longer than the model's context; with `max_length`, longer texts are left out instead.
     """
     if not texts:
         return float("nan")
-    model = load_reward_model(scorer, device or loop.default_device())
+    model = load_reward_model(folder, device or loop.default_device())
     examples = [_example(row) for row in texts]
-    logits = reward.example_logits(model, load_tokenizer(scorer), examples, max_length=max_length)[:, 0]
+    logits = reward_model.example_logits(model, load_tokenizer(folder), examples, max_length=max_length)[:, 0]
     return _ranked_right(texts, logits)
 
 
@@ -159,14 +159,16 @@ def _train(
     seed: int,
     progress: loop.Progress | None,
     device: torch.device | None,
-) -> ScorerReport:
+) -> ScoredTextsReport:
     examples, held_out_examples = [_example(row) for row in texts], [_example(row) for row in held_out]
-    trained = reward.train_reward_model(policy, examples, held_out_examples, settings, loss, seed, progress, device)
+    trained = reward_model.train_reward_model(
+        policy, examples, held_out_examples, settings, loss, seed, progress, device
+    )
     probe_texts = _probe_texts(held_out or texts)
-    logits = reward.score_texts(trained.model, trained.tokenizer, probe_texts)
+    logits = reward_model.score_texts(trained.model, trained.tokenizer, probe_texts)
     accuracy = None
     if trained.num_held_out:
-        found = reward.example_logits(
+        found = reward_model.example_logits(
             trained.model, trained.tokenizer, held_out_examples, max_length=settings.max_length
         )
         share = _ranked_right(held_out, found[:, 0])
@@ -176,7 +178,7 @@ def _train(
         probes = tuple(Probe(text, logit) for text, logit in zip(probe_texts, logits, strict=True))
         write_ppm_file(folder, PPMFile(scale, probes, pair_accuracy=accuracy, kind=kind))
     tenth = max(1, trained.num_steps // 10)
-    return ScorerReport(
+    return ScoredTextsReport(
         num_problems=trained.num_problems,
         num_texts=trained.num_examples,
         num_held_out_texts=trained.num_held_out,

@@ -20,7 +20,7 @@ from rstar_math.checkpoints.folder import (
 from rstar_math.checkpoints.ppm_file import Calibration, PPMFile, Probe, read_ppm_file, write_ppm_file
 from rstar_math.config import PPMSettings
 from rstar_math.metrics import ranking_credit
-from rstar_math.training import loop, reward
+from rstar_math.training import loop, reward_model
 from rstar_math.training.calibration import Drawn, examples_of, fit_calibration
 from rstar_math.training.examples import RewardExample
 from rstar_math.training.reports import PPMReport
@@ -74,7 +74,7 @@ def train_ppm(
       ModelError: the policy cannot be loaded or made a reward model, or the training diverged.
       DataError: no pair is left to train on, or a problem is both trained on and held out.
     """
-    trained = reward.train_reward_model(
+    trained = reward_model.train_reward_model(
         policy,
         [reward_example(pair) for pair in pairs],
         [reward_example(pair) for pair in held_out],
@@ -85,7 +85,7 @@ def train_ppm(
         device,
     )
     texts = _probe_texts(held_out or pairs)
-    logits = reward.score_texts(trained.model, trained.tokenizer, texts)
+    logits = reward_model.score_texts(trained.model, trained.tokenizer, texts)
     pair_accuracy = trained.best.pair_accuracy if trained.best else None
     with whole_folder(out) as folder, quiet_transformers():
         save_model(trained.model, trained.tokenizer, folder)
@@ -132,12 +132,12 @@ def pair_margins(ppm: Path, pairs: Sequence[PreferencePair], device: torch.devic
       DataError: a side of a pair is longer than the model's context.
     """
     model = load_reward_model(ppm, device or loop.default_device())
-    logits = reward.example_logits(model, load_tokenizer(ppm), [reward_example(pair) for pair in pairs])
+    logits = reward_model.example_logits(model, load_tokenizer(ppm), [reward_example(pair) for pair in pairs])
     return [float(margin) for margin in logits[:, 0] - logits[:, 1]]
 
 
 def calibrate(
-    ppm: Path, solutions: Sequence[Drawn], temperature: float, num_rollouts: int, device: torch.device | None = None
+    folder: Path, solutions: Sequence[Drawn], temperature: float, num_rollouts: int, device: torch.device | None = None
 ) -> Calibration:
     """Fits a reward model's calibration on solutions of held-out problems, and stores it in its `ppm.json`.
 
@@ -145,28 +145,28 @@ def calibrate(
     their searches end, which is another one in a run that was resumed.
 
     Args:
-      ppm: folder of a trained PPM.
-      solutions: drawn by the policy for problems that neither the policy nor the PPM was trained on.
+      folder: of a trained reward model.
+      solutions: drawn by the policy for problems that neither the policy nor the reward model was trained on.
       temperature, num_rollouts: how they were drawn, for the record.
       device: None for the first GPU, or the CPU where there is none.
 
     Raises:
-      ModelError: `ppm` is not a PPM's folder.
+      ModelError: `folder` is not a reward model's.
       DataError: solutions of fewer than two problems, or a text longer than the model's context.
     """
-    content = read_ppm_file(ppm)
-    logits = prefix_logits(ppm, solutions, device)
+    content = read_ppm_file(folder)
+    logits = prefix_logits(folder, solutions, device)
     calibration = fit_calibration(examples_of(solutions, logits), temperature, num_rollouts)
-    write_ppm_file(ppm, dataclasses.replace(content, calibration=calibration))
+    write_ppm_file(folder, dataclasses.replace(content, calibration=calibration))
     return calibration
 
 
-def prefix_logits(ppm: Path, solutions: Sequence[Drawn], device: torch.device | None = None) -> dict[str, float]:
+def prefix_logits(folder: Path, solutions: Sequence[Drawn], device: torch.device | None = None) -> dict[str, float]:
     """The logit of every prefix of the solutions, by its text; each distinct one is read once."""
     # who stands beside whom in a batch moves a logit's eighth digit
     texts = sorted({prefix.text for solution in solutions for prefix in solution.prefixes})
-    model = load_reward_model(ppm, device or loop.default_device())
-    return dict(zip(texts, reward.score_texts(model, load_tokenizer(ppm), texts), strict=True))
+    model = load_reward_model(folder, device or loop.default_device())
+    return dict(zip(texts, reward_model.score_texts(model, load_tokenizer(folder), texts), strict=True))
 
 
 def reward_example(pair: PreferencePair) -> RewardExample:

@@ -88,7 +88,7 @@ class PPMReport:
 
 
 @dataclass(frozen=True, slots=True)
-class ScorerReport:
+class ScoredTextsReport:
     """What a training on single texts did.
 
     Attributes:
@@ -130,7 +130,7 @@ class ScorerReport:
 
 
 @dataclass(frozen=True, slots=True)
-class RewardTraining:
+class TrainedRewardModel:
     """A trained reward model in evaluation mode, and how it came about.
 
     Attributes:

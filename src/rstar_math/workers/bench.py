@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from rstar_math.config import RuntimeSettings
-from rstar_math.engines.base import Engine, Scorer
+from rstar_math.engines.base import Engine, RewardModel
 from rstar_math.execution.base import Executor
 from rstar_math.grading.base import Grader
 from rstar_math.models import Policy
@@ -25,17 +25,17 @@ class Workbench:
     engine: Engine
     executor: Executor
     grader: Grader
-    scorer: Scorer | None = None
+    reward_model: RewardModel | None = None
 
     def environment(self, problem: Problem, seed: int) -> Environment:
         """The environment of one search."""
-        return Environment(problem, self.engine, self.executor, self.grader, self.scorer, seed)
+        return Environment(problem, self.engine, self.executor, self.grader, self.reward_model, seed)
 
     async def aclose(self) -> None:
         """Ends every process and frees every model."""
         await self.engine.aclose()
-        if self.scorer is not None:
-            await self.scorer.aclose()
+        if self.reward_model is not None:
+            await self.reward_model.aclose()
         await self.executor.aclose()
         await self.grader.aclose()
 
@@ -68,13 +68,17 @@ def answer_comparison() -> Iterator[Callable[[str, str], bool]]:
 
 
 def open_workbench(
-    policy: Policy, ppm: Path | None, runtime: RuntimeSettings, device: str | None = None, num_slots: int | None = None
+    policy: Policy,
+    reward_model: Path | None,
+    runtime: RuntimeSettings,
+    device: str | None = None,
+    num_slots: int | None = None,
 ) -> Workbench:
     """Loads the models of a search.
 
     Args:
       policy: folder of the policy, or how to reach and prompt it.
-      ppm: folder of the process preference model, or None.
+      reward_model: folder of the reward model, or None.
       runtime: the machine.
       device: overrides `runtime.device`, for one worker among several.
       num_slots: step programs at the same time; overrides `runtime.execution.num_slots`.
@@ -83,15 +87,15 @@ def open_workbench(
       ModelError: a folder is missing or unfit.
       SandboxError: steps cannot be executed safely on this machine.
     """
-    from rstar_math.engines.open import open_policy, open_scorer
+    from rstar_math.engines.open import open_policy, open_reward_model
     from rstar_math.execution.opening import open_executor
 
     engine = open_policy(policy, runtime, device)
-    scorer = open_scorer(ppm, runtime, device) if ppm is not None else None
+    scoring = open_reward_model(reward_model, runtime, device) if reward_model is not None else None
     if runtime.remember is not None:
-        from rstar_math.engines.shared import Memory, RememberingEngine, RememberingScorer, model_key
+        from rstar_math.engines.shared import Memory, RememberingEngine, RememberingRewardModel, model_key
 
         engine = RememberingEngine(engine, Memory(Path(runtime.remember)), model_key(policy))
-        if ppm is not None and scorer is not None:
-            scorer = RememberingScorer(scorer, Memory(Path(runtime.remember)), model_key(ppm))
-    return Workbench(engine, open_executor(runtime.execution, num_slots), open_grader(), scorer)
+        if reward_model is not None and scoring is not None:
+            scoring = RememberingRewardModel(scoring, Memory(Path(runtime.remember)), model_key(reward_model))
+    return Workbench(engine, open_executor(runtime.execution, num_slots), open_grader(), scoring)

@@ -21,7 +21,7 @@ class SearchJob:
     """Grow one tree for each problem, its reference in view: data for training."""
 
     policy: Policy
-    ppm: Path | None
+    reward_model: Path | None
     strategy: str
     settings: SearchSettings
 
@@ -31,7 +31,7 @@ class AnswerJob:
     """Answer each problem without its reference, then grade the answer: evaluation."""
 
     policy: Policy
-    ppm: Path | None
+    reward_model: Path | None
     settings: AnsweringSettings
 
 

@@ -81,16 +81,16 @@ class _Server:
                 return
 
     async def _open(self, job: Job) -> None:
-        if self._models == (job.policy, job.ppm):
+        if self._models == (job.policy, job.reward_model):
             return
         if self._bench is not None:
             await self._bench.aclose()
             self._bench = None
         try:
-            self._bench = open_workbench(job.policy, job.ppm, self._runtime, self._device, self._num_slots)
+            self._bench = open_workbench(job.policy, job.reward_model, self._runtime, self._device, self._num_slots)
         except Exception as error:  # told to the parent, for every task that wants these models
             self._opening_error = _told(error)
-        self._models = (job.policy, job.ppm)
+        self._models = (job.policy, job.reward_model)
         self._cpu_seconds = time.process_time()
 
     async def _do(self, number: int, job: Job, task: Task) -> None:

@@ -1,4 +1,4 @@
-"""Model folders: are they whole and fit for the step format, and the engine or scorer that runs them."""
+"""Model folders: are they whole and fit for the step format, and the engine or reward model that runs them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from rstar_math.engines.torch.engine import TorchEngine
-    from rstar_math.engines.torch.scorer import TorchScorer
+    from rstar_math.engines.torch.reward_model import TorchRewardModel
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -58,19 +58,19 @@ def load_engine(
         raise ModelError(f"{folder} cannot be loaded as a causal language model: {error}") from error
 
 
-def load_scorer(
+def load_torch_reward_model(
     spec: str | Path,
     *,
     device: str = "auto",
     dtype: str = "auto",
     deterministic: bool = False,
     allow_text_markers: bool = False,
-) -> TorchScorer:
+) -> TorchRewardModel:
     """Loads the PPM of a folder after checking that it is whole, and that its probes get their logits.
 
     Args:
       spec: a folder that `AutoModelForSequenceClassification` and `AutoTokenizer` can read, with `ppm.json`.
-      device, dtype, deterministic: see `TorchScorer.from_pretrained`.
+      device, dtype, deterministic: see `TorchRewardModel.from_pretrained`.
       allow_text_markers: accept a tokenizer that does not know the markers.
 
     Raises:
@@ -79,10 +79,10 @@ def load_scorer(
     folder = check_folder(spec)
     _check_tokenizer(folder, allow_text_markers)
 
-    from rstar_math.engines.torch.scorer import TorchScorer
+    from rstar_math.engines.torch.reward_model import TorchRewardModel
 
     try:
-        return TorchScorer.from_pretrained(folder, device=device, dtype=dtype, deterministic=deterministic)
+        return TorchRewardModel.from_pretrained(folder, device=device, dtype=dtype, deterministic=deterministic)
     except ModelError:
         raise
     except Exception as error:  # damaged files raise whatever their reader does

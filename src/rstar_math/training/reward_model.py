@@ -21,7 +21,7 @@ from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError, ModelError
 from rstar_math.training import loop, packing
 from rstar_math.training.examples import RewardExample, RewardLoss
-from rstar_math.training.reports import Evaluation, RewardTraining
+from rstar_math.training.reports import Evaluation, TrainedRewardModel
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -79,7 +79,7 @@ def train_reward_model(
     seed: int,
     progress: loop.Progress | None = None,
     device: torch.device | None = None,
-) -> RewardTraining:
+) -> TrainedRewardModel:
     """Trains a reward model from a policy's weights; a batch is `settings.batch_size` problems.
 
     Differs from the paper, which does not say when to stop: with `settings.early_stopping` the weights with the lowest
@@ -95,7 +95,7 @@ def train_reward_model(
     if shared:
         raise DataError(f"{len(shared)} problems are both trained on and held out, for example {min(shared)!r}")
     if settings.backend == "trl":
-        from rstar_math.training.trl_reward import train_reward_model_by_trl
+        from rstar_math.training.trl_reward_model import train_reward_model_by_trl
 
         return train_reward_model_by_trl(policy, examples, held_out, settings, loss, seed, progress, device)
     device = device or loop.default_device()
@@ -155,7 +155,7 @@ def train_reward_model(
         report = loop.optimise(model, settings, num_steps, batches, micro_losses, progress, evaluate)
         if best_weights:
             model.load_state_dict(best_weights)
-    return RewardTraining(
+    return TrainedRewardModel(
         model=model,
         tokenizer=tokenizer,
         num_problems=train.num_problems,

@@ -1,7 +1,8 @@
-"""Reward models with TRL and accelerate: PPM, ORM and PQM, by the loss of `training.reward`'s caller.
+"""Reward models with TRL and accelerate: PPM, ORM and PQM, by the loss of `training.reward_model`'s caller.
 
-The same examples, order of problems, loss and learning rates as `training.reward`. Differs from it in that texts stand
-in rows of their own: shared prefixes are read again in every text, because several GPUs need the model's own forward.
+The same examples, order of problems, loss and learning rates as `training.reward_model`. Differs from it in that texts
+stand in rows of their own: shared prefixes are read again in every text, because several GPUs need the model's own
+forward.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError
 from rstar_math.training import loop, trl_launch
 from rstar_math.training.examples import RewardExample, RewardLoss
-from rstar_math.training.reports import Evaluation, RewardTraining
+from rstar_math.training.reports import Evaluation, TrainedRewardModel
 from rstar_math.training.trl_steps import MeasuredSteps
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def train_reward_model_by_trl(
     seed: int,
     progress: loop.Progress | None = None,
     device: torch.device | None = None,
-) -> RewardTraining:
-    """`training.reward.train_reward_model` with TRL; see there. `loss` must be a function of a module.
+) -> TrainedRewardModel:
+    """`training.reward_model.train_reward_model` with TRL; see there. `loss` must be a function of a module.
 
     Raises:
       ModelError: TRL is not installed, the policy cannot be loaded, the training diverged, or a process failed.
@@ -71,7 +72,7 @@ def train_reward_model_by_trl(
         arguments = (policy, list(examples), list(held_out), settings, loss, seed, Path(folder))
         made = trl_launch.launch(_train_into, settings, *arguments)
         model = load_reward_model(Path(folder), loop.default_device()).eval()
-    return RewardTraining(model=model, tokenizer=load_tokenizer(policy), **made)
+    return TrainedRewardModel(model=model, tokenizer=load_tokenizer(policy), **made)
 
 
 def _train_into(
@@ -97,7 +98,7 @@ def _train(
     loss: RewardLoss,
     seed: int,
     progress: loop.Progress | None,
-) -> RewardTraining:
+) -> TrainedRewardModel:
     start, cpu_start = time.perf_counter(), time.process_time()
     tokenizer = load_tokenizer(policy)
     pad_token_id = pad_token_id_of(tokenizer)
@@ -135,7 +136,7 @@ def _train(
     num_steps = len(trainer.losses)
     planned = trainer.args.max_steps
     num_tokens = sum(len(text) for problem in train for text in problem.texts)
-    return RewardTraining(
+    return TrainedRewardModel(
         model=trained.eval(),
         tokenizer=tokenizer,
         num_problems=len(train),
@@ -158,7 +159,7 @@ def _train(
 def _prepare(
     tokenizer: PreTrainedTokenizerBase, examples: Sequence[RewardExample], max_length: int
 ) -> tuple[list[_Problem], int]:
-    """Examples grouped by problem, in the order of `training.reward`; those with a too long text are counted."""
+    """Examples grouped by problem, in the order of `training.reward_model`; those with a too long text are counted."""
     texts = list(dict.fromkeys(text for example in examples for text in example.texts))
     encoded = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"] if texts else []
     tokens_of = dict(zip(texts, (tuple(ids) for ids in encoded), strict=True))

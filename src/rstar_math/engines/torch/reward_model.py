@@ -39,7 +39,7 @@ _MAX_GROUP_TOKENS = 1024
 """Texts of a group see each other's columns masked, so large groups waste attention."""
 
 
-class TorchScorer:
+class TorchRewardModel:
     """A process preference model run by torch in one worker thread.
 
     Attributes:
@@ -56,7 +56,7 @@ class TorchScorer:
         prefix_cache_mb: int = 256,
         deterministic: bool = False,
     ) -> None:
-        """Makes a scorer from a loaded model, which it may take apart: do not use the model afterwards.
+        """Makes a reward model from a loaded model, which it may take apart: do not use the model afterwards.
 
         Args:
           model: a sequence classifier with one label in evaluation mode, on its device; or its weights alone.
@@ -86,7 +86,7 @@ class TorchScorer:
             self._read = _ModuleReader(model)
         self._deterministic = deterministic
         self._one_at_a_time = deterministic and not tiled
-        self._batcher = Batcher[list[_Wanted], list[Score]](self._work, "torch-scorer")
+        self._batcher = Batcher[list[_Wanted], list[Score]](self._work, "torch-reward-model")
 
     @classmethod
     def from_pretrained(
@@ -98,7 +98,7 @@ class TorchScorer:
         max_batch_tokens: int = 8192,
         prefix_cache_mb: int = 256,
         deterministic: bool = False,
-    ) -> TorchScorer:
+    ) -> TorchRewardModel:
         """Loads a PPM folder from the disk alone, and checks that its probes get their logits.
 
         Args:
@@ -118,7 +118,7 @@ class TorchScorer:
         if len(head) != 1:
             raise ModelError(f"{path} has {len(head)} labels; a PPM has one scalar output")
         tolerance = _TOLERANCES.get(head.dtype, 0.3)
-        scorer = cls(
+        reward_model = cls(
             model,
             codec,
             metadata,
@@ -126,8 +126,8 @@ class TorchScorer:
             prefix_cache_mb=prefix_cache_mb,
             deterministic=deterministic,
         )
-        scorer._check_probes(Path(path), tolerance)
-        return scorer
+        reward_model._check_probes(Path(path), tolerance)
+        return reward_model
 
     async def score(self, texts: Sequence[str]) -> list[Score]:
         """Scores each text at its last token, in the order given.

@@ -1,4 +1,4 @@
-"""The torch scorer: the logits of transformers at the last token, whatever is scored beside them."""
+"""The torch reward model: the logits of transformers at the last token, whatever is scored beside them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from rstar_math import steps
 from rstar_math.checkpoints.ppm_file import PPMFile, Probe, write_ppm_file
 from rstar_math.engines.base import Score
-from rstar_math.engines.torch.loading import load_scorer
-from rstar_math.engines.torch.scorer import TorchScorer
+from rstar_math.engines.torch.loading import load_torch_reward_model
+from rstar_math.engines.torch.reward_model import TorchRewardModel
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 from tests.engines.tiny_checkpoints import save_checkpoint
 from tests.engines.tiny_tilings import use_smallest_blocks
@@ -38,8 +38,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture(scope="module")
-def scorer(folder: Path) -> TorchScorer:
-    return load_scorer(folder, device="cpu")
+def reward_model(folder: Path) -> TorchRewardModel:
+    return load_torch_reward_model(folder, device="cpu")
 
 
 def expected(folder: Path, texts: Sequence[str]) -> list[float]:
@@ -50,39 +50,39 @@ def expected(folder: Path, texts: Sequence[str]) -> list[float]:
         return [model(**tokenizer(text, return_tensors="pt")).logits.item() for text in texts]
 
 
-def score(scorer: TorchScorer, requests: Sequence[Sequence[str]]) -> list[list[Score]]:
+def score(reward_model: TorchRewardModel, requests: Sequence[Sequence[str]]) -> list[list[Score]]:
     """Scores requests that are awaited at the same time."""
 
     async def run() -> list[list[Score]]:
-        return await asyncio.gather(*(scorer.score(texts) for texts in requests))
+        return await asyncio.gather(*(reward_model.score(texts) for texts in requests))
 
     return asyncio.run(run())
 
 
-def test_logits_are_those_of_transformers(folder: Path, scorer: TorchScorer) -> None:
+def test_logits_are_those_of_transformers(folder: Path, reward_model: TorchRewardModel) -> None:
     requests = [SIBLINGS, OTHERS, [PREFIX], [*SIBLINGS, *OTHERS]]
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-    for texts, scores in zip(requests, score(scorer, requests), strict=True):
+    for texts, scores in zip(requests, score(reward_model, requests), strict=True):
         assert [s.logit for s in scores] == pytest.approx(expected(folder, texts), abs=1e-4)
         assert [s.value for s in scores] == pytest.approx([math.tanh(s.logit / 5) for s in scores])
         assert [s.num_tokens for s in scores] == [len(tokenizer(text).input_ids) for text in texts]
-    assert len({round(s.logit, 3) for s in score(scorer, [OTHERS])[0]}) == len(OTHERS)
+    assert len({round(s.logit, 3) for s in score(reward_model, [OTHERS])[0]}) == len(OTHERS)
 
 
-def test_small_batches_give_the_same(folder: Path, scorer: TorchScorer) -> None:
-    small = TorchScorer.from_pretrained(folder, device="cpu", max_batch_tokens=100)
-    one, other = score(scorer, [OTHERS + SIBLINGS])[0], score(small, [OTHERS + SIBLINGS])[0]
+def test_small_batches_give_the_same(folder: Path, reward_model: TorchRewardModel) -> None:
+    small = TorchRewardModel.from_pretrained(folder, device="cpu", max_batch_tokens=100)
+    one, other = score(reward_model, [OTHERS + SIBLINGS])[0], score(small, [OTHERS + SIBLINGS])[0]
     assert [s.logit for s in one] == pytest.approx([s.logit for s in other], abs=1e-4)
 
 
 def test_known_prefixes_give_the_same(folder: Path) -> None:
-    scorer = TorchScorer.from_pretrained(folder, device="cpu")
+    reward_model = TorchRewardModel.from_pretrained(folder, device="cpu")
     chain = [PREFIX, PREFIX + FIRST, PREFIX + FIRST + FIRST, PREFIX + FIRST + FIRST + LAST]
     for i, prefix in enumerate(chain):  # as a search goes down a tree
         texts = [prefix + branch for branch in (FIRST, LAST, "\nx = 7 * 8\n" + steps.END_OF_STEP)][: 3 - i % 3]
-        assert [s.logit for s in score(scorer, [texts])[0]] == pytest.approx(expected(folder, texts), abs=1e-4)
+        assert [s.logit for s in score(reward_model, [texts])[0]] == pytest.approx(expected(folder, texts), abs=1e-4)
     ends = [len(text) for text in chain]
-    at_once = asyncio.run(scorer.score_steps(chain[-1], ends))
+    at_once = asyncio.run(reward_model.score_steps(chain[-1], ends))
     assert [s.logit for s in at_once] == pytest.approx(expected(folder, chain), abs=1e-4)
 
 
@@ -92,8 +92,8 @@ def test_deterministic_mode_is_exact(folder: Path, agreeing: bool, monkeypatch: 
         use_smallest_blocks(monkeypatch)
     requests = [SIBLINGS, OTHERS, [PREFIX], [PREFIX + FIRST * 2, PREFIX + FIRST + LAST], OTHERS[:3], OTHERS[2:9]]
 
-    def load() -> TorchScorer:
-        return TorchScorer.from_pretrained(folder, device="cpu", deterministic=True)
+    def load() -> TorchRewardModel:
+        return TorchRewardModel.from_pretrained(folder, device="cpu", deterministic=True)
 
     together = score(load(), requests)
     assert score(load(), requests[::-1])[::-1] == together
@@ -102,24 +102,28 @@ def test_deterministic_mode_is_exact(folder: Path, agreeing: bool, monkeypatch: 
     assert [score(one, [request])[0] for request in requests] == together
 
 
-def test_steps_of_a_text_are_scored_in_one_pass(scorer: TorchScorer) -> None:
+def test_steps_of_a_text_are_scored_in_one_pass(reward_model: TorchRewardModel) -> None:
     text = PREFIX + FIRST + LAST + "\n not scored"
     ends = [len(PREFIX), len(PREFIX + FIRST), len(PREFIX + FIRST + LAST)]
-    at_once = asyncio.run(scorer.score_steps(text, ends))
-    apart = score(scorer, [[text[:end] for end in ends]])[0]
+    at_once = asyncio.run(reward_model.score_steps(text, ends))
+    apart = score(reward_model, [[text[:end] for end in ends]])[0]
     assert [s.logit for s in at_once] == pytest.approx([s.logit for s in apart], abs=1e-4)
     assert sum(s.num_tokens for s in at_once) == apart[-1].num_tokens
 
 
-def test_nothing_to_score(scorer: TorchScorer) -> None:
-    assert score(scorer, [[]]) == [[]]
+def test_nothing_to_score(reward_model: TorchRewardModel) -> None:
+    assert score(reward_model, [[]]) == [[]]
     with pytest.raises(EngineError, match="empty"):
-        score(scorer, [["", PREFIX]])
+        score(reward_model, [["", PREFIX]])
 
 
-def test_unfit_texts_are_refused_and_spoil_nothing(scorer: TorchScorer) -> None:
+def test_unfit_texts_are_refused_and_spoil_nothing(reward_model: TorchRewardModel) -> None:
     async def run() -> list[list[Score] | BaseException]:
-        asked = (scorer.score([PREFIX, "7 " * 400]), scorer.score(["Ann \ud800"]), scorer.score([PREFIX]))
+        asked = (
+            reward_model.score([PREFIX, "7 " * 400]),
+            reward_model.score(["Ann \ud800"]),
+            reward_model.score([PREFIX]),
+        )
         return list(await asyncio.gather(*asked, return_exceptions=True))
 
     bad, unreadable, good = asyncio.run(run())
@@ -140,9 +144,9 @@ def test_a_head_that_is_not_the_saved_one_is_refused(folder: Path, tmp_path: Pat
     save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
     torch.manual_seed(1)
     with pytest.raises(ModelError, match=r"probe text|lacks the weights \['score.weight'\]"):
-        load_scorer(copy, device="cpu")
+        load_torch_reward_model(copy, device="cpu")
 
 
 def test_a_policy_is_no_ppm(checkpoints: dict[str, Path]) -> None:
     with pytest.raises(ModelError, match=r"no ppm\.json"):
-        load_scorer(checkpoints["llama"], device="cpu")
+        load_torch_reward_model(checkpoints["llama"], device="cpu")

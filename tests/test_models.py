@@ -48,7 +48,7 @@ def test_a_model_file_gives_policy_and_ppm(tmp_path: Path, tiny_checkpoint: Path
     file.write_text(f"policy: {tiny_checkpoint}\nbootstrap: none\n")
     assert find_model(file).policy_folder == tiny_checkpoint
     file.write_text(f"policy: {tiny_checkpoint}\nppm: {tmp_path}\n")
-    with pytest.raises(ModelError, match="not a PPM's folder"):
+    with pytest.raises(ModelError, match="not a reward model's folder"):
         find_model(file)
     file.write_text("- a list\n")
     with pytest.raises(ConfigError, match="must be a mapping"):

@@ -344,23 +344,23 @@ async def sampling(patient: Patient) -> Finding:
 
 
 async def reward_head(patient: Patient) -> Finding:
-    """The PPM's head is the one that was trained: its probe texts get the logits stored beside it."""
+    """The reward model's head is the one that was trained: its probe texts get the logits stored beside it."""
     if patient.reward_model is None:
-        return _skipped(patient, "no PPM was given")
+        return _skipped(patient, "no reward model was given")
     from rstar_math.checkpoints.ppm_file import read_ppm_file
     from rstar_math.engines.torch.loading import load_torch_reward_model
 
     content = read_ppm_file(patient.reward_model)
     missing = _missing_weights(patient.reward_model)
     if missing:
-        advice = "transformers fills it in at random; copy the whole folder again, or train the PPM again"
+        advice = "transformers fills it in at random; copy the whole folder again, or train the model again"
         return Finding("failed", f"{patient.reward_model} lacks the weights {', '.join(missing[:3])}", advice)
     # raises where a probe gets another logit
     reward_model = load_torch_reward_model(patient.reward_model, device=patient.runtime.device)
     await reward_model.aclose()
     if len(content.probes) < 2:
-        advice = "train the PPM again, so that its probes are stored"
-        return Finding("warning", "the PPM has no probe texts, so a random head would pass", advice)
+        advice = "train the model again, so that its probes are stored"
+        return Finding("warning", "the reward model has no probe texts, so a random head would pass", advice)
     spread = max(p.logit for p in content.probes) - min(p.logit for p in content.probes)
     quality = "" if content.pair_accuracy is None else f", {100 * content.pair_accuracy:.0f} % of held-out pairs right"
     if spread < 1e-3:

@@ -161,7 +161,7 @@ def _from_file(path: Path) -> ModelFolders:
     elif not is_url(policy.policy):
         _folder_or_hub(policy.policy)
     if policy.ppm is not None and not is_reward_model(Path(policy.ppm)):
-        raise ModelError(f"{path}: ppm is {policy.ppm!r}, which is not a PPM's folder (it has no {PPM_FILE})")
+        raise ModelError(f"{path}: ppm is {policy.ppm!r}, which is not a reward model's folder (it has no {PPM_FILE})")
     return ModelFolders(path.stem, policy, Path(policy.ppm) if policy.ppm else None)
 
 
@@ -216,7 +216,7 @@ def write_answering(path: Path, answering: AnsweringSettings, threshold: float |
 
 
 def default_answering(model: ModelFolders) -> AnsweringSettings:
-    """The model's own answering settings; the paper's where it has none (without a PPM: 32 samples and a majority)."""
+    """The model's own answering settings, or the paper's; without a reward model 32 samples and a majority."""
     if model.answering is not None:
         return model.answering
     if model.reward_model is not None:

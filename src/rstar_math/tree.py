@@ -28,9 +28,9 @@ class Node:
       num_proposed: how many candidates of the expansion had this same text (equal candidates are merged).
       num_tokens: tokens generated for one such candidate.
       logprob: log-probability (natural log) of the step under the policy at temperature 1.
-      ppm_score: the PPM's score of the prefix that ends here, in (-1, 1); None without a PPM.
-      visit_count: N; starts at 1 where the PPM's score is the first value, else at 0.
-      value_sum: sum of the values backed up, and of the PPM's first value where there is one.
+      ppm_score: the score of the prefix that ends here by a reward model of any kind, in (-1, 1); None without one.
+      visit_count: N; starts at 1 where the reward model's score is the first value, else at 0.
+      value_sum: sum of the values backed up, and of the reward model's first value where there is one.
       terminal: why a rollout ends here, or None.
       rejected: why this candidate cannot be continued (it failed, or is malformed), or None.
       correct: whether the answer is equivalent to the reference; None where that was not asked.

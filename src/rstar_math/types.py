@@ -201,7 +201,7 @@ class Trajectory:
       q_values: Q = value_sum / visit_count of these nodes, in [-1, 1]; 0 where a node has no visit.
       answer: the boxed answer, or None.
       correct: equivalent to the reference; None where there is no reference.
-      ppm_scores: PPM scores of these nodes in (-1, 1); empty where no PPM was used.
+      ppm_scores: scores of these nodes by a reward model of any kind, in (-1, 1); empty without one.
       logprob: sum of the policy's log-probabilities over the steps.
       num_tokens: tokens that the policy generated for the steps; 0 where unknown.
     """
@@ -222,7 +222,7 @@ class Trajectory:
 
     @property
     def ppm_score(self) -> float | None:
-        """The PPM's score of the finished trajectory, in (-1, 1)."""
+        """The reward model's score of the finished trajectory, in (-1, 1)."""
         return self.ppm_scores[-1] if self.ppm_scores else None
 
 

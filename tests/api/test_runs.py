@@ -61,7 +61,7 @@ def test_a_cancelled_search_keeps_what_it_has_and_goes_on(tmp_path: Path) -> Non
 
 
 def test_problems_of_ones_own_and_what_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="pocket-base has no PPM"):
+    with pytest.raises(ConfigError, match="pocket-base has no reward model"):
         search([Problem("p", "Q?", "1")], tmp_path, settings=SearchSettings())
     with pytest.raises(ConfigError, match="strategy 'mtcs' is not known"):
         search([Problem("p", "Q?", "1")], tmp_path, strategy="mtcs")

@@ -182,4 +182,4 @@ def test_keys_that_nothing_has(change: str, message: str) -> None:
 def test_search_knows_use_ppm_by_both_names() -> None:
     for key in ("use_ppm", "search.use_ppm"):
         said = refused("search", "pocket/train", "--limit", "1", "--out", "nowhere", "--set", f"{key}=true")
-        assert "use_ppm is true, and pocket-base has no PPM" in said
+        assert "use_ppm is true, and pocket-base has no reward model" in said

@@ -213,7 +213,7 @@ class RStarMathModel:
 
         Raises:
           ConfigError: an argument is of the wrong type, or `question` is missing.
-          ModelError: the model has no PPM, or its PPM is not calibrated.
+          ModelError: there is no reward model, or it is not calibrated.
         """
         return self._loop.call(self._probability(_step_text(current_state, next_step, question)))
 
@@ -303,8 +303,8 @@ class RStarMathModel:
         if bench.reward_model is None and find_strategy(chosen.strategy).needs_reward_model(chosen.search):
             raise ModelError(
                 f"{chosen.strategy} searches by a reward model here, and {self.folders.name} has none. Take the "
-                "strategy sample (the default of such a model: the majority of 32 samples), or name a PPM in a model "
-                "file (docs/real-models.md)"
+                "strategy sample (the default of such a model: the majority of 32 samples), or name a reward model in "
+                "a model file (docs/real-models.md)"
             )
         return bench, question, chosen, seed
 
@@ -359,7 +359,7 @@ def _as_problem(problem: str | Problem) -> Problem:
 
 
 def _step_text(state: str | Sequence[Step], next_step: str, question: str | None) -> str:
-    """The whole text that the PPM reads."""
+    """The whole text that the reward model reads."""
     if not isinstance(next_step, str):
         raise ConfigError(f"next_step is {_shown(next_step)}; give the text of a step")
     if question is not None and not isinstance(question, str):

@@ -79,7 +79,7 @@ def search(
       problems: problems with references, or where they come from: `pocket/train`, a benchmark, a JSONL file.
       out: folder for the trees; problems whose trees are there are not searched again.
       model: as `RStarMathModel.from_pretrained` takes it.
-      settings: of each search; None: the defaults, without the PPM where the model has none.
+      settings: of each search; None: the defaults, without a reward model where there is none.
       strategy: how trees grow.
       seed: of every search.
       limit: only the first so many problems.
@@ -90,7 +90,7 @@ def search(
       All trees of the folder.
 
     Raises:
-      ConfigError: a setting is out of range, or asks for a PPM that the model has not.
+      ConfigError: a setting is out of range, or asks for a reward model that is not there.
       DataError: the problems cannot be read.
       ModelError: there is no such model.
     """
@@ -101,7 +101,7 @@ def search(
         chosen = tuple(problems)[:limit]
     settings = settings or SearchSettings(use_ppm=found.reward_model is not None)
     if settings.use_ppm and found.reward_model is None:
-        raise ConfigError(f"use_ppm is true, and {found.name} has no PPM; give SearchSettings(use_ppm=False)")
+        raise ConfigError(f"use_ppm is true, and {found.name} has no reward model; give SearchSettings(use_ppm=False)")
     find_strategy(strategy)
     needs_ppm = settings.use_ppm or settings.terminal_value == "ppm"
     job = SearchJob(found.policy, found.reward_model if needs_ppm else None, strategy, settings)

@@ -192,7 +192,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="Strategies (`rstar strategies` lists them), separated by commas; default without --methods: "
-            "greedy,mcts, or greedy,sample where a model has no PPM."
+            "greedy,mcts, or greedy,sample where a model has no reward model."
         ),
     ] = None,
     methods: Annotated[
@@ -281,7 +281,7 @@ def doctor(
         Path | None, typer.Argument(help="Folder of a run: all its files are held against their checksums.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="As for solve; default: the machine alone.")] = None,
-    ppm: Annotated[str | None, typer.Option(help="Folder of a PPM; default: the model's own.")] = None,
+    ppm: Annotated[str | None, typer.Option(help="Folder of a reward model; default: the model's own.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:

@@ -17,7 +17,7 @@ _SIGNS = {"ok": "ok", "warning": "note", "failed": "FAILED", "skipped": "-"}
 
 
 def doctor_command(run: Path | None, model: str | None, ppm: str | None, device: str, json: bool) -> None:
-    """Examines a run; or the machine, and the model and the PPM where they are given.
+    """Examines a run; or the machine, and the model and the reward model where they are given.
 
     Raises:
       typer.Exit: with status 1 where a check failed.

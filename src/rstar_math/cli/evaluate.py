@@ -29,7 +29,7 @@ from rstar_math.problems.load import ProblemSet, described, load_problems
 
 DEFAULT_STRATEGIES = ("greedy", "mcts")
 WITHOUT_REWARD_MODEL = ("greedy", "sample")
-"""The default where a model has no PPM, without which a tree cannot value its answers."""
+"""The default where there is no reward model, without which a tree cannot value its answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ def search_command(
         if left_out(problems):
             print(left_out(problems))
     if settings.use_ppm and model.reward_model is None:
-        raise ConfigError(f"use_ppm is true, and {model.name} has no PPM")
+        raise ConfigError(f"use_ppm is true, and {model.name} has no reward model")
     job = SearchJob(model.policy, model.reward_model if settings.use_ppm else None, "mcts", settings)
     runtime = runtime_with(recipe.runtime, workers, deterministic=deterministic)
     with progress_display.for_terminal() as progress, WorkerPool(runtime) as pool, TreeStore(out) as store:

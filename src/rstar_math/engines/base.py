@@ -19,7 +19,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The PPM's opinion of one text.
+    """A reward model's opinion of one text.
 
     Attributes:
       logit: raw output of the scalar head at the last token, unbounded.

@@ -86,7 +86,7 @@ def _open_local(policy: PolicySettings, runtime: RuntimeSettings, device: str) -
 
         if any(folder.glob("tokenizer*")):  # an adapter may leave it to its base
             check_tokenizer(folder, allow_text_markers=name != "none")  # vLLM reads it by AutoTokenizer as well
-        engine = VLLMEngine.from_pretrained(folder, dtype=runtime.dtype, memory_share=0.5)  # a PPM may stand beside it
+        engine = VLLMEngine.from_pretrained(folder, dtype=runtime.dtype, memory_share=0.5)  # for a reward model
     else:
         engine = load_engine(
             folder,

@@ -122,10 +122,10 @@ class VLLMRewardModel:
 
     @classmethod
     def from_pretrained(cls, folder: Path, *, dtype: str = "auto", memory_share: float = 0.4) -> VLLMRewardModel:
-        """Loads a PPM folder; its probes are scored before the first answer.
+        """Loads a reward model's folder; its probes are scored before the first answer.
 
         Raises:
-          ModelError: vLLM is not installed, the folder is no PPM, or vLLM cannot load it.
+          ModelError: vLLM is not installed, the folder holds no reward model, or vLLM cannot load it.
         """
         metadata = read_ppm_file(folder)
         options = {"runner": "pooling", "gpu_memory_utilization": memory_share, "enable_prefix_caching": True}
@@ -169,7 +169,7 @@ class VLLMRewardModel:
             logit, _ = await self._logit(probe.text)
             if not abs(logit - probe.logit) <= tolerance:  # also where the logit is not a number
                 raise ModelError(
-                    f"vLLM gives the logit {logit:.4f} to a probe text that had {probe.logit:.4f} when the PPM was "
+                    f"vLLM gives the logit {logit:.4f} to a probe text that had {probe.logit:.4f} when the model was "
                     f"saved (tolerance {tolerance:g}): its head was not loaded, or an activation is applied. Score "
                     "with runtime.engine: torch, or load a whole copy of the folder"
                 )

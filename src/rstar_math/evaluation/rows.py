@@ -33,11 +33,11 @@ def evaluate(
     benchmark: str,
     progress: Progress,
 ) -> list[dict[str, Any]]:
-    """Answers every problem with the model's own PPM, and grades the answers.
+    """Answers every problem with the model's own reward model, and grades the answers.
 
     Args:
       pool: where the work is done.
-      model: the policy, and its PPM where the strategy uses one.
+      model: the policy, and its reward model where the strategy uses one.
       settings: how it searches and chooses.
       problems: with references; a problem without one gets `correct: null`.
       path: JSON Lines file of rows; rows that stand there already are not made again.

@@ -66,7 +66,7 @@ def load_torch_reward_model(
     deterministic: bool = False,
     allow_text_markers: bool = False,
 ) -> TorchRewardModel:
-    """Loads the PPM of a folder after checking that it is whole, and that its probes get their logits.
+    """Loads the reward model of a folder after checking that it is whole, and that its probes get their logits.
 
     Args:
       spec: a folder that `AutoModelForSequenceClassification` and `AutoTokenizer` can read, with `ppm.json`.

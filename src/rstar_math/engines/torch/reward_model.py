@@ -1,6 +1,6 @@
-"""A reward model in this process: a PPM folder, scored in batches (rStar-Math, section 3.3).
+"""A reward model in this process: a folder, scored in batches (rStar-Math, section 3.3).
 
-A PPM folder is a sequence classifier with one label as transformers saves it, its tokenizer, and `ppm.json`
+The folder is a sequence classifier with one label as transformers saves it, its tokenizer, and `ppm.json`
 (`rstar_math.checkpoints.ppm_file`). Its probes are scored again at every load, because transformers initialises a head
 that it cannot find at random, with no error.
 """
@@ -99,7 +99,7 @@ class TorchRewardModel:
         prefix_cache_mb: int = 256,
         deterministic: bool = False,
     ) -> TorchRewardModel:
-        """Loads a PPM folder from the disk alone, and checks that its probes get their logits.
+        """Loads a reward model's folder from the disk alone, and checks that its probes get their logits.
 
         Args:
           path: the folder.
@@ -109,14 +109,14 @@ class TorchRewardModel:
           prefix_cache_mb, deterministic: see the constructor.
 
         Raises:
-          ModelError: the folder is no PPM, or its probes get other logits than when it was saved.
+          ModelError: the folder holds no reward model, or its probes get other logits than when it was saved.
         """
         metadata = read_ppm_file(Path(path))
         where = choose_device(device)
         model, codec = load_model(Path(path), "AutoModelForSequenceClassification", where, choose_dtype(dtype, where))
         head = model.head if isinstance(model, LlamaWeights) else _scalar_head(model)[0]
         if len(head) != 1:
-            raise ModelError(f"{path} has {len(head)} labels; a PPM has one scalar output")
+            raise ModelError(f"{path} has {len(head)} labels; a reward model has one scalar output")
         tolerance = _TOLERANCES.get(head.dtype, 0.3)
         reward_model = cls(
             model,
@@ -249,7 +249,7 @@ class TorchRewardModel:
                 raise ModelError(
                     f"{path} gives the logit {logit:.4f} to a probe text that had {probe.logit:.4f} when it was saved "
                     f"(tolerance {tolerance:g}): its weights or its tokenizer are not those that were trained. Load a "
-                    f"whole copy of the folder, or train the PPM again"
+                    f"whole copy of the folder, or train the model again"
                 )
 
 
@@ -405,5 +405,5 @@ class _ModuleReader:
 def _scalar_head(model: PreTrainedModel) -> tuple[Tensor, Tensor | None]:
     head = getattr(model, "score", None)
     if not isinstance(head, torch.nn.Linear):
-        raise ModelError(f"{type(model).__name__} has no linear `score` head, as a PPM needs")
+        raise ModelError(f"{type(model).__name__} has no linear `score` head, as a reward model needs")
     return head.weight.detach(), None if head.bias is None else head.bias.detach()

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -81,6 +82,7 @@ def ours(name: str) -> str | None:
     return inner
 
 
+@cache
 def parsed(module: str) -> list[ast.stmt]:
     return ast.parse(MODULES[module].read_text(encoding="utf-8")).body
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from rstar_math import Problem, RStarMathModel, UserError
+from rstar_math import Problem, RStarMathModel, Solution, UserError
 from rstar_math.config import AnsweringSettings, ProblemSource
 from rstar_math.errors import ConfigError, ModelError
 from rstar_math.problems.load import load_problems
@@ -90,8 +91,12 @@ def judged(model: RStarMathModel) -> dict[str, list[tuple[float, bool]]]:
     """Steps of fresh solutions of 40 test problems: what `evaluate_step` says of each, and how its solution ended."""
     found: dict[str, list[tuple[float, bool]]] = {"step": [], "answer": []}
     fresh = load_problems(ProblemSource(source="pocket/test", num_problems=40, seed=31)).problems
-    for i, problem in enumerate(fresh):
-        solution = model.solve(problem, settings=sampling(model, 3), seed=i)
+
+    async def solved() -> list[Solution]:
+        settings = sampling(model, 3)
+        return await asyncio.gather(*(model.asolve(p, settings=settings, seed=i) for i, p in enumerate(fresh)))
+
+    for problem, solution in zip(fresh, asyncio.run(solved()), strict=True):
         for trajectory in solution.candidates:
             steps = trajectory.steps
             for k, step in enumerate(steps):

@@ -16,8 +16,8 @@ import pytest
 
 from rstar_math.config import ProblemSource
 from rstar_math.config.reading import load_recipe
-from rstar_math.evolve import load_run_problems
 from rstar_math.problems.load import load_problems
+from rstar_math.stages.problems import load_run_problems
 from rstar_math.store.records import read_pairs, read_trajectories, read_trees
 from tests.growing import clockless_row
 

@@ -18,7 +18,7 @@ import pytest
 
 from rstar_math.config import Recipe, SearchSettings
 from rstar_math.config.reading import load_recipe
-from rstar_math.stages.stages import select
+from rstar_math.stages.select import select
 from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
 from tests.growing import build_tree, grow_script, path_of

@@ -17,7 +17,7 @@ from rstar_math.config import EndpointSettings, PolicySettings, RuntimeSettings,
 from rstar_math.engines.fake import FakeEngine
 from rstar_math.errors import EngineError
 from rstar_math.progress import Progress
-from rstar_math.stages.stages import search_problems
+from rstar_math.stages.search import search_problems
 from rstar_math.store.records import TreeStore, tree_to_row
 from rstar_math.tree import Tree
 from rstar_math.types import Problem

@@ -14,8 +14,8 @@ from rstar_math.cli.settings import changed
 from rstar_math.config import AnsweringSettings, PPMSettings, SearchSettings, SelectionSettings
 from rstar_math.config.reading import load_recipe
 from rstar_math.errors import ConfigError, UserError
-from rstar_math.evolve import load_run_problems
 from rstar_math.problems.load import load_problems
+from rstar_math.stages.problems import load_run_problems
 
 
 def invoke(*words: str) -> str:

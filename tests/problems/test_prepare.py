@@ -17,7 +17,6 @@ from rstar_math.config import ProblemSource, SynthesisSettings
 from rstar_math.config.reading import load_recipe
 from rstar_math.engines.base import Generation
 from rstar_math.errors import DataError
-from rstar_math.evolve import load_run_problems
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.problems import hub
@@ -25,6 +24,7 @@ from rstar_math.problems import prepare as problem_sets
 from rstar_math.problems.files import read_problem
 from rstar_math.problems.load import ProblemSet, load_problems
 from rstar_math.problems.synthesis import make_problems, proposal_prompt
+from rstar_math.stages.problems import load_run_problems
 from rstar_math.types import Completion, Problem, SamplingParams
 from rstar_math.workers.bench import Workbench
 

@@ -19,8 +19,8 @@ from rstar_math.engines.open import open_reward_model
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.problems.load import load_problems
 from rstar_math.progress import Progress
-from rstar_math.stages.reward_model import FinishedRound, train_from_round
-from rstar_math.stages.stages import select
+from rstar_math.stages.reward_model import TrainedRound, train_from_round
+from rstar_math.stages.select import select
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.records import TreeStore, read_scored_texts, write_pairs
 from rstar_math.tree import Tree
@@ -83,7 +83,7 @@ def run(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 def test_halves_of_the_held_out_problems_steer_and_measure(run: Path) -> None:
-    source = FinishedRound(run)
+    source = TrainedRound.of_run(run)
     assert source.round.number == 1
     problems = [p.id for p in load_problems(source.recipe.held_out.problems).problems]
     assert {row.problem for row in source.held_out_texts("pqm", steering=True)} == set(problems[::2])
@@ -104,12 +104,16 @@ def test_the_halves_are_those_of_the_run_where_a_problem_has_no_reference(run: P
     recipe["held_out"]["problems"] = {"source": str(source), "num_problems": 7}
     (again / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     for steering in (True, False):  # the run left the problem out before it took the halves
-        assert FinishedRound(again).held_out_pairs(steering) == FinishedRound(run).held_out_pairs(steering) != []
+        assert (
+            TrainedRound.of_run(again).held_out_pairs(steering)
+            == TrainedRound.of_run(run).held_out_pairs(steering)
+            != []
+        )
 
 
 @pytest.mark.parametrize("kind", ["ppm", "pqm", "orm"])
 def test_each_kind_is_trained_calibrated_and_measured(kind: Kind, run: Path, tmp_path: Path) -> None:
-    source = FinishedRound(run, 1)
+    source = TrainedRound.of_run(run, 1)
     made = train_from_round(kind, source, source.settings, tmp_path / kind, source.seed, Progress())
     content = read_ppm_file(tmp_path / kind)
     assert content.kind == kind
@@ -130,11 +134,11 @@ def test_each_kind_is_trained_calibrated_and_measured(kind: Kind, run: Path, tmp
 
 def test_rounds_that_are_not_there_are_named(run: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="it has no recipe"):
-        FinishedRound(tmp_path)
+        TrainedRound.of_run(tmp_path)
     with pytest.raises(DataError, match=r"round 2 of .* has no trained policy yet"):
-        FinishedRound(run, 2)
+        TrainedRound.of_run(run, 2)
     with pytest.raises(ConfigError, match=r"--round is 3; .* has rounds 1 to 2"):
-        FinishedRound(run, 3)
+        TrainedRound.of_run(run, 3)
 
 
 def test_the_command_takes_a_run(run: Path) -> None:
@@ -150,8 +154,8 @@ def test_the_command_takes_what_select_wrote(
     selected = tmp_path / "selected"
     select_command([run / "round-1" / "trees"], selected, "smoke", [], None, verify=False)
     assert "outcomes: 12" in capsys.readouterr().out
-    assert read_scored_texts(selected / "outcomes.parquet") == FinishedRound(run).texts("orm")
-    assert read_scored_texts(selected / "q-values.parquet") == FinishedRound(run).texts("pqm")
+    assert read_scored_texts(selected / "outcomes.parquet") == TrainedRound.of_run(run).texts("orm")
+    assert read_scored_texts(selected / "q-values.parquet") == TrainedRound.of_run(run).texts("pqm")
     files, held_out = [selected / "q-values.parquet"], run / "round-1" / "held-out"  # a table, and a folder of trees
     reward_model_command(
         "pqm", files, None, tmp_path / "pqm", str(tiny_checkpoint), held_out, 0, "smoke", None, ["max_length=400"]

@@ -22,7 +22,7 @@ from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.search.mcts import mcts
 from rstar_math.selection.select import preference_pairs, top_trajectories
-from rstar_math.stages.stages import select
+from rstar_math.stages.select import select
 from rstar_math.store.interchange import (
     FORMATS,
     Format,

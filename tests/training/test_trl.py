@@ -28,7 +28,7 @@ from rstar_math import steps
 from rstar_math.checkpoints.ppm_file import read_ppm_file
 from rstar_math.config import PPMSettings, SearchSettings, SelectionSettings, SFTSettings
 from rstar_math.errors import ModelError
-from rstar_math.stages.stages import select
+from rstar_math.stages.select import select
 from rstar_math.store.interchange import Format, write_interchange
 from rstar_math.training import trl_launch
 from rstar_math.training.examples import RewardExample, tokenise_all

@@ -21,7 +21,7 @@ from rstar_math.problems.load import load_problems
 from rstar_math.progress import Progress
 from rstar_math.report.schema import Report
 from rstar_math.search.strategies import strategy as find_strategy
-from rstar_math.stages.stages import search_problems
+from rstar_math.stages.search import search_problems
 from rstar_math.store.records import TreeStore
 from rstar_math.tree import Tree
 from rstar_math.types import Problem

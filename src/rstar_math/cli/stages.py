@@ -27,7 +27,8 @@ from rstar_math.types import PreferencePair
 def evolve_command(recipe_name: str, out: Path, workers: int | None, rounds: int | None = None) -> None:
     """Runs or resumes a run, then writes and prints its report."""
     from rstar_math.config.reading import load_recipe, unchecked_values
-    from rstar_math.evolve import evolve, unfit_parts
+    from rstar_math.evolve import evolve
+    from rstar_math.stages.problems import unfit_parts
 
     try:
         recipe = with_rounds(load_recipe(recipe_name), rounds)
@@ -87,7 +88,7 @@ def search_command(
     changes: Sequence[str],
 ) -> None:
     """Grows one tree per problem; run again to go on."""
-    from rstar_math.stages.stages import search_problems
+    from rstar_math.stages.search import search_problems
     from rstar_math.store.records import TreeStore
     from rstar_math.workers.jobs import SearchJob
     from rstar_math.workers.pool import WorkerPool
@@ -119,7 +120,7 @@ def select_command(
     """Writes trajectories, pairs, outcomes and Q values; with a format, also the two files for other programs."""
     from rstar_math.execution.opening import open_executor
     from rstar_math.selection.scored_texts import merged, outcomes, step_values
-    from rstar_math.stages.stages import select
+    from rstar_math.stages.select import select
     from rstar_math.store.files import write_json
     from rstar_math.store.interchange import FORMATS, read_any_trees, write_interchange
     from rstar_math.store.records import write_pairs, write_scored_texts, write_trajectories
@@ -157,7 +158,7 @@ def select_command(
     summary = {
         "num_trees": selected.num_trees,
         "num_solved": len(selected.solved),
-        "num_trajectories": sum(map(len, selected.trajectories.values())),
+        "num_trajectories": selected.num_trajectories,
         "num_pairs": len(selected.pairs),
         "num_outcomes": len(finished),
         "num_q_values": len(values),
@@ -188,22 +189,19 @@ def sft_command(
     changes: Sequence[str],
 ) -> None:
     """Fine-tunes a policy."""
+    from rstar_math.stages.policy import Solution, train_policy
     from rstar_math.store.records import read_trajectories
-    from rstar_math.training.examples import sft_example
     from rstar_math.training.foreign_rows import is_foreign, solutions_in
-    from rstar_math.training.sft import train_sft
 
     _, round_settings = round_of(recipe_name, round_number)
     settings = changed(round_settings.sft, changes, "sft")
     own = [path for path in files if not is_foreign(path)]
     rows = [row for path in own for row in read_trajectories(path)]
-    examples = [sft_example(problem.question, trajectory.steps, settings.form) for problem, trajectory, _ in rows]
-    foreign = [row for path in files if path not in own for row in _said(solutions_in(path), path)]
-    examples += [sft_example(question, steps, settings.form) for question, steps in foreign]
+    solutions: list[Solution] = [(problem.question, trajectory.steps) for problem, trajectory, _ in rows]
+    solutions += [row for path in files if path not in own for row in _said(solutions_in(path), path)]
     policy = find_model(base).policy_folder
-    with progress_display.Steps(progress_display.for_terminal(), "SFT") as progress:
-        made = train_sft(policy, examples, settings, out, seed, progress)
-    _print_made(asdict(made), out)
+    report = train_policy(policy, solutions, settings, out, seed, progress_display.for_terminal(), "SFT")
+    _print_made(asdict(report), out)
 
 
 def reward_model_command(
@@ -239,9 +237,9 @@ def reward_model_command(
 def _train_from_run(
     kind: Kind, run: Path, round_number: int | None, out: Path | None, seed: int, changes: Sequence[str]
 ) -> None:
-    from rstar_math.stages.reward_model import FinishedRound, train_from_round
+    from rstar_math.stages.reward_model import TrainedRound, train_from_round
 
-    source = FinishedRound(run, round_number)
+    source = TrainedRound.of_run(run, round_number)
     if out is None:
         if kind == "ppm":
             raise ConfigError(f"give --out: {source.round.ppm} is the run's own PPM")

@@ -1,6 +1,6 @@
 """How well the PPM of a round ranks steps, on pairs of problems that no training has seen.
 
-A run keeps half of its held-out problems for this (`rstar_math.evolve`, `train_ppm`), a few dozen pairs in a round at
+A run keeps half of its held-out problems for this (`rstar_math.stages.reward_model`), a few dozen pairs in a round at
 the pocket scale. Where the recipe asks for more (`reproduce.pair_problems`), further held-out problems are searched
 with the models and settings of the round's own search, and their pairs count too.
 """
@@ -16,8 +16,10 @@ from rstar_math.metrics import ranking_credit
 from rstar_math.models import find_model
 from rstar_math.paper.laboratory import Laboratory, stage_made
 from rstar_math.problems.load import load_problems
-from rstar_math.stages.reward_model import FinishedRound
-from rstar_math.stages.stages import length_margins, logprob_margins, round_search, search_problems, select
+from rstar_math.stages.pair_rules import length_margins, logprob_margins
+from rstar_math.stages.reward_model import TrainedRound
+from rstar_math.stages.search import search_job, search_problems
+from rstar_math.stages.select import every_pair, select
 from rstar_math.store.files import write_json
 from rstar_math.store.records import TreeStore, read_trees
 from rstar_math.store.round import Round
@@ -64,7 +66,7 @@ def ranked_pairs(lab: Laboratory, seed: int, number: int) -> RankedPairs:
     this = Round(run, number)
     place = Round(lab.folder / "pairs" / f"seed-{seed}", number).folder
     if not (place / "ranked.json").exists():
-        pairs = FinishedRound(run, number).held_out_pairs(steering=False)
+        pairs = TrainedRound.of_run(run, number).held_out_pairs(steering=False)
         if lab.settings.pair_problems:
             pairs += _pairs(lab, _search(lab, this, seed, place / "trees"))
         write_json(place / "ranked.json", _rank(this.ppm, pairs))
@@ -75,7 +77,7 @@ def ranked_pairs(lab: Laboratory, seed: int, number: int) -> RankedPairs:
 def _search(lab: Laboratory, this: Round, seed: int, folder: Path) -> Path:
     """Searches the further problems as the round searched the run's own."""
     recipe = lab.seed_recipe(seed)
-    job = round_search(this, recipe.rounds[this.number - 1], find_model(recipe.base_model))
+    job = search_job(this, recipe.rounds[this.number - 1], find_model(recipe.base_model))
     source = recipe.held_out.problems
     size = len(load_problems(source).problems)
     further = source.model_copy(update={"skip": source.skip + size, "num_problems": lab.settings.pair_problems})
@@ -89,8 +91,7 @@ def _search(lab: Laboratory, this: Round, seed: int, folder: Path) -> Path:
 
 
 def _pairs(lab: Laboratory, trees: Path) -> list[PreferencePair]:
-    unfiltered = lab.recipe.selection.model_copy(update={"min_q_margin": 0.0, "min_edit_distance": 0})
-    return select(read_trees(trees), unfiltered, None).pairs
+    return select(read_trees(trees), every_pair(lab.recipe.selection), None).pairs
 
 
 def _rank(ppm: Path, pairs: list[PreferencePair]) -> dict[str, dict[str, list[float]]]:

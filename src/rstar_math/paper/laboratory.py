@@ -413,10 +413,10 @@ def _evolve_alone(recipe: Recipe, folder: Path, is_told: bool) -> float:
 
 def _train_reward_model(kind: RewardModelKind, run: Path, round_number: int) -> tuple[dict[str, Any], float]:
     """Trains a reward model of a finished round; says what it made, and the seconds that it took."""
-    from rstar_math.stages.reward_model import FinishedRound, train_from_round
+    from rstar_math.stages.reward_model import TrainedRound, train_from_round
 
     began = time.monotonic()
-    source = FinishedRound(run, round_number)
+    source = TrainedRound.of_run(run, round_number)
     made = train_from_round(kind, source, source.settings, source.round.reward_model(kind), source.seed, Progress())
     return made, time.monotonic() - began
 

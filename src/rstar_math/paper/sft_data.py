@@ -5,21 +5,17 @@ from __future__ import annotations
 import random
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rstar_math.config import SearchSettings
 from rstar_math.models import ModelFolders, find_model
 from rstar_math.paper.claims import Measured
 from rstar_math.paper.laboratory import Laboratory, greedy
-from rstar_math.progress import Steps
-from rstar_math.stages.stages import search_problems
+from rstar_math.stages.policy import Solution, train_policy
+from rstar_math.stages.search import search_problems
 from rstar_math.store.records import TreeStore, read_trajectories, read_trees
 from rstar_math.store.round import Round
 from rstar_math.types import Problem, Step
 from rstar_math.workers.jobs import SearchJob
-
-if TYPE_CHECKING:
-    from rstar_math.training.examples import SFTExample
 
 SFT_DATA = ("verified trajectories", "rejection sampling", "random samples", "demonstrations from outside")
 
@@ -48,9 +44,6 @@ def fine_tuned_on(lab: Laboratory, kind: str, round_number: int) -> Measured | N
 
 
 def _policy(lab: Laboratory, kind: str, round_number: int, seed: int) -> Path:
-    from rstar_math.training.examples import sft_example
-    from rstar_math.training.sft import train_sft
-
     place = Round(lab.folder / "data" / f"seed-{seed}", round_number).folder
     out = place / kind.replace(" ", "-")
     if (out / "config.json").exists():
@@ -58,11 +51,11 @@ def _policy(lab: Laboratory, kind: str, round_number: int, seed: int) -> Path:
     settings = lab.recipe.rounds[-1].sft
     this = Round(lab.run(seed), round_number)
     found = _solutions(lab, kind, this, seed, place)
-    examples: list[SFTExample] = [sft_example(problem.question, solution, settings.form) for problem, solution in found]
+    solutions: list[Solution] = [(problem.question, steps) for problem, steps in found]
     began = time.monotonic()
     base = find_model(lab.recipe.base_model).policy_folder
-    with Steps(lab.progress, f"seed {seed}, {this.name}, {kind}") as progress:
-        train_sft(base, examples, settings, out, this.seed(seed) + 7, progress)
+    stage = f"seed {seed}, {this.name}, {kind}"
+    train_policy(base, solutions, settings, out, this.seed(seed) + 7, lab.progress, stage)
     lab.log("sft", seed=seed, kind=kind, round=round_number, examples=len(found), seconds=time.monotonic() - began)
     return out
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from rstar_math.config.reading import load_recipe
 from rstar_math.engines.accelerators import num_cuda_devices
-from rstar_math.evolve import Problems, load_run_problems
 from rstar_math.metrics import precision_and_coverage
 from rstar_math.models import read_answering
 from rstar_math.problems.load import ProblemSet
@@ -29,6 +28,7 @@ from rstar_math.report.schema import (
     StepCalibration,
     SuspectReferenceFound,
 )
+from rstar_math.stages.problems import RunProblems, load_run_problems
 from rstar_math.store.files import read_json
 from rstar_math.store.journal import read_journal, tell_spoiled
 from rstar_math.store.manifest import Manifest
@@ -119,7 +119,7 @@ def _is_measured(this: Round) -> bool:
 
 def _round(
     this: Round,
-    problems: Problems,
+    problems: RunProblems,
     solved_round: set[str],
     solved_so_far: set[str],
     control: Control | None,
@@ -184,7 +184,7 @@ def _calibration(stages: Manifest) -> StepCalibration | None:
     return checked(stages["calibrate"].get("ppm"), StepCalibration | None, where)  # type: ignore[arg-type]
 
 
-def _confidence(this: Round, problems: Problems) -> Confidence | None:
+def _confidence(this: Round, problems: RunProblems) -> Confidence | None:
     answering, threshold = read_answering(this.answering)
     rows = [r for r in _rows(this.results("system")) if r["correct"] is not None]
     if answering is None or not rows or problems.threshold is None:

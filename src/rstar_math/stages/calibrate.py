@@ -24,16 +24,40 @@ from rstar_math.problems.familiarity import FILE_NAME as FAMILIARITY_FILE
 from rstar_math.problems.familiarity import Familiarity, fit_familiarity, write_familiarity
 from rstar_math.problems.load import ProblemSet, load_problems
 from rstar_math.progress import Progress
-from rstar_math.stages.stages import grow_all
+from rstar_math.stages.base import Made, Work
+from rstar_math.stages.search import grow_all
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.records import TreeStore, read_trees
-from rstar_math.store.round import ANSWERING_FILE
+from rstar_math.store.round import ANSWERING_FILE, Round
 from rstar_math.training.calibration import Drawn
 from rstar_math.training.prefixes import prefixes
 from rstar_math.tree import Tree
 from rstar_math.types import Problem
 from rstar_math.workers.jobs import SearchJob, Task
 from rstar_math.workers.pool import WorkerPool
+
+
+def calibrate_stage(work: Work, this: Round) -> Made:
+    """Makes `evaluate_step` a probability, and says which questions are familiar, on problems held out."""
+    settings, answering = work.recipe.calibration, answers_as(work.recipe)
+    problems = work.problems.calibration or work.problems.held_out
+    familiarity = familiarity_of(work.problems.training, problems, settings)
+    write_familiarity(this.folder, familiarity)
+    made: dict[str, Any] = {"ppm": None, "familiarity_limit": familiarity.limit}
+    if len(problems.problems) < 2:  # a fit that is judged by another problem needs two
+        return made
+    draw_solutions(
+        work.pool,
+        this.policy,
+        problems.problems,
+        answering,
+        settings,
+        this.calibration,
+        work.seed(this),
+        work.progress,
+        f"{this.name}, calibration",
+    )
+    return made | {"ppm": measured(calibrate_reward_model(this.ppm, this.calibration, answering, settings))}
 
 
 def draw_solutions(

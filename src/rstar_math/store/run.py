@@ -127,6 +127,10 @@ class Run:
         """A round, counted from 1."""
         return Round(self.folder, number)
 
+    def rounds(self) -> list[Round]:
+        """All rounds of the recipe, on disk or not."""
+        return self.round(len(self.recipe.rounds)).since(1)
+
     def log(self, event: str, **values: Any) -> None:
         """Appends one line to events.jsonl."""
         append_line(self.folder / EVENTS_FILE, {"time": round(time.time(), 3), "event": event, **values})

@@ -135,13 +135,14 @@ def test_the_example_in_the_readme_is_no_training_problem() -> None:
     assert question in {p.question for p in test}
 
 
-def test_the_picture_of_the_loop_is_what_its_script_draws() -> None:
+@pytest.mark.parametrize("name", ["loop", "architecture"])
+def test_a_picture_is_what_its_script_draws(name: str) -> None:
     import importlib.util
 
-    path = ROOT / "docs" / "images" / "loop.py"
-    spec = importlib.util.spec_from_file_location("loop", path)
+    path = ROOT / "docs" / "images" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert path.with_suffix(".svg").read_text(encoding="utf-8") == module.loop_svg()
+    assert path.with_suffix(".svg").read_text(encoding="utf-8") == getattr(module, f"{name}_svg")()

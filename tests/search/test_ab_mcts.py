@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import statistics
-from collections import Counter
+from collections import Counter, defaultdict
 
 import pytest
 from hypothesis import given, settings
@@ -79,12 +79,10 @@ def _node_with(scores: dict[str, float]) -> Tree:
 
 def _counts(tree: Tree, passed: dict[str, list[float]], *, may_widen: bool = True) -> Counter[str]:
     rng, search = random.Random(2), SearchSettings()
-    by_index = {node.index: passed.get(path_of(tree, node), []) for node in tree.nodes[1:]}
+    by_index = defaultdict[int, list[float]](list)
+    by_index |= {node.index: passed.get(path_of(tree, node), []) for node in tree.nodes[1:]}
     free = tree.children(tree.root)
-    chosen = [
-        choose(rng, tree, tree.root, free, by_index, search, may_widen=may_widen)  # type: ignore[arg-type]
-        for _ in range(2000)
-    ]
+    chosen = [choose(rng, tree, tree.root, free, by_index, search, may_widen=may_widen) for _ in range(2000)]
     return Counter("wider" if node is None else path_of(tree, node) for node in chosen)
 
 

@@ -134,4 +134,6 @@ def test_the_policy_is_asked_for_one_step() -> None:
     asyncio.run(expand(env, tree, tree.root, SearchSettings(use_ppm=False, num_candidates=3)))
     assert engine.num_requests == 1
     assert tree.nodes[1].num_proposed == 3
-    assert steps.END_OF_STEP in tree.nodes[1].step.text  # type: ignore[union-attr]
+    step = tree.nodes[1].step
+    assert step is not None
+    assert steps.END_OF_STEP in step.text

@@ -134,7 +134,8 @@ def check_shape(tree: Tree) -> None:
     links = [(node.index, child) for node in tree.nodes for child in node.children]
     assert sorted(links, key=lambda link: link[1]) == [(node.parent, node.index) for node in tree.nodes[1:]]
     for node in tree.nodes:
-        texts = [tree.nodes[i].step.text for i in node.children]  # type: ignore[union-attr]
+        texts = [child.step.text for i in node.children if (child := tree.nodes[i]).step is not None]
+        assert len(texts) == len(node.children)
         assert len(set(texts)) == len(texts)
 
 

@@ -354,7 +354,9 @@ def test_any_pair(seed: int, use_ppm: bool, errors: int, rules: SelectionSetting
             for text, q in ((pair.chosen, pair.chosen_q), (pair.rejected, pair.rejected_q)):
                 assert below[text].q_value == q
                 assert below[text].terminal is None
-                assert below[text].step.text not in failed  # type: ignore[union-attr]
+                step = below[text].step
+                assert step is not None
+                assert step.text not in failed
         else:
             for text in (pair.chosen, pair.rejected):
                 assert not any(step.text in failed for step in steps.parse(text))

@@ -19,6 +19,7 @@ from rstar_math.config.renamed import RENAMED, with_new_names
 from rstar_math.config.yaml_text import read_yaml, shown_value
 from rstar_math.errors import ConfigError
 from rstar_math.store.paths import shown
+from rstar_math.store.round import EVENTS_FILE, RECIPE_FILE, rounds_in
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 """The recipes of the package."""
@@ -181,7 +182,7 @@ def _read(path: Path, children: tuple[Path, ...], files: list[Path]) -> _Value:
 def _is_of_a_run(path: Path) -> bool:
     """Whether a recipe is the one that a run began with, which nobody may rewrite."""
     folder = path.parent
-    return path.name == "recipe.yaml" and ((folder / "events.jsonl").exists() or any(folder.glob("round-*")))
+    return path.name == RECIPE_FILE and ((folder / EVENTS_FILE).exists() or bool(rounds_in(folder)))
 
 
 def _merged(under: _Value, over: _Value) -> _Value:

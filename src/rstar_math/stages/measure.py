@@ -92,7 +92,8 @@ def control(work: Work) -> None:
         rounds=tuple(_within(budget, per_sample, trees.values()) for budget in budgets),
     )
     write_json(base.control, found.model_dump(mode="json"))
-    manifest.finish("control", ("control", "control.json"), num_samples=settings.num_rollouts)
+    files = (base.control_trees.name, base.control.name)
+    manifest.finish("control", files, num_samples=settings.num_rollouts)
 
 
 def _within(budget: float, per_sample: float, trees: Collection[Tree]) -> ControlRound:

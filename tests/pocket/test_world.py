@@ -245,4 +245,4 @@ def test_an_empty_split_is_an_error_rather_than_a_hang(monkeypatch: pytest.Monke
     monkeypatch.setattr("rstar_math.pocket.splits._MOST_MISSES", 50)
     monkeypatch.setattr("rstar_math.pocket.splits.SMALLEST_REFERENCE", 10**30)
     with pytest.raises(UserError, match="50 draws"):
-        pocket_problems("train", 1)
+        next(exercises("train"))

@@ -12,6 +12,10 @@ import pytest
 
 from rstar_math import steps
 
+_NUM_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // _NUM_PROCESSES)))
+"""Test processes share the cores: read when torch is loaded, also by the commands that tests start."""
+
 SLOWEST_FIRST = (
     *("test_reproduce", "test_evolve", "test_hostile", "test_every_machine", "test_damaged_runs", "test_full_disk"),
     *("test_neighbours", "test_side_by_side", "test_runs", "test_calibrate", "test_stages", "test_signals"),

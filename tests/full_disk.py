@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests import walking
+
 _ENTER = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--mount"]
 
 
@@ -46,17 +48,17 @@ def outcomes(folder: Path, sizes: list[int], command: list[str]) -> list[dict[st
 
 def main() -> None:
     folder, sizes, command = Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]
-    rstar = Path(sys.executable).with_name("rstar")
+    os.chdir(folder.parent)
     found = []
     for number, size in enumerate(sizes):
         options = f"size={size}k" if number == 0 else f"remount,size={size}k"
         subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(folder)], check=True)
-        done = subprocess.run([rstar, *command], cwd=folder.parent, capture_output=True, text=True, check=False)
+        done = walking.run(command)
         left = [
             str(path.relative_to(folder)) for path in folder.rglob(".*") if path.name.endswith((".tmp", ".partial"))
         ]
-        found.append({"size": int(size), "code": done.returncode, "err": done.stderr, "out": done.stdout, "left": left})
-        if done.returncode == 0:
+        found.append({"size": int(size), "left": left, **done})
+        if done["code"] == 0:
             break
     print(json.dumps(found))
 

@@ -138,6 +138,8 @@ def test_no_damage_ends_in_a_traceback_and_none_to_parts_or_weights_is_missed(
         relative = of.relative_to(finished)
         if relative.name in (".lock", "report.html", "report.json"):
             continue
+        if not has_checksums and relative.parts[0] == "round-1":
+            continue  # the second round has the same files
         path = run / relative
         for name, damage in damages(path, generator):
             damage()
@@ -159,7 +161,7 @@ def test_no_damage_ends_in_a_traceback_and_none_to_parts_or_weights_is_missed(
                 wrong.append(f"{relative} {name}: report notices nothing")
             restore(path, of)
     assert not wrong, "\n".join(wrong[:40])
-    assert num_cases > 200
+    assert num_cases > (200 if has_checksums else 100)
     assert refused_by(run, {"evolve": verified, "report": report_of, "solve": model_of}) == set()
 
 

@@ -17,6 +17,7 @@ from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.models import SHIPPED, default_answering, find_model
 from rstar_math.search.answer import answer
+from rstar_math.search.confirm import recorded
 from rstar_math.search.strategies import STRATEGIES
 from rstar_math.types import Completion, Execution, Problem, SamplingParams, Solution, Unfinished
 from rstar_math.workers.bench import Workbench
@@ -69,13 +70,13 @@ def answered(engine: Engine, settings: AnsweringSettings, forged: dict[str, str]
 
 
 def checked(solution: Solution, executor: Forging) -> None:
-    """The answer's program ran last, as a whole, and its record is what came out."""
+    """The answer's program ran as a whole, and its record is what came out."""
     assert executor.programs, "nothing was run once more"
     if solution.trajectory is None:
         assert solution.unfinished == Unfinished.NOT_REPRODUCED
         return
     codes = [s.code for s in solution.reasoning_trace if s.execution is not None]
-    assert executor.programs[-1][: len(codes)] == codes
+    assert any(program[: len(codes)] == codes for program in executor.programs)
     assert not set(solution.dropped) & set(solution.candidates)
 
 
@@ -96,7 +97,9 @@ def test_every_strategy_and_form_answers_by_what_was_run_again(name: str, form: 
         return
     checked(honest.solution, executor)
     assert honest.solution.num_not_reproduced == 0
-    assert len(executor.programs) == 1
+    # one program for the answer, and one for each other that counts as right
+    counted = [t for t in honest.solution.candidates if t.answer == "1" or t == honest.solution.trajectory]
+    assert len(executor.programs) == len({tuple(recorded(t)) for t in counted})
 
     settings = AnsweringSettings(strategy=name, search=search, num_trees=2)
     forged, executor = answered(engine, settings, {"0\n": "7\n", "1\n": "7\n", "2\n": "7\n"})
@@ -123,7 +126,27 @@ def test_the_next_by_the_same_rule_is_taken_and_what_was_dropped_counts_nowhere(
     assert len(finished) == len([t for t in solution.candidates if t.answer is not None])
     # equal trajectories are dropped together: each program is run once
     assert len({tuple(p) for p in executor.programs}) == len(executor.programs)
-    assert solution.cost.executions >= sum(len(p) for p in executor.programs)
+
+
+@pytest.mark.parametrize("name", ["sample", "mcts", "forest"])
+def test_a_candidate_counts_as_right_only_if_its_program_says_so_again(name: str) -> None:
+    settings = AnsweringSettings.model_validate(
+        {"strategy": name, "search": SEARCH | {"num_rollouts": 12}, "num_trees": 2}
+    )
+    honest, _ = answered(FakeEngine(SURE_HAND), settings, {})
+    forged, executor = answered(FakeEngine(SURE_HAND), settings, {"0\n": "1\n"})
+
+    def num_right(found: Answered) -> int:
+        return sum(bool(candidate.correct) for candidate in found.candidates)
+
+    assert {"0", "1"} <= {t.answer for t in honest.solution.candidates}, "nothing to forge"
+    assert num_right(forged) == num_right(honest) > 0
+    assert forged.solution.dropped
+    assert {t.answer for t in forged.solution.dropped} == {"1"}
+    assert not set(forged.solution.dropped) & set(forged.solution.candidates)
+    assert len({tuple(p) for p in executor.programs}) == len(executor.programs)
+    nothing_right, _ = answered(FakeEngine(SURE_HAND), settings, {"0\n": "1\n", "1\n": "9\n"})
+    assert nothing_right.any_correct is False
 
 
 def test_methods_files_and_models_go_the_same_way() -> None:

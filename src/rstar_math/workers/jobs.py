@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rstar_math.config import AnsweringSettings, SearchSettings
 from rstar_math.models import Policy
 from rstar_math.search.answer import answer, equivalence_classes
 from rstar_math.search.choice import value
+from rstar_math.search.confirm import recorded, run_again
 from rstar_math.search.strategies import Strategy, grow, strategy
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, Solution, Trajectory
@@ -50,7 +52,7 @@ class Answered:
     Attributes:
       solution: the answer, chosen without the reference; candidates are emptied of their steps to stay small.
       correct: whether the answer is right; None where the problem has no reference.
-      any_correct: whether any finished trajectory is right; None likewise.
+      any_correct: whether any finished trajectory is right, its program run once more; None likewise.
       timed_out: grading ran into its limit, so that the answer counts as wrong though it may be right.
       candidates: what was finished, in the order in which it was found; of independent samples the unfinished too.
       num_rollouts: rollouts, or samples, of all trees.
@@ -73,7 +75,7 @@ class Candidate:
 
     Attributes:
       answer_class: equivalent answers have the same number; None without an answer.
-      correct: whether the answer is right; None where the problem has no reference.
+      correct: whether the answer is right, and its program came out the same once more; None without a reference.
       value: what the trajectory is worth, in [0, 1], by the settings; None where that is not known.
     """
 
@@ -103,10 +105,13 @@ async def graded(
 ) -> Answered:
     """Compares an answer, and the other candidates' answers, with the reference; no part of the search's cost.
 
+    A candidate counts as right only if its program came out the same once more in a fresh process. The answer's own has
+    done so already (`search.answer`); each other program is run here. Those that differ join `Solution.dropped`.
+
     Args:
       problem: with or without a reference.
       solution: the answer.
-      bench: has the grader.
+      bench: has the grader and the executor.
       trees: what the answer was chosen from, for the candidates one by one.
       settings: by which it was chosen.
     """
@@ -121,6 +126,9 @@ async def graded(
             verdict = await bench.grader.grade(problem.answer, text)
             verdicts[text] = verdict.equal
             timed_out |= verdict.timed_out and text == solution.answer
+        right = [t for t in (*solution.candidates, *(t for t in found if t)) if verdicts[t.answer]]
+        solution = await _without_unconfirmed(solution, right, bench)
+        found = [t for tree in trees for t in _tried(tree, way, solution.dropped)]
     classes = await equivalence_classes([t.answer if t else None for t in found], bench.grader.grade)
     candidates = tuple(
         Candidate(
@@ -130,14 +138,29 @@ async def graded(
         )
         for t, label in zip(found, classes, strict=True)
     )
+    finished = [solution.answer, *(t.answer for t in (*solution.candidates, *found) if t)]
     return Answered(
         solution,
         correct=None if problem.answer is None else verdicts[solution.answer],
-        any_correct=None if problem.answer is None else any(verdicts.values()),
+        any_correct=None if problem.answer is None else any(verdicts[text] for text in finished),
         timed_out=timed_out,
         candidates=candidates,
         num_rollouts=sum(len(tree.rollouts) for tree in trees),
     )
+
+
+async def _without_unconfirmed(solution: Solution, right: Sequence[Trajectory], bench: Workbench) -> Solution:
+    """The solution, with those candidates dropped of `right` whose programs do not come out the same once more."""
+    programs = {program: t for t in right if (program := tuple(recorded(t)))}
+    if solution.trajectory is not None:
+        programs.pop(tuple(recorded(solution.trajectory)), None)
+    again = await asyncio.gather(*(run_again(t, bench.executor) for t in programs.values()))
+    lost = {program for program, (is_same, _) in zip(programs, again, strict=True) if not is_same}
+    if not lost:
+        return solution
+    dropped = dict.fromkeys(t for t in right if tuple(recorded(t)) in lost)
+    candidates = tuple(t for t in solution.candidates if t not in dropped)
+    return replace(solution, candidates=candidates, dropped=(*solution.dropped, *dropped))
 
 
 def _tried(tree: Tree, way: Strategy, dropped: Sequence[Trajectory]) -> list[Trajectory | None]:

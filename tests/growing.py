@@ -162,6 +162,17 @@ def build_tree(
     return tree
 
 
+def end_rollout(tree: Tree, *path: Node) -> None:
+    """Ends a rollout with the answer of the last node, graded by its text, and backs it up along `path` to the root."""
+    end = path[-1]
+    assert end.step is not None
+    end.terminal, end.correct = "answer", end.step.answer == tree.problem.answer
+    for node in (tree.root, *path):
+        node.visit_count += 1
+        node.value_sum += 1.0 if end.correct else -1.0
+    tree.rollouts.append(end.index)
+
+
 def fake_environment(
     problem: Problem,
     seed: int = 0,

@@ -12,7 +12,7 @@ from rstar_math.search.sampling import sample
 from rstar_math.selection.scored_texts import outcomes, step_values
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Execution, Problem, Step
-from tests.growing import fake_environment, grow_fake
+from tests.growing import end_rollout, fake_environment, grow_fake
 
 PROBLEM = Problem("p", "What is 6 * 7?", "42")
 
@@ -23,11 +23,7 @@ def tree_of(answers: list[str], seed: int = 0, problem: Problem = PROBLEM) -> Tr
     first = child(tree, tree.root, Step("\nx = 6 * 7\n<end_of_code>", "x = 6 * 7", "", Execution("ok", "")))
     for text in answers:
         end = child(tree, first, Step(f"\n<answer>\\boxed{{{text}}}<end_of_answer>", answer=text))
-        end.terminal, end.correct = "answer", text == problem.answer
-        for node in (tree.root, first, end):
-            node.visit_count += 1
-            node.value_sum += 1.0 if end.correct else -1.0
-        tree.rollouts.append(end.index)
+        end_rollout(tree, first, end)
     return tree
 
 

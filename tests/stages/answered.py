@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rstar_math.tree import Tree
 from rstar_math.types import Execution, Problem, Step
+from tests.growing import end_rollout
 
 
 def answered(problem: Problem, seed: int, answers: list[str]) -> Tree:
@@ -14,9 +15,5 @@ def answered(problem: Problem, seed: int, answers: list[str]) -> Tree:
         first = tree.add(tree.root, Step(f"\n{code}\n<end_of_code>", code, f"\n<output>{text}<end_of_output>", None))
         first.step = Step(first.step.text, code, first.step.observation, Execution("ok", f"{text}\n"))  # type: ignore[union-attr]
         end = tree.add(first, Step(f"\n<answer>\\boxed{{{text}}}<end_of_answer>", answer=text))
-        end.terminal, end.correct = "answer", text == problem.answer
-        for node in (tree.root, first, end):
-            node.visit_count += 1
-            node.value_sum += 1.0 if end.correct else -1.0
-        tree.rollouts.append(end.index)
+        end_rollout(tree, first, end)
     return tree

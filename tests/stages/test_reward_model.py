@@ -25,6 +25,7 @@ from rstar_math.store.manifest import Manifest
 from rstar_math.store.records import TreeStore, read_scored_texts, write_pairs
 from rstar_math.tree import Tree
 from rstar_math.types import Execution, Problem, Step
+from tests.growing import end_rollout
 from tests.walking import printed
 
 
@@ -35,11 +36,7 @@ def searched(problem: Problem, seed: int) -> Tree:
         code = f"print({seed} {sign} {i})"
         first = tree.add(tree.root, Step(f"\n{code}\n<end_of_code>", code, "", Execution("ok", f"{text}\n")))
         end = tree.add(first, Step(f"\n<answer>\\boxed{{{text}}}<end_of_answer>", answer=text))
-        end.terminal, end.correct = "answer", text == problem.answer
-        for node in (tree.root, first, end):
-            node.visit_count += 1
-            node.value_sum += 1.0 if end.correct else -1.0
-        tree.rollouts.append(end.index)
+        end_rollout(tree, first, end)
     return tree
 
 

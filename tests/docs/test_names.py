@@ -54,3 +54,19 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), target
+
+
+def test_files_that_are_spoken_of_exist() -> None:
+    """By their path from the top or below the package, or beside the file that names them; in the documents anywhere."""
+    wrong = []
+    for path in [*PACKAGE.rglob("*.py"), *(d for d in DOCUMENTS if d.name not in ("log.md", "extending.md"))]:
+        for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py)`", path.read_text(encoding="utf-8")):
+            places = [
+                path.parent / name,
+                PACKAGE / name,
+                ROOT / name,
+                *(PACKAGE.rglob(name) if path.suffix == ".md" else ()),
+            ]
+            if not any(place.is_file() for place in places):
+                wrong.append(f"{path.relative_to(ROOT)}: {name}")
+    assert wrong == ["CONTRIBUTING.md: utils.py"]  # which is named as one that there must not be

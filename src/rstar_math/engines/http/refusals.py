@@ -3,7 +3,7 @@
 Servers agree on little: the same thing comes with status 400, 404, 422, 500 or 200. What counts is looked at in this
 order: the status, then `code` and `type`, then the field that is named, then the words. The words are those of vLLM,
 SGLang, llama.cpp, llama-cpp-python, Ollama, LM Studio, TGI, LiteLLM, OpenRouter, OpenAI, Azure, Anthropic, Gemini,
-Mistral, Groq and DeepSeek; where none fits, the engine finds out by leaving fields out (`http_adapting.py`).
+Mistral, Groq and DeepSeek; where none fits, the engine finds out by leaving fields out (`adapting.py`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What came back from a server, read: a JSON object, a stream of events, a web page, or an error in any of its shapes.
 
-What it is not: it does not decide what an error means; that is `http_refusals.py`.
+What it is not: it does not decide what an error means; that is `refusals.py`.
 """
 
 from __future__ import annotations

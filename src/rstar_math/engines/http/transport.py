@@ -1,7 +1,7 @@
 """Requests to a server that may be slow, broken or hostile: every way in which one can fail becomes a `Reply`.
 
-What it is not: it knows nothing of completions. What is asked stands in `http_requests.py`, how answers are read in
-`http_replies.py` and `http_completions.py`.
+What it is not: it knows nothing of completions. What is asked stands in `requests.py`, how answers are read in
+`replies.py` and `completions.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The zygote: a confined process that has loaded what programs import, and forks one child for each program.
 
-Started by `supervisor.processes` as `python -I -S zygote.py FD MARK` in a clean environment. It never runs a program
+Started by `supervisor.starting` as `python -I -S zygote.py FD MARK` in a clean environment. It never runs a program
 itself. Its messages, over a SOCK_SEQPACKET pair (descriptor FD):
 
     to the zygote        {json}                        once: what to load, and how it is confined

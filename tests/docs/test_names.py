@@ -57,7 +57,7 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 
 def test_files_that_are_spoken_of_exist() -> None:
-    """By their path from the top or below the package, or beside the file that names them; in the documents anywhere."""
+    """By their path from the top or below the package, or beside the file that names them; in documents anywhere."""
     wrong = []
     for path in [*PACKAGE.rglob("*.py"), *(d for d in DOCUMENTS if d.name not in ("log.md", "extending.md"))]:
         for name in re.findall(r"`([a-z_]+(?:/[a-z_]+)*\.py)`", path.read_text(encoding="utf-8")):

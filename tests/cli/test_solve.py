@@ -30,7 +30,7 @@ from rstar_math.execution.fake import FakeExecutor
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 from rstar_math.grading.fake import FakeGrader
 from rstar_math.models import SHIPPED, read_answering
-from rstar_math.search.answer import Course
+from rstar_math.search.course import Course
 from rstar_math.types import Completion, SamplingParams, Solution, Unfinished
 from rstar_math.workers.bench import Workbench
 from tests.cli.test_server_failures import Server

@@ -25,7 +25,7 @@ def run(code: str, folder: Path, name: str = "shown.py") -> str:
 
 
 def test_every_block_of_the_page_is_a_file() -> None:
-    assert list(FILES) == ["one.py", "many.py", "evolving.py"]
+    assert list(FILES) == ["one.py", "many.py", "watching.py", "evolving.py"]
     assert len(BLOCK.findall(PAGE)) == len(FILES)
 
 
@@ -42,3 +42,9 @@ def test_the_example_of_the_readme(tmp_path: Path) -> None:
 
 def test_many_questions(tmp_path: Path) -> None:
     assert run(FILES["many.py"], tmp_path).splitlines() == ["['354', '193', '80']", "given up"]
+
+
+def test_watching(tmp_path: Path) -> None:
+    lines = run(FILES["watching.py"], tmp_path).splitlines()
+    assert lines[-1] == "354"
+    assert any(line.startswith("tree 1, depth 2: ") for line in lines)

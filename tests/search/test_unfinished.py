@@ -16,7 +16,8 @@ from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel
 from rstar_math.errors import ContextLengthError
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.fake import FakeGrader
-from rstar_math.search.answer import Course, answer
+from rstar_math.search.answer import answer
+from rstar_math.search.course import Course
 from rstar_math.search.environment import Environment
 from rstar_math.types import Completion, FinishReason, Problem, SamplingParams, Solution, Unfinished
 

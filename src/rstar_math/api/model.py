@@ -9,28 +9,28 @@ model.evaluate_step(current_state, next_step)
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
-from rstar_math import steps as step_format
+from rstar_math.api.asking import Asked, asked, shown
 from rstar_math.api.background import BackgroundLoop
-from rstar_math.api.step_probability import step_probability
+from rstar_math.api.probing import Probe, probe
+from rstar_math.api.step_probability import step_probability, step_text
+from rstar_math.api.thinking import Thinking
 from rstar_math.checkpoints.ppm_file import read_ppm_file
 from rstar_math.config import AnsweringSettings, RuntimeSettings
-from rstar_math.config.reading import check
-from rstar_math.engines.base import NoteKind, Noting
+from rstar_math.engines.base import NoteKind, Noting, Tokenizing
 from rstar_math.errors import ConfigError, ModelError
 from rstar_math.models import ModelFolders, default_answering, find_model
-from rstar_math.search.answer import Course, answer
+from rstar_math.search.answer import answer
 from rstar_math.search.choice import is_sure
-from rstar_math.search.strategies import strategy as find_strategy
+from rstar_math.search.course import Course
+from rstar_math.search.strategies import STRATEGIES
 from rstar_math.types import Problem, Solution, Step, Unfinished
-from rstar_math.workers.bench import Workbench, open_workbench
+from rstar_math.workers.bench import Tools, Workbench, open_workbench
 
 _NOTES: dict[Unfinished, tuple[NoteKind, ...]] = {
     Unfinished.QUESTION_TOO_LONG: ("too_long",),
@@ -42,6 +42,14 @@ _NOTES: dict[Unfinished, tuple[NoteKind, ...]] = {
     Unfinished.WITHHELD: ("withheld",),
 }
 """What an engine's notes explain of an unfinished solution."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What several models of one process share; closed by whoever made it (`rstar_math.api.several`)."""
+
+    loop: BackgroundLoop
+    tools: Tools
 
 
 class RStarMathModel:
@@ -57,18 +65,41 @@ class RStarMathModel:
     """
 
     def __init__(
-        self, folders: ModelFolders, runtime: RuntimeSettings | None = None, bench: Workbench | None = None
+        self,
+        folders: ModelFolders,
+        runtime: RuntimeSettings | None = None,
+        bench: Workbench | None = None,
+        shared: Shared | None = None,
     ) -> None:
         self.folders = folders
         self.answering: AnsweringSettings = default_answering(folders)
         self._bench = bench
-        self._loop = BackgroundLoop(f"model {folders.name}")
+        self._shared = shared
+        self._loop = shared.loop if shared is not None else BackgroundLoop(f"model {folders.name}")
         if bench is None:
+            tools = shared.tools if shared is not None else None
             try:
-                self._bench = self._loop.call(_open(folders, runtime or RuntimeSettings()))
+                self._bench = self._loop.call(_open(folders, runtime or RuntimeSettings(), tools))
             except BaseException:
-                self._loop.close()
+                if shared is None:
+                    self._loop.close()
                 raise
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+        return self.folders.name
+
+    @property
+    def has_reward_model(self) -> bool:
+        """Whether steps are scored; without a reward model only strategies that sample are to be had."""
+        return self._workbench.reward_model is not None
+
+    def strategies(self) -> list[str]:
+        """The strategies by which this model can answer under its own settings."""
+        search = self.answering.search
+        has = self.has_reward_model
+        return [name for name, way in STRATEGIES.items() if has or not way.needs_reward_model(search)]
 
     @classmethod
     def from_pretrained(cls, model: str | Path = "pocket", runtime: RuntimeSettings | None = None) -> Self:
@@ -84,9 +115,9 @@ class RStarMathModel:
           SandboxError: steps cannot be executed safely on this machine.
         """
         if not isinstance(model, str | Path):
-            raise ConfigError(f"the model is {_shown(model)}; give its name or folder as text or as a Path")
+            raise ConfigError(f"the model is {shown(model)}; give its name or folder as text or as a Path")
         if runtime is not None and not isinstance(runtime, RuntimeSettings):
-            raise ConfigError(f"runtime is {_shown(runtime)}; give a rstar_math.config.RuntimeSettings")
+            raise ConfigError(f"runtime is {shown(runtime)}; give a rstar_math.config.RuntimeSettings")
         return cls(find_model(model), runtime)
 
     @classmethod
@@ -169,10 +200,19 @@ class RStarMathModel:
           ConfigError: the question is empty, or a value is of the wrong type or out of range.
           ModelError: the strategy needs a reward model and there is none, or the model has been closed.
         """
-        asked = self._asked(
-            problem, strategy, num_simulations, max_depth, max_rollouts, max_tokens, max_seconds, seed, settings
+        question = asked(
+            problem,
+            self,
+            strategy,
+            num_simulations=num_simulations,
+            max_depth=max_depth,
+            max_rollouts=max_rollouts,
+            max_tokens=max_tokens,
+            max_seconds=max_seconds,
+            seed=seed,
+            settings=settings,
         )
-        return self._loop.call(self._answer(*asked, course))
+        return self._loop.call(self._answer(question, course))
 
     async def asolve(
         self,
@@ -189,10 +229,69 @@ class RStarMathModel:
         course: Course | None = None,
     ) -> Solution:
         """`solve`, awaited. Many at a time share the engine's batches; cancelling one stops its search and programs."""
-        asked = self._asked(
-            problem, strategy, num_simulations, max_depth, max_rollouts, max_tokens, max_seconds, seed, settings
+        question = asked(
+            problem,
+            self,
+            strategy,
+            num_simulations=num_simulations,
+            max_depth=max_depth,
+            max_rollouts=max_rollouts,
+            max_tokens=max_tokens,
+            max_seconds=max_seconds,
+            seed=seed,
+            settings=settings,
         )
-        return await self._loop.acall(self._answer(*asked, course))
+        return await self._loop.acall(self._answer(question, course))
+
+    def stream(
+        self,
+        problem: str | Problem,
+        strategy: str | None = None,
+        *,
+        num_simulations: int | None = None,
+        max_depth: int | None = None,
+        max_rollouts: int | None = None,
+        max_tokens: int | None = None,
+        max_seconds: float | None = None,
+        seed: int = 0,
+        settings: AnsweringSettings | None = None,
+    ) -> Thinking:
+        """`asolve` to be watched: begins at once, in a running event loop, and gives events as they come.
+
+        The events are those of `rstar_math.search.events`; the last one is `Answered`, with the solution. Close it:
+        `async with model.stream(question) as thinking`. `thinking.answer_now()` ends the thinking early.
+        """
+        question = asked(
+            problem,
+            self,
+            strategy,
+            num_simulations=num_simulations,
+            max_depth=max_depth,
+            max_rollouts=max_rollouts,
+            max_tokens=max_tokens,
+            max_seconds=max_seconds,
+            seed=seed,
+            settings=settings,
+        )
+        return Thinking(self._loop, lambda course: self._answer(question, course))
+
+    def encode(self, text: str) -> list[int] | None:
+        """The tokens of a text; None where the policy's tokenizer is not at hand (behind a URL)."""
+        engine = self._workbench.engine
+        return list(engine.encode(text)) if isinstance(engine, Tokenizing) else None
+
+    def decode(self, token_ids: Sequence[int]) -> str | None:
+        """The text of tokens; None likewise.
+
+        Raises:
+          ConfigError: a number is no token of the policy's.
+        """
+        engine = self._workbench.engine
+        return engine.decode(token_ids) if isinstance(engine, Tokenizing) else None
+
+    async def aprobe(self, timeout_s: float = 10.0) -> Probe:
+        """Whether policy, reward model and sandbox work at this moment; what does not reply in time does not."""
+        return await self._loop.acall(probe(self._workbench, timeout_s))
 
     def evaluate_step(
         self, current_state: str | Sequence[Step], next_step: str, *, question: str | None = None
@@ -215,21 +314,23 @@ class RStarMathModel:
           ConfigError: an argument is of the wrong type, or `question` is missing.
           ModelError: there is no reward model, or it is not calibrated.
         """
-        return self._loop.call(self._probability(_step_text(current_state, next_step, question)))
+        return self._loop.call(self._probability(step_text(current_state, next_step, question)))
 
     async def aevaluate_step(
         self, current_state: str | Sequence[Step], next_step: str, *, question: str | None = None
     ) -> float:
         """`evaluate_step`, awaited."""
-        return await self._loop.acall(self._probability(_step_text(current_state, next_step, question)))
+        return await self._loop.acall(self._probability(step_text(current_state, next_step, question)))
 
     def close(self) -> None:
         """Ends every search and process and frees the models; calling it twice does no harm."""
         if self._bench is not None:
             bench, self._bench = self._bench, None
-            self._loop.stop_calls()
+            if self._shared is None:
+                self._loop.stop_calls()
             self._loop.call(bench.aclose())
-            self._loop.close()
+            if self._shared is None:
+                self._loop.close()
 
     async def aclose(self) -> None:
         """`close`, without holding up the running loop."""
@@ -263,55 +364,9 @@ class RStarMathModel:
             raise ModelError(f"{self.folders.name} has been closed; load it again with from_pretrained")
         return self._bench
 
-    def _asked(
-        self,
-        problem: str | Problem,
-        strategy: str | None,
-        num_simulations: int | None,
-        max_depth: int | None,
-        max_rollouts: int | None,
-        max_tokens: int | None,
-        max_seconds: float | None,
-        seed: int,
-        settings: AnsweringSettings | None,
-    ) -> tuple[Workbench, Problem, AnsweringSettings, int]:
-        """What is asked for, checked: parts, problem, settings, seed."""
-        bench, question = self._workbench, _as_problem(problem)
-        if settings is not None and not isinstance(settings, AnsweringSettings):
-            raise ConfigError(f"settings is {_shown(settings)}; give a rstar_math.config.AnsweringSettings")
-        if not isinstance(seed, int):
-            raise ConfigError(f"seed is {_shown(seed)}; give a whole number")
-        for name, least, number in (
-            ("num_rollouts", 1, num_simulations),
-            ("max_depth", 1, max_depth),
-            ("max_rollouts", 1, max_rollouts),
-            ("max_tokens", 1, max_tokens),
-        ):
-            if number is not None and (not isinstance(number, int) or isinstance(number, bool)):
-                raise ConfigError(f"{name} is {_shown(number)}; give a whole number")
-            if number is not None and number < least:
-                raise ConfigError(f"{name} is {number}; it must be at least {least}")
-        if max_seconds is not None and not (isinstance(max_seconds, int | float) and 0 < max_seconds < math.inf):
-            raise ConfigError(f"max_seconds is {_shown(max_seconds)}; give a number greater than 0")
-        chosen = settings or self.answering
-        changes: dict[str, object] = {"strategy": strategy} if strategy is not None else {}
-        search = {"num_rollouts": num_simulations, "max_depth": max_depth}
-        budget = {"rollouts": max_rollouts, "tokens": max_tokens, "seconds": max_seconds}
-        changes["search"] = chosen.search.model_dump() | {k: v for k, v in search.items() if v is not None}
-        changes["budget"] = chosen.budget.model_dump() | {k: v for k, v in budget.items() if v is not None}
-        chosen = check(AnsweringSettings, chosen.model_dump() | changes, "solve")
-        if bench.reward_model is None and find_strategy(chosen.strategy).needs_reward_model(chosen.search):
-            raise ModelError(
-                f"{chosen.strategy} searches by a reward model here, and {self.folders.name} has none. Take the "
-                "strategy sample (the default of such a model: the majority of 32 samples), or name a reward model in "
-                "a model file (docs/real-models.md)"
-            )
-        return bench, question, chosen, seed
-
-    async def _answer(
-        self, bench: Workbench, problem: Problem, settings: AnsweringSettings, seed: int, course: Course | None
-    ) -> Solution:
-        solution, _ = await answer(problem, bench.environment, settings, seed, course)
+    async def _answer(self, asked: Asked, course: Course | None) -> Solution:
+        bench, problem, settings = self._workbench, asked.problem, asked.settings
+        solution, _ = await answer(problem, bench.environment, settings, asked.seed, course)
         if solution.unfinished is not None and isinstance(bench.engine, Noting):
             kinds = _NOTES.get(solution.unfinished, ())
             notes = [note.text for note in bench.engine.notes() if note.kind in kinds]
@@ -333,53 +388,5 @@ class RStarMathModel:
         return await step_probability(reward_model, calibration, text)
 
 
-async def _open(folders: ModelFolders, runtime: RuntimeSettings) -> Workbench:
-    return open_workbench(folders.policy, folders.reward_model, runtime)
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
-
-
-def _as_problem(problem: str | Problem) -> Problem:
-    if isinstance(problem, Problem):
-        question = problem.question
-    elif isinstance(problem, str):
-        question = problem
-    else:
-        raise ConfigError(f"the problem is {_shown(problem)}; give a question as text, or a rstar_math.Problem")
-    if not isinstance(question, str) or not question.strip():
-        raise ConfigError("the problem is empty; give the text of a question")
-    try:
-        digest = hashlib.sha256(question.encode()).hexdigest()[:12]
-    except UnicodeEncodeError as error:
-        raise ConfigError(f"the problem holds {question[error.start]!r}, which is no Unicode character") from None
-    return problem if isinstance(problem, Problem) else Problem(id=f"question-{digest}", question=question.strip())
-
-
-def _step_text(state: str | Sequence[Step], next_step: str, question: str | None) -> str:
-    """The whole text that the reward model reads."""
-    if not isinstance(next_step, str):
-        raise ConfigError(f"next_step is {_shown(next_step)}; give the text of a step")
-    if question is not None and not isinstance(question, str):
-        raise ConfigError(f"question is {_shown(question)}; give a text")
-    if not isinstance(state, str) and not (
-        isinstance(state, Sequence) and all(isinstance(step, Step) for step in state)
-    ):
-        raise ConfigError(f"current_state is {_shown(state)}; give a text, or a sequence of steps")
-    return _state_text(state, question) + _closed(next_step)
-
-
-def _state_text(state: str | Sequence[Step], question: str | None) -> str:
-    if not isinstance(state, str):
-        if question is None:
-            raise ConfigError("evaluate_step needs `question` where current_state is a sequence of steps")
-        return step_format.prompt(question) + step_format.render(state)
-    return state if step_format.ASSISTANT_TURN in state else step_format.prompt(state)
-
-
-def _closed(step: str) -> str:
-    if any(step.rstrip().endswith(m) for m in (*step_format.STOPS, step_format.END_OF_OUTPUT)):
-        return step.rstrip()
-    return ("" if step.startswith("\n") else "\n") + step.rstrip("\n") + "\n" + step_format.END_OF_STEP
+async def _open(folders: ModelFolders, runtime: RuntimeSettings, tools: Tools | None) -> Workbench:
+    return open_workbench(folders.policy, folders.reward_model, runtime, tools=tools)

@@ -15,7 +15,7 @@ from rstar_math.cli.solution import print_solution, solution_to_json
 from rstar_math.cli.thinking import shown, thinking
 from rstar_math.config import AnsweringSettings
 from rstar_math.errors import ConfigError, DataError
-from rstar_math.search.answer import Course
+from rstar_math.search.course import Course
 from rstar_math.store.paths import shown as shown_path
 from rstar_math.terminal.visible import visible_json
 from rstar_math.types import Problem, Solution

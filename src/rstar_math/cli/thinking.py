@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rstar_math.search.answer import Course
+from rstar_math.search.course import Course
 
 
 @contextmanager

@@ -93,6 +93,23 @@ class Noting(Protocol):
         ...
 
 
+@runtime_checkable
+class Tokenizing(Protocol):
+    """An engine whose tokenizer is at hand. Others need not have this."""
+
+    def encode(self, text: str) -> Sequence[int]:
+        """The tokens of a text, as the model reads it."""
+        ...
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of tokens.
+
+        Raises:
+          ConfigError: a number is no token of the model's.
+        """
+        ...
+
+
 class RewardModel(Protocol):
     """A reward model."""
 

@@ -9,7 +9,9 @@ from rstar_math.config import AnsweringSettings
 from rstar_math.search.budget import Budget
 from rstar_math.search.choice import choose, value
 from rstar_math.search.confirm import recorded
+from rstar_math.search.course import Course
 from rstar_math.search.environment import Environment
+from rstar_math.search.events import NotReproduced, TreeBegun, TreeGrown, Voted
 from rstar_math.search.strategies import Strategy, grow, strategy
 from rstar_math.search.together import all_of
 from rstar_math.search.unfinished import diagnose
@@ -25,40 +27,6 @@ _TREE_SEEDS = 1_000
 
 MakeEnvironment = Callable[[Problem, int], Environment]
 """(problem, seed of the search) -> its environment."""
-
-
-class Course:
-    """How far an answer has come. `answer` keeps it up to date; it may be read meanwhile, from any thread.
-
-    Attributes:
-      num_trees: trees that are finished.
-      leading: the answer that is ahead; None where there is none yet.
-      share: its share of the vote, in [0, 1].
-    """
-
-    def __init__(self) -> None:
-        self.num_trees = 0
-        self.leading: str | None = None
-        self.share = 0.0
-        self._environments: list[Environment] = []
-
-    @property
-    def tokens_generated(self) -> int:
-        """Tokens that the policy has generated, discarded candidates included."""
-        return sum(env.cost.tokens_generated for env in list(self._environments))
-
-    @property
-    def executions(self) -> int:
-        """Step programs that have been run."""
-        return sum(env.cost.executions for env in list(self._environments))
-
-    def begin(self, environments: Sequence[Environment]) -> None:
-        """Further trees begin to grow."""
-        self._environments += environments
-
-    def note(self, num_trees: int, leading: str | None, share: float) -> None:
-        """So many trees are finished; this answer is ahead."""
-        self.num_trees, self.leading, self.share = num_trees, leading, share
 
 
 async def answer(
@@ -82,7 +50,7 @@ async def answer(
       make_environment: of each search.
       settings: strategy, search, choice and limits.
       seed: the same seed gives the same answer.
-      course: is told how far the answer has come.
+      course: is told how far the answer has come, and ends it where somebody asks it to.
 
     Returns:
       The best solution so far, and the trees it was chosen from. Without any it says why.
@@ -93,6 +61,7 @@ async def answer(
     budget = Budget(settings.budget)
     voting = make_environment(blind, seed)
     course.begin([voting])
+    course.begin_answer(budget)
     most_trees = settings.num_trees if not budget.limited else None
     if way.is_deterministic:
         most_trees = 1
@@ -104,8 +73,11 @@ async def answer(
         first = len(trees)
         num_now = 1 if budget.limited and first == 0 else num_at_once
         environments = [make_environment(blind, seed * _TREE_SEEDS + first + k) for k in range(num_now)]
-        for env in environments:
+        for number, env in enumerate(environments, start=first):
             env.budget = budget
+            if course.listener is not None:
+                env.hear(course.listener, number)
+                course.tell(TreeBegun(number, settings.strategy))
         grown_in += environments
         course.begin(environments)
         search = settings.search
@@ -113,19 +85,22 @@ async def answer(
             search = search.model_copy(update={"num_rollouts": budget.rollouts_left})
         trees += await all_of(grow(settings.strategy, env, search) for env in environments)
         budget.book_rollouts(sum(max(1, len(tree.rollouts)) for tree in trees))
-        found += [t for tree in trees[first:] for t in _voters(tree, way)]
+        for number, tree in enumerate(trees[first:], start=first):
+            voters = _voters(tree, way)
+            found += voters
+            course.tell(TreeGrown(number, len(tree.rollouts), tree.stopped, tree.cost, tuple(voters)))
         classes = await equivalence_classes([t.answer for t in found], voting.grade)
         choice = choose(found, classes, settings.selector, settings.aggregate, settings.weight, settings.num_voters)
-        if choice is not None:
-            course.note(len(trees), found[choice.index].answer, choice.share)
-        else:
-            course.note(len(trees), None, 0.0)
+        leading, share = (found[choice.index].answer, choice.share) if choice is not None else (None, 0.0)
+        course.note(len(trees), leading, share)
+        course.tell(Voted(len(trees), len(found), leading, share))
         is_settled = settings.settled is not None and choice is not None and choice.lead >= settings.settled
         wasted = trees[-1].cost.tokens_generated == 0  # the context is full, or nothing fits: no tree will do better
         if is_settled or budget.spent or trees[-1].stopped == "budget" or wasted or len(trees) == most_trees:
             break
     dropped: list[Trajectory] = []
     while choice is not None and not await voting.confirm(found[choice.index]):
+        course.tell(NotReproduced(found[choice.index]))
         program = recorded(found[choice.index])
         dropped += [t for t in found if recorded(t) == program]
         found = [t for t in found if recorded(t) != program]

@@ -6,10 +6,19 @@ finished before stands.
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rstar_math.config import BudgetSettings
+
+T = TypeVar("T")
+
+
+GIVEN_UP = "given up: the time was over before its program had ended"
+"""Why a sampled step was rejected that could not be run any more."""
 
 
 class BudgetSpent(Exception):
@@ -51,6 +60,8 @@ class Budget:
         self._drawn: dict[str, tuple[int, int]] = {}
         self._reserved = 0.0
         self._started = time.monotonic()
+        self._is_ended = False
+        self._waiting: set[asyncio.Timeout] = set()
 
     @property
     def limited(self) -> bool:
@@ -70,6 +81,8 @@ class Budget:
     @property
     def seconds_left(self) -> float | None:
         """Wall seconds that are left; None without such a limit."""
+        if self._is_ended:
+            return 0.0
         if self.limits.seconds is None:
             return None
         return max(0.0, self._started + self.limits.seconds - time.monotonic())
@@ -135,3 +148,27 @@ class Budget:
         self.num_tokens += num_tokens
         drawn, tokens = self._drawn.get(reservation.kind, (0, 0))
         self._drawn[reservation.kind] = drawn + num_candidates, tokens + num_tokens
+
+    async def within_time(self, work: Awaitable[T]) -> T:
+        """Awaits `work`, and gives it up when the time has run out, or when `end` is called.
+
+        Raises:
+          BudgetSpent: it was given up.
+        """
+        try:
+            async with asyncio.timeout(self.seconds_left) as limit:
+                self._waiting.add(limit)
+                try:
+                    return await work
+                finally:
+                    self._waiting.discard(limit)
+        except TimeoutError:
+            if not limit.expired():  # it is the work's own
+                raise
+            raise BudgetSpent from None
+
+    def end(self) -> None:
+        """Nothing is left from now on, and what is awaited is given up. In the thread of the search."""
+        self._is_ended = True
+        for limit in self._waiting:
+            limit.reschedule(asyncio.get_running_loop().time())

@@ -5,14 +5,12 @@ A strategy knows nothing of batches: many searches run at once, and the engines 
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TypeVar
 
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
@@ -22,12 +20,11 @@ from rstar_math.execution.base import BatchExecutor, Executor, Recorder
 from rstar_math.grading.base import Grader
 from rstar_math.search.budget import Budget, BudgetSpent
 from rstar_math.search.confirm import run_again
+from rstar_math.search.events import Listener, Proposal, StepsProposed
 from rstar_math.search.forms import form_of
 from rstar_math.search.together import all_of
-from rstar_math.tree import Tree
+from rstar_math.tree import Node, Tree
 from rstar_math.types import Completion, Cost, Execution, FinishReason, Problem, SamplingParams, Trajectory, Verdict
-
-T = TypeVar("T")
 
 
 class Environment:
@@ -40,6 +37,7 @@ class Environment:
       cost: what the search has cost so far, exact in every field.
       budget: what it may cost; without limits unless somebody sets another.
       unmarked: why completions ended that did not end at a marker, and how many did so.
+      num_prompt_tokens: tokens of the first prompt, which is the question; 0 before it was sent.
       no_room: what the policy said of a prefix that left no room in its context; None where that did not happen.
     """
 
@@ -59,6 +57,9 @@ class Environment:
         self.budget = Budget()
         self.unmarked: Counter[FinishReason] = Counter()
         self.no_room: str | None = None
+        self.num_prompt_tokens = 0
+        self._listener: Listener | None = None
+        self._number = 0
         self._engine, self._executor, self._grader, self._reward_model = engine, executor, grader, reward_model
         self._batch_executor = executor if isinstance(executor, BatchExecutor) else None
         self._started = time.monotonic()
@@ -77,6 +78,22 @@ class Environment:
         if self.problem.answer is None:
             raise ConfigError(f"problem {self.problem.id} has no reference answer; search it with terminal_value: ppm")
         return self.problem.answer
+
+    def hear(self, listener: Listener, number: int) -> None:
+        """From now on `listener` is told what is proposed; `number` is this search's within its answer."""
+        self._listener, self._number = listener, number
+
+    def tell_proposed(self, tree: Tree, node: Node, since: int = 0) -> None:
+        """Tells whoever listens of the candidates of a node, from the `since`-th on, when they were run and scored."""
+        if self._listener is None or len(node.children) <= since:
+            return
+        children = [tree.nodes[i] for i in node.children[since:]]
+        candidates = tuple(
+            Proposal(c.step, c.num_proposed, c.rejected, c.ppm_score, c.terminal == "answer")
+            for c in children
+            if c.step
+        )
+        self._listener(StepsProposed(self._number, tuple(tree.steps(node)), candidates))
 
     @contextmanager
     def within_budget(self, tree: Tree) -> Iterator[None]:
@@ -154,7 +171,7 @@ class Environment:
         params = replace(params, n=granted.num_candidates, seed=self.rng.getrandbits(62))
         completions: Sequence[Completion] = ()
         try:
-            generation = await _within_time(self.budget, self._engine.generate(prefix, params))
+            generation = await self.budget.within_time(self._engine.generate(prefix, params))
             completions = generation.completions
         except ContextLengthError as error:
             self.no_room = str(error)
@@ -163,17 +180,23 @@ class Environment:
             num_tokens = sum(c.num_tokens for c in completions)
             self.budget.pay(granted, len(completions) if counts else 0, num_tokens)
         self.cost.model_calls += 1
+        self.num_prompt_tokens = self.num_prompt_tokens or generation.num_prompt_tokens
         self.cost.tokens_prompt += generation.num_prompt_tokens
         self.cost.tokens_generated += num_tokens
         self.unmarked.update(_why_ended(c, params) for c in completions if c.stop is None)
         return list(completions)
 
     async def execute_all(self, prefix: Sequence[str], codes: Sequence[str]) -> list[Execution]:
-        """Runs each of several steps' code after the code of the steps before them."""
+        """Runs each of several steps' code after the code of the steps before them.
+
+        Raises:
+          BudgetSpent: the time ran out before they ended.
+        """
         if self._batch_executor is not None:
-            executions = await self._batch_executor.execute_all(prefix, codes)
+            executions = await self.budget.within_time(self._batch_executor.execute_all(prefix, codes))
         else:
-            executions = await all_of(self._executor.execute(prefix, code) for code in codes)
+            each = all_of(self._executor.execute(prefix, code) for code in codes)
+            executions = await self.budget.within_time(each)
         self.cost.executions += len(executions)
         self.cost.cpu_seconds += sum(execution.seconds for execution in executions)
         return executions
@@ -183,10 +206,11 @@ class Environment:
 
         Raises:
           ConfigError: the executor cannot.
+          BudgetSpent: the time ran out before it ended.
         """
         if not isinstance(self._executor, Recorder):
             raise ConfigError("search.observation is official, but the executor does not record statements; use full")
-        executions = await self._executor.record_program(steps)
+        executions = await self.budget.within_time(self._executor.record_program(steps))
         self.cost.executions += len(executions)
         self.cost.cpu_seconds += sum(execution.seconds for execution in executions)
         return executions
@@ -196,7 +220,7 @@ class Environment:
         if self._reward_model is None:
             raise ConfigError("this search needs a reward model (use_ppm or terminal_value: ppm), and none was given")
         try:
-            scores = await _within_time(self.budget, self._reward_model.score(texts))
+            scores = await self.budget.within_time(self._reward_model.score(texts))
         except ContextLengthError:
             if len(texts) == 1:
                 return [None]
@@ -238,17 +262,3 @@ def _why_ended(completion: Completion, params: SamplingParams) -> FinishReason:
     if completion.finish_reason != "unknown":
         return completion.finish_reason
     return "length" if completion.num_tokens >= params.max_tokens else "end"
-
-
-async def _within_time(budget: Budget, work: Awaitable[T]) -> T:
-    """Awaits `work`, and gives it up when the budget's time has run out."""
-    seconds_left = budget.seconds_left
-    if seconds_left is None:
-        return await work
-    try:
-        async with asyncio.timeout(seconds_left) as limit:
-            return await work
-    except TimeoutError:
-        if not limit.expired():  # it is the engine's own
-            raise
-        raise BudgetSpent from None

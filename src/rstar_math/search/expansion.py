@@ -45,6 +45,7 @@ async def expand_all(env: Environment, tree: Tree, nodes: Sequence[Node], settin
     if settings.use_ppm or settings.terminal_value == "ppm":
         await all_of(_score(env, tree, node, settings) for node in nodes)
     for node in nodes:
+        env.tell_proposed(tree, node)
         if not tree.children(node):
             node.terminal = "dead_end"
 
@@ -64,6 +65,8 @@ async def widen_all(env: Environment, tree: Tree, wider: Sequence[tuple[Node, in
     await all_of(_score(env, tree, node, settings, num) for (node, _), num in zip(wider, num_before, strict=True))
     for child, value in before:
         child.value_sum += first_value(tree, child, settings) - value
+    for (node, _), num in zip(wider, num_before, strict=True):
+        env.tell_proposed(tree, node, num)
     for node, _ in wider:
         nothing_drawn = num_drawn(tree, node) == 0
         if not tree.children(node) and (nothing_drawn or num_drawn(tree, node) >= max_candidates(tree, node, settings)):

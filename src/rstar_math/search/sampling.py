@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
-from rstar_math.search.budget import BudgetSpent
+from rstar_math.search.budget import GIVEN_UP, BudgetSpent
 from rstar_math.search.environment import Environment
 from rstar_math.search.forms import Form, TriedStep, form_of
 from rstar_math.search.together import all_of
@@ -52,6 +52,10 @@ async def sample(env: Environment, settings: SearchSettings, strategy: str = "sa
             await _grade(env, answered)
         if settings.use_ppm and env.has_reward_model:
             await _score_steps(env, tree, answered)
+    if env.budget.seconds_left == 0:
+        tree.stopped = "budget"
+    for node in tree.nodes:
+        env.tell_proposed(tree, node)
     tree.root.visit_count = len(tree.rollouts)
     if tree.root.expanded and not tree.rollouts and tree.stopped != "budget":
         tree.root.terminal = "dead_end"
@@ -64,7 +68,10 @@ async def _run(env: Environment, completion: Completion, form: Form) -> list[Tri
     tried: list[TriedStep] = []
     for text in form.split(completion.text + (completion.stop or "")):
         stop = next((s for s in form.step_stops if text.endswith(s)), None)
-        (made,) = await form.try_steps(env, [t.step for t in tried], [(text, stop)])
+        try:
+            (made,) = await form.try_steps(env, [t.step for t in tried], [(text, stop)])
+        except BudgetSpent:  # the other samples may have ended
+            made = TriedStep(step_format.step_from_text(text), GIVEN_UP, is_last=False)
         if made.rejected is not None:  # nobody reads on after it
             return [*tried, replace(made, step=replace(made.step, observation=""))]
         tried.append(made)

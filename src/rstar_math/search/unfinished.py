@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rstar_math import steps as step_format
 from rstar_math.config import AnsweringSettings
+from rstar_math.search.budget import GIVEN_UP
 from rstar_math.search.environment import Environment
 from rstar_math.search.expansion import LONGER_THAN_REWARD_MODEL
 from rstar_math.tree import Node, Tree
@@ -94,6 +95,8 @@ def _rejection(node: Node, without_marker: Unfinished) -> _End:
     assert step is not None
     if step.execution is not None and not step.execution.ok:
         return _End(Unfinished.EXECUTION_FAILED, step.execution.error or step.execution.status, weight)
+    if node.rejected == GIVEN_UP:
+        return _End(Unfinished.BUDGET, "", weight)
     if node.rejected == LONGER_THAN_REWARD_MODEL:
         return _End(Unfinished.SOLUTION_TOO_LONG, LONGER_THAN_REWARD_MODEL, weight)
     if not _is_marked(node):

@@ -19,13 +19,35 @@ from rstar_math.types import Problem
 
 
 @dataclass
+class Tools:
+    """What models may share: where programs run, and what compares answers."""
+
+    executor: Executor
+    grader: Grader
+
+    async def aclose(self) -> None:
+        """Ends every process."""
+        await self.executor.aclose()
+        await self.grader.aclose()
+
+
+@dataclass
 class Workbench:
-    """The adapters of one process. `open_workbench` makes a real one; tests and users may put in their own."""
+    """The adapters of one process. `open_workbench` makes a real one; tests and users may put in their own.
+
+    Attributes:
+      engine: the policy.
+      executor: where programs run.
+      grader: what compares answers.
+      reward_model: None without one.
+      shares_tools: executor and grader are others' as well, and are not closed with it.
+    """
 
     engine: Engine
     executor: Executor
     grader: Grader
     reward_model: RewardModel | None = None
+    shares_tools: bool = False
 
     def environment(self, problem: Problem, seed: int) -> Environment:
         """The environment of one search."""
@@ -36,8 +58,8 @@ class Workbench:
         await self.engine.aclose()
         if self.reward_model is not None:
             await self.reward_model.aclose()
-        await self.executor.aclose()
-        await self.grader.aclose()
+        if not self.shares_tools:
+            await Tools(self.executor, self.grader).aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -67,12 +89,24 @@ def answer_comparison() -> Iterator[Callable[[str, str], bool]]:
         pool.close()
 
 
+def open_tools(runtime: RuntimeSettings, num_slots: int | None = None) -> Tools:
+    """Opens an executor and a grader; arguments as for `open_workbench`.
+
+    Raises:
+      SandboxError: steps cannot be executed safely on this machine.
+    """
+    from rstar_math.execution.opening import open_executor
+
+    return Tools(open_executor(runtime.execution, num_slots), open_grader())
+
+
 def open_workbench(
     policy: Policy,
     reward_model: Path | None,
     runtime: RuntimeSettings,
     device: str | None = None,
     num_slots: int | None = None,
+    tools: Tools | None = None,
 ) -> Workbench:
     """Loads the models of a search.
 
@@ -82,13 +116,13 @@ def open_workbench(
       runtime: the machine.
       device: overrides `runtime.device`, for one worker among several.
       num_slots: step programs at the same time; overrides `runtime.execution.num_slots`.
+      tools: shared with other models, and closed by whoever opened them; None: its own.
 
     Raises:
       ModelError: a folder is missing or unfit.
       SandboxError: steps cannot be executed safely on this machine.
     """
     from rstar_math.engines.open import open_policy, open_reward_model
-    from rstar_math.execution.opening import open_executor
 
     engine = open_policy(policy, runtime, device)
     scoring = open_reward_model(reward_model, runtime, device) if reward_model is not None else None
@@ -98,4 +132,5 @@ def open_workbench(
         engine = RememberingEngine(engine, Memory(Path(runtime.remember)), model_key(policy))
         if reward_model is not None and scoring is not None:
             scoring = RememberingRewardModel(scoring, Memory(Path(runtime.remember)), model_key(reward_model))
-    return Workbench(engine, open_executor(runtime.execution, num_slots), open_grader(), scoring)
+    own = tools or open_tools(runtime, num_slots)
+    return Workbench(engine, own.executor, own.grader, scoring, shares_tools=tools is not None)

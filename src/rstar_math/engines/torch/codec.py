@@ -88,6 +88,10 @@ class TokenCodec:
                 "a text holds half a surrogate pair, which is no character, and cannot be read"
             ) from error
 
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Text of tokens, special ones included."""
+        return self._decode([list(token_ids)])[0]
+
     def decode_continuations(self, last_token: int, continuations: Sequence[Sequence[int]]) -> list[str]:
         """Text of tokens that follow a text ending in `last_token`, special tokens included.
 

@@ -7,7 +7,7 @@ completions do not depend on what else is in the batch, up to floating-point noi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from rstar_math.engines.torch.prefix_cache import PrefixCache
 from rstar_math.engines.torch.sampling import next_tokens, uniforms
 from rstar_math.engines.torch.tiling import cut
 from rstar_math.engines.torch.weights import LlamaWeights, PlainFolder
-from rstar_math.errors import ContextLengthError, EngineError
+from rstar_math.errors import ConfigError, ContextLengthError, EngineError
 from rstar_math.types import Completion, FinishReason, SamplingParams
 
 if TYPE_CHECKING:
@@ -121,6 +121,16 @@ class TorchEngine:
             prefix_cache_mb=prefix_cache_mb,
             deterministic=deterministic,
         )
+
+    def encode(self, text: str) -> list[int]:
+        """The tokens of a text; raises EngineError where it is not valid Unicode."""
+        return self.codec.encode([text])[0]
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of tokens; raises ConfigError where a number is none of the model's."""
+        if wrong := [token for token in token_ids if not 0 <= token < self._vocab_size]:
+            raise ConfigError(f"{wrong[0]} is no token of this model, whose tokens are 0 to {self._vocab_size - 1}")
+        return self.codec.decode(token_ids)
 
     async def generate(self, prompt: str, params: SamplingParams) -> Generation:
         """Continues `prompt`, `params.n` times.

@@ -43,7 +43,7 @@ LAYERS = (
         "models, sandbox, grader, training, problem sets, files, the pocket world",
         (
             *("engines", "execution", "grading", "training", "checkpoints", "problems", "store", "pocket"),
-            *("models", "plugins", "progress", "terminal", "config.reading", "config.yaml_text"),
+            *("models", "plugins", "progress", "intervals", "terminal", "config.reading", "config.yaml_text"),
         ),
     ),
     Layer(3, "strategies: straight-line async code", ("search",)),

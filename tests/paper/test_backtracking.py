@@ -72,12 +72,12 @@ def test_without_a_wrong_rollout_first_there_is_no_turn() -> None:
     tree = Tree.start(Problem("p", "How many?", "6"), "mcts", 0)
     roll(tree, end(tree, add(tree, tree.root, "x = 2 * 3", 0.1), "6", True))
     assert turning_back(tree) is None
-    assert chance_level([tree], num_shuffles=3) == [0, 0, 0]
+    assert chance_level([tree], num_shuffles=3) == []
 
 
 def test_shuffled_values_find_fewer_turns_where_values_know_something() -> None:
     trees = [grown("x = 2 + 3", "x = 2 * 3", left=0.2, taken=0.4, other=0.3) for _ in range(30)]
-    drawn = chance_level(trees, num_shuffles=50)
+    drawn = [sum(turns) for turns in zip(*(of for _, of in chance_level(trees, num_shuffles=50)), strict=True)]
     assert len(drawn) == 50
     assert 0 < min(drawn) < max(drawn) < 30  # one of three children is the lowest by chance
     assert turning_back(trees[0], random.Random(1)) is None or turning_back(trees[0], random.Random(2)) is None
@@ -90,18 +90,18 @@ def test_the_chance_level_does_not_hang_on_the_order_of_the_trees() -> None:
     assert chance_level(trees, num_shuffles=20) == chance_level(trees[::-1], num_shuffles=20)
 
 
-def test_several_seeds_together_are_the_sums_of_each() -> None:
+def test_late_trees_are_counted_by_problem_beside_chance() -> None:
     turning = [grown("x = 2 + 3", "x = 2 * 3", left=0.2, taken=0.4, other=0.3) for _ in range(4)]
-    solved = Tree.start(Problem("p", "How many?", "6"), "mcts", 0)
+    solved = Tree.start(Problem("q", "How many?", "6"), "mcts", 0)
     roll(solved, end(solved, add(solved, solved.root, "x = 2 * 3", 0.1), "6", True))
-    first, second = Searched.of([*turning, solved]), Searched.of(turning[:2])
-    assert (first.num_trees, first.num_late, len(first.turned)) == (5, 4, 4)
-    assert first.above(1) == 0.75
-    both = Searched.together([first, second])
-    assert (both.num_trees, both.num_late, len(both.turned)) == (7, 6, 6)
-    assert both.by_chance == tuple(a + b for a, b in zip(first.by_chance, second.by_chance, strict=True))
-    assert len(set(both.by_chance)) > 1
-    assert Searched.of([solved]).above(0.0) == 0.0
+    found = Searched.of([*turning, solved])
+    assert (found.num_trees, found.num_late, len(found.turned)) == (5, 4, 4)
+    assert list(found.late) == ["p"], "the other problem was solved by its first rollout"
+    more, num = found.late["p"]
+    assert num == 4
+    assert more == pytest.approx(4 - sum(found.by_chance) / len(found.by_chance))
+    assert 0 < more < 4
+    assert Searched.of([solved]).late == {}
 
 
 def test_where_all_values_are_failures_a_shuffle_changes_nothing() -> None:
@@ -111,7 +111,7 @@ def test_where_all_values_are_failures_a_shuffle_changes_nothing() -> None:
     roll(tree, end(tree, second, "-1", False))
     roll(tree, end(tree, add(tree, tree.root, "x = 2 * 3"), "6", True))
     assert turning_back(tree) is not None
-    assert chance_level([tree], num_shuffles=20) == [1] * 20
+    assert chance_level([tree], num_shuffles=20) == [(tree, [True] * 20)]
 
 
 @pytest.mark.parametrize(

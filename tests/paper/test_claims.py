@@ -1,4 +1,4 @@
-"""Claims are decided by intervals over problems, not by single numbers."""
+"""Claims are decided by intervals over seeds and problems, not by single numbers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from rstar_math.metrics import Interval
-from rstar_math.paper.claims import Claim, Evidence, Measured, bootstrap, combined, compare, rises
+from rstar_math.intervals import Estimate
+from rstar_math.metrics import wilson
+from rstar_math.paper.claims import Claim, Evidence, Measured, combined, compare, decided, rises
 
 
 def rows(correct: Mapping[str, int | None], tier: str = "gsm") -> list[dict[str, Any]]:
@@ -18,34 +19,59 @@ def rows(correct: Mapping[str, int | None], tier: str = "gsm") -> list[dict[str,
     ]
 
 
-def evidence(low: float, high: float) -> Evidence:
-    return Evidence("a - b", Interval((low + high) / 2, low, high))
+def evidence(value: float, error: float = 0.01) -> Evidence:
+    """A difference with a standard error of 1 point and 1,000 degrees of freedom: 2 points are shown."""
+    return Evidence("a - b", Estimate(value, error, 1000.0, error, 3, 1000))
 
 
 @pytest.mark.parametrize(
-    ("intervals", "verdict"),
+    ("values", "verdict"),
     [
-        ([(0.01, 0.1), (0.2, 0.3)], "holds"),
-        ([(0.01, 0.1), (-0.01, 0.3)], "within noise"),
-        ([(0.0, 0.1)], "within noise"),
-        ([(0.01, 0.1), (-0.3, -0.1)], "does not hold"),
-        ([(-0.1, 0.1), (-0.3, -0.1)], "does not hold"),
+        ([0.03, 0.25], "holds"),
+        ([0.03, 0.01], "within noise"),
+        ([0.0], "within noise"),
+        ([0.05, -0.2], "does not hold"),
+        ([0.0, -0.2], "does not hold"),
+        ([0.2, -0.021], "within noise"),  # p = 0.036, but the lowest of two
         ([], "not measured"),
     ],
 )
-def test_a_claim_holds_where_all_its_differences_are_positive(
-    intervals: list[tuple[float, float]], verdict: str
-) -> None:
-    assert Claim("", tuple(evidence(*i) for i in intervals)).verdict == verdict
+def test_a_claim_holds_where_all_its_differences_are_positive(values: list[float], verdict: str) -> None:
+    assert decided([Claim("", tuple(map(evidence, values)))])[0].verdict == verdict
+
+
+def test_the_claims_of_a_table_are_corrected_together() -> None:
+    # p = 0.0129, 0.0127 against it, 0.0357, none: Holm multiplies by 3, 2, 1
+    claims = [Claim(str(v), (evidence(v),)) for v in (0.0249, -0.025, 0.021)] + [Claim("", ())]
+    assert [decided([claim])[0].verdict for claim in claims[:3]] == ["holds", "does not hold", "holds"]
+    together = decided(claims)
+    assert [d.verdict for d in together] == ["holds", "does not hold", "holds", "not measured"]
+    assert together[0].p == pytest.approx(together[1].p)
+    assert {d.num_claims for d in together} == {3}
+    more = decided([*claims, *[Claim(str(i), (evidence(0.0),)) for i in range(3)]])
+    assert [d.verdict for d in more[:3]] == ["within noise"] * 3
+    assert [d.claim for d in more[:4]] == claims
+
+
+def test_a_margin_asks_for_one_gain_and_no_loss_beyond_it() -> None:
+    def verdict(*values: float) -> str:
+        return decided([Claim("", tuple(map(evidence, values)), margin=0.02)])[0].verdict
+
+    assert verdict(0.05, 0.0) == "holds"  # 0 lies two standard errors above the margin
+    assert verdict(0.05, -0.005) == "within noise"
+    assert verdict(0.0, 0.0) == "within noise"
+    assert verdict(0.05, -0.05) == "does not hold"
+    assert verdict(0.05, -0.03) == "within noise"
 
 
 def test_seeds_with_problems_of_their_own_are_pooled() -> None:
     measured = Measured("m", {1: rows({"a": 1, "b": 0}), 2: rows({"c": 1, "d": 1, "e": None})})
     assert measured.outcomes() == {"a": 1.0, "b": 0.0, "c": 1.0, "d": 1.0}
-    accuracy = measured.accuracy()
+    accuracy, alone = measured.accuracy(), Measured("m", {2: measured.rows[2]}).accuracy()
     assert accuracy is not None
     assert accuracy.value == 0.75
-    assert accuracy.low == pytest.approx(0.3006, abs=1e-4)  # Wilson, 3 of 4
+    assert accuracy.low < 0.3006  # Wilson, 3 of 4; two seeds that differ say less
+    assert alone == wilson(2, 2)
     assert measured.accuracy_by_seed() == {1: 0.5, 2: 1.0}
 
 
@@ -62,8 +88,8 @@ def test_differences_are_paired_over_common_problems() -> None:
     assert found.label == "better - worse"
     assert found.difference.value == 0.5
     assert found.by_seed == {1: 0.5}
-    assert found.verdict == "holds"
-    assert compare(worse, better).verdict == "does not hold"
+    assert decided([Claim("", (found,))])[0].verdict == "holds"
+    assert decided([Claim("", (compare(worse, better),))])[0].verdict == "does not hold"
 
 
 def test_tiers_are_compared_apart() -> None:
@@ -83,30 +109,18 @@ def test_intervals_do_not_hang_on_the_order_in_which_searches_ended() -> None:
         for a, b in ((first, last), backwards)
     )
     assert here == there
-    tables = [{key: float(value) for key, value in of.items()} for of in (first, last, *backwards)]
-    assert bootstrap(tables[:2], lambda m: m[1] - m[0]) == bootstrap(tables[2:], lambda m: m[1] - m[0])
 
 
 def test_a_series_may_rise_as_a_whole_and_not_at_every_step() -> None:
-    counts = [10, 60, 55, 90]
+    counts = [10, 60, 50, 90]
     series = [
         Measured(f"round {n}", {1: rows({f"p{i}": i < count for i in range(100)})})
         for n, count in enumerate(counts, start=1)
     ]
     whole, steps = rises("policy", series)
-    assert whole.verdict == "holds"
+    assert decided([whole])[0].verdict == "holds"
     assert [e.label for e in steps.evidence] == ["round 2 - round 1", "round 3 - round 2", "round 4 - round 3"]
-    assert steps.verdict == "does not hold"
-
-
-def test_a_statistic_of_several_means_is_resampled_over_problems() -> None:
-    a = {f"p{i}": 1.0 for i in range(60)}
-    b = {f"p{i}": float(i % 2) for i in range(60)}
-    found = bootstrap([a, b], lambda means: means[0] - means[1])
-    assert found.value == 0.5
-    assert 0.3 < found.low < 0.5 < found.high < 0.7
-    with pytest.raises(ValueError, match="no problem"):
-        bootstrap([a, {"other": 1.0}], lambda means: means[0])
+    assert decided([steps])[0].verdict == "does not hold"
 
 
 def test_a_statistic_of_several_means_is_shown_for_each_seed() -> None:
@@ -114,7 +128,8 @@ def test_a_statistic_of_several_means_is_shown_for_each_seed() -> None:
     low = Measured("low", {1: rows({f"a{i}": 0 for i in range(30)}), 2: rows({f"b{i}": 0 for i in range(30)})})
     found = combined("high - low", [(high, None), (low, None)], lambda means: means[0] - means[1])
     assert found.difference.value == pytest.approx(0.75)
-    assert 0.5 < found.difference.low < 0.75 < found.difference.high < 1
+    assert found.difference.low < 0 < 0.75 < found.difference.high  # two seeds, 1.0 and 0.5
+    assert found.estimate.num_problems == 60
     assert found.by_seed == {1: 1.0, 2: 0.5}
     half = combined("half", [(high, lambda row: float(row["correct"]) / 2), (low, None)], lambda means: means[0])
     assert half.by_seed == {1: 0.5, 2: 0.25}

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ast
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -82,14 +82,21 @@ def turning_back(tree: Tree, shuffle: random.Random | None = None) -> Turn | Non
     return None
 
 
-def chance_level(trees: Sequence[Tree], num_shuffles: int = 200, seed: int = 0) -> list[int]:
-    """How many trees turn back where values are shuffled: `[num_shuffles]` counts.
+def chance_level(trees: Sequence[Tree], num_shuffles: int = 200, seed: int = 0) -> list[tuple[Tree, list[bool]]]:
+    """Which trees turn back where values are shuffled.
 
-    The trees may come in any order, as searches end in any.
+    Args:
+      trees: in any order, as searches end in any.
+      num_shuffles: how often.
+      seed: of the shuffles.
+
+    Returns:
+      Each tree that may turn at all, by id, and `[num_shuffles]` whether it does.
     """
     rng = random.Random(seed)
     able = sorted((tree for tree in trees if _may_turn(tree)), key=lambda tree: tree.id)
-    return [sum(turning_back(tree, rng) is not None for tree in able) for _ in range(num_shuffles)]
+    drawn = [[turning_back(tree, rng) is not None for tree in able] for _ in range(num_shuffles)]
+    return [(tree, [shuffle[i] for shuffle in drawn]) for i, tree in enumerate(able)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,37 +105,34 @@ class Searched:
 
     Attributes:
       num_trees: all of them.
-      num_late: those whose first right rollout comes after a wrong one.
       turned: those that turned back, and where.
       by_chance: `[num_shuffles]` counts of those that would, see `chance_level`.
+      late: of each problem, its trees whose first right rollout comes after a wrong one: how many more turned back
+        than by the mean of chance, and how many there are.
     """
 
     num_trees: int
-    num_late: int
     turned: tuple[tuple[Tree, Turn], ...]
     by_chance: tuple[int, ...]
+    late: Mapping[str, tuple[float, int]]
 
     @classmethod
     def of(cls, trees: Iterable[Tree]) -> Self:
         """Counts trees."""
         listed = list(trees)
         turned = tuple((tree, turn) for tree in listed if (turn := turning_back(tree)) is not None)
-        num_late = sum(tree.solved and not tree.nodes[tree.rollouts[0]].correct for tree in listed)
-        return cls(len(listed), num_late, turned, tuple(chance_level(listed)))
+        chance = chance_level(listed)
+        late: dict[str, tuple[float, int]] = {}
+        for tree, shuffles in chance:
+            more, num = late.get(tree.problem.id, (0.0, 0))
+            turns = float(turning_back(tree) is not None)
+            late[tree.problem.id] = more + turns - sum(shuffles) / len(shuffles), num + 1
+        return cls(len(listed), turned, tuple(map(sum, zip(*(of for _, of in chance), strict=True))), late)
 
-    @classmethod
-    def together(cls, parts: Sequence[Self]) -> Self:
-        """Several as one."""
-        return cls(
-            sum(part.num_trees for part in parts),
-            sum(part.num_late for part in parts),
-            tuple(pair for part in parts for pair in part.turned),
-            tuple(map(sum, zip(*(part.by_chance for part in parts), strict=True))),
-        )
-
-    def above(self, expected: float) -> float:
-        """How many more turned back than expected, as a share of those that could."""
-        return (len(self.turned) - expected) / max(1, self.num_late)
+    @property
+    def num_late(self) -> int:
+        """Trees whose first right rollout comes after a wrong one."""
+        return sum(num for _, num in self.late.values())
 
 
 def _may_turn(tree: Tree) -> bool:

@@ -1,28 +1,27 @@
-"""Whether a claim holds, decided by intervals over problems. Pure.
+"""Whether a claim holds, decided by intervals over training seeds and problems. Pure.
 
-A claim is a list of differences that should be positive. It holds where every interval lies above zero, it does not
-hold where one lies below, and is within noise otherwise.
+A claim is a list of differences that should be positive. It holds where all of them are shown to be, it does not hold
+where one is shown to be negative, and is within noise otherwise. Shown means p of at most 0.05, two-sided, corrected
+for the number of claims that the same table makes (Holm). `rstar_math.intervals` says what p is of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from rstar_math.metrics import Interval, paired_difference, percentile_interval, resamples, wilson
+from rstar_math.intervals import LEVEL, Cell, Estimate, Statistic, estimate, holm, paired, share
+from rstar_math.metrics import Interval
 
-Verdict = Literal["holds", "does not hold", "within noise"]
-
-Outcomes = Mapping[str, float]
-"""Problem id -> share of its answers that are right, in [0, 1]."""
+Verdict = Literal["holds", "does not hold", "within noise", "not measured"]
 
 Row = Mapping[str, Any]
 """One result row of `rstar_math.evaluation.rows`."""
 
-NUM_RESAMPLES = 2000
-"""Draws of a bootstrap."""
+NO_WORSE = 0.02
+"""The margin where a claim says "no worse": a loss of fewer points does not count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +30,21 @@ class Evidence:
 
     Attributes:
       label: what is compared.
-      difference: with its 95 % interval over problems.
-      by_seed: the same difference under each training seed alone.
+      estimate: of the difference.
     """
 
     label: str
-    difference: Interval
-    by_seed: Mapping[int, float] = field(default_factory=dict)
+    estimate: Estimate
 
     @property
-    def verdict(self) -> Verdict:
-        if self.difference.low > 0:
-            return "holds"
-        return "does not hold" if self.difference.high < 0 else "within noise"
+    def difference(self) -> Interval:
+        """The difference with its 95 % interval, corrected for nothing."""
+        return self.estimate.interval
+
+    @property
+    def by_seed(self) -> Mapping[int, float]:
+        """The same difference under each training seed alone."""
+        return self.estimate.by_seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +55,72 @@ class Claim:
       text: as one sentence.
       evidence: all of it must be positive; empty where nothing could be measured.
       note: what a reader must know to judge it, or "".
+      margin: None, or the claim is another one: one of the differences at least is positive, and none lies below
+        -`margin`.
     """
 
     text: str
     evidence: tuple[Evidence, ...]
     note: str = ""
+    margin: float | None = None
 
     @property
-    def verdict(self) -> Verdict | Literal["not measured"]:
-        if not self.evidence:
-            return "not measured"
-        verdicts = [e.verdict for e in self.evidence]
-        if "does not hold" in verdicts:
-            return "does not hold"
-        return "within noise" if "within noise" in verdicts else "holds"
+    def p_holds(self) -> float:
+        """p of the claim being wrong: the largest of its differences, all of which must be shown (Berger 1982).
+
+        With a margin, the smallest of the differences, corrected for their number, and the largest of the margins.
+        """
+        found = [e.estimate for e in self.evidence]
+        if self.margin is None:
+            return max((e.p_above() for e in found), default=1.0)
+        best = min(holm([e.p_above() for e in found]), default=1.0)
+        return max(best, *(e.p_above(-self.margin) for e in found)) if found else 1.0
+
+    @property
+    def p_fails(self) -> float:
+        """p of the claim being right: the smallest of its differences, corrected for their number."""
+        return min(holm([e.estimate.p_below(-(self.margin or 0.0)) for e in self.evidence]), default=1.0)
+
+    @property
+    def p(self) -> float:
+        """The smaller one of both: what is corrected for the number of claims."""
+        return min(self.p_holds, self.p_fails)
+
+    @property
+    def method(self) -> str:
+        """What its intervals and p are of."""
+        return "; ".join(dict.fromkeys(e.estimate.method for e in self.evidence))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A claim, decided beside the other claims of its table.
+
+    Attributes:
+      claim: it.
+      verdict: of it.
+      p: corrected by Holm.
+      num_claims: that the correction is over.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    p: float
+    num_claims: int
+
+
+def decided(claims: Sequence[Claim]) -> tuple[Decision, ...]:
+    """Every claim of a table with its verdict; the chance of one wrong verdict among them is 5 % at most."""
+    measured = [claim for claim in claims if claim.evidence]
+    corrected = dict(zip(map(id, measured), holm([claim.p for claim in measured]), strict=True))
+    found = []
+    for claim in claims:
+        p = corrected.get(id(claim), 1.0)
+        verdict: Verdict = "within noise" if claim.evidence else "not measured"
+        if claim.evidence and p <= 1 - LEVEL:
+            verdict = "holds" if claim.p_holds <= claim.p_fails else "does not hold"
+        found.append(Decision(claim, verdict, p, len(measured)))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,35 +135,37 @@ class Measured:
     label: str
     rows: Mapping[int, Sequence[Row]]
 
-    def outcomes(self, tier: str | None = None, score: Callable[[Row], float] | None = None) -> dict[str, float]:
-        """Mean outcome of each problem over the seeds that answered it; problems without a reference are left out.
-
-        Problems are in the order of their ids: rows come in the order in which searches ended, and the draws of a
-        bootstrap must not hang on that.
+    def cells(self, tier: str | None = None, score: Callable[[Row], float] | None = None) -> dict[Cell, float]:
+        """Outcome of each problem under each seed; problems without a reference are left out.
 
         Args:
           tier: of this tier alone.
           score: what an answer is worth in [0, 1]; None: 1 where it is right.
         """
+        return {
+            (seed, row["problem"]): float(row["correct"]) if score is None else score(row)
+            for seed, rows in self.rows.items()
+            for row in rows
+            if row["correct"] is not None and tier in (None, row["tier"])
+        }
+
+    def outcomes(self, tier: str | None = None, score: Callable[[Row], float] | None = None) -> dict[str, float]:
+        """Mean outcome of each problem over the seeds that answered it, in the order of ids; arguments as `cells`."""
         found: dict[str, list[float]] = {}
-        for rows in self.rows.values():
-            for row in rows:
-                if row["correct"] is not None and tier in (None, row["tier"]):
-                    value = float(row["correct"]) if score is None else score(row)
-                    found.setdefault(row["problem"], []).append(value)
+        for (_, problem), value in self.cells(tier, score).items():
+            found.setdefault(problem, []).append(value)
         return {problem: mean(found[problem]) for problem in sorted(found)}
 
-    def of_seed(self, seed: int) -> Measured:
-        """What one seed measured."""
-        return Measured(self.label, {seed: self.rows[seed]})
-
     def accuracy(self, tier: str | None = None) -> Interval | None:
-        """Accuracy with its 95 % interval over problems: Wilson for single answers, bootstrap for means over seeds."""
-        return interval_of(self.outcomes(tier))
+        """Accuracy with its 95 % interval over seeds and problems; None where no problem has a reference."""
+        return share(self.cells(tier))
 
     def accuracy_by_seed(self) -> dict[int, float]:
         """Accuracy under each seed alone."""
-        return {seed: mean(self.of_seed(seed).outcomes().values()) for seed in self.rows}
+        found: dict[int, list[float]] = {seed: [] for seed in self.rows}
+        for (seed, _), value in self.cells().items():
+            found[seed].append(value)
+        return {seed: mean(values) for seed, values in found.items()}
 
     def tiers(self) -> list[str]:
         """Tiers of the problems, in the order of their names."""
@@ -128,16 +183,6 @@ def mean(values: Any) -> float:
     return sum(listed) / len(listed) if listed else 0.0
 
 
-def interval_of(outcomes: Outcomes) -> Interval | None:
-    """Mean outcome with its 95 % interval over problems; None of none."""
-    values = list(outcomes.values())
-    if not values:
-        return None
-    if all(v in (0.0, 1.0) for v in values):
-        return wilson(round(sum(values)), len(values))
-    return paired_difference(values, [0.0] * len(values))
-
-
 def compare(
     better: Measured,
     worse: Measured,
@@ -146,7 +191,7 @@ def compare(
     worse_score: Callable[[Row], float] | None = None,
     label: str | None = None,
 ) -> Evidence:
-    """The paired difference of two measurements on the problems that both have.
+    """The paired difference of two measurements, over the seeds and problems that both have.
 
     Args:
       better: should be higher.
@@ -159,44 +204,31 @@ def compare(
     Raises:
       ValueError: no problem is in both.
     """
-    worse_score = worse_score or score
-    by_seed = {}
-    for seed in better.rows:
-        if seed in worse.rows:
-            values = _paired(
-                better.of_seed(seed).outcomes(tier, score), worse.of_seed(seed).outcomes(tier, worse_score)
-            )
-            by_seed[seed] = mean(a - b for a, b in zip(*values, strict=True))
-    values = _paired(better.outcomes(tier, score), worse.outcomes(tier, worse_score))
-    return Evidence(label or f"{better.label} - {worse.label}", paired_difference(*values), by_seed)
+    found = paired(better.cells(tier, score), worse.cells(tier, worse_score or score))
+    return Evidence(label or f"{better.label} - {worse.label}", found)
 
 
 def combined(
-    label: str,
-    parts: Sequence[tuple[Measured, Callable[[Row], float] | None]],
-    statistic: Callable[[Sequence[float]], float],
+    label: str, parts: Sequence[tuple[Measured, Callable[[Row], float] | None]], statistic: Statistic
 ) -> Evidence:
-    """A statistic of the means of several measurements on the same problems, that should be positive.
+    """A statistic of the means of several measurements, that should be positive.
 
     Args:
       label: what is compared.
-      parts: `[K]` measurements, and what an answer of each is worth; None: 1 where it is right.
+      parts: `[K]` measurements, and what an answer of each is worth; None: 1 where it is right. What not all of them
+        measured is left out.
       statistic: from the K means to a number.
 
     Raises:
       ValueError: no problem is in all of them.
     """
-    seeds = [s for s in parts[0][0].rows if all(s in measured.rows for measured, _ in parts)]
-    return Evidence(
-        label,
-        bootstrap([measured.outcomes(score=score) for measured, score in parts], statistic),
-        {s: statistic([mean(m.of_seed(s).outcomes(score=score).values()) for m, score in parts]) for s in seeds},
-    )
+    columns = [measured.cells(score=score) for measured, score in parts]
+    return Evidence(label, estimate(beside(columns), statistic))
 
 
-def _paired(a: Outcomes, b: Outcomes) -> tuple[list[float], list[float]]:
-    both = [problem for problem in a if problem in b]
-    return [a[p] for p in both], [b[p] for p in both]
+def beside(columns: Sequence[Mapping[Cell, float]]) -> dict[Cell, list[float]]:
+    """`[K]` values of each cell that all of K columns have."""
+    return {cell: [column[cell] for column in columns] for cell in columns[0] if all(cell in c for c in columns)}
 
 
 def rises(label: str, measured: Sequence[Measured], tier: str | None = None) -> tuple[Claim, Claim]:
@@ -210,23 +242,3 @@ def rises(label: str, measured: Sequence[Measured], tier: str | None = None) -> 
         Claim(f"{label}: {last} lies above {first}", (whole,)),
         Claim(f"{label}: every step from {first} to {last} goes up", tuple(steps)),
     )
-
-
-def bootstrap(tables: Sequence[Outcomes], statistic: Callable[[Sequence[float]], float], seed: int = 0) -> Interval:
-    """A statistic of several means over the same problems, with its percentile bootstrap interval over problems.
-
-    Args:
-      tables: `[K]` outcomes; problems that not all of them have are left out.
-      statistic: from the K means to a number.
-      seed: of the resampling.
-
-    Raises:
-      ValueError: no problem is in all of them.
-    """
-    problems = sorted(p for p in tables[0] if all(p in table for table in tables))
-    if not problems:
-        raise ValueError("no problem is in all measurements")
-    columns = [[table[p] for p in problems] for table in tables]  # [K][P]
-    n = len(problems)
-    drawn = [statistic([sum(chosen(column)) / n for column in columns]) for chosen in resamples(n, NUM_RESAMPLES, seed)]
-    return percentile_interval(statistic([sum(column) / n for column in columns]), drawn)

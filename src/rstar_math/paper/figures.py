@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rstar_math.metrics import Interval, paired_difference
+from rstar_math.intervals import estimate, ratio, share
+from rstar_math.metrics import Interval
 from rstar_math.paper.backtracking import Searched, Turn, example_text
 from rstar_math.paper.bases import every_base
 from rstar_math.paper.claims import Claim, Evidence, Measured, combined, compare, mean
@@ -30,16 +31,10 @@ from rstar_math.store.records import read_trees
 from rstar_math.store.round import Round
 from rstar_math.tree import Tree
 
-_NUM_CURVE_RESAMPLES = 500
-
 
 def curve(measured: Measured, score_of: Callable[[int], Score], ks: Sequence[int]) -> list[Interval]:
-    """Accuracy at every k with bootstrap intervals over problems."""
-    found = []
-    for k in ks:
-        values = list(measured.outcomes(score=score_of(k)).values())
-        found.append(paired_difference(values, [0.0] * len(values), _NUM_CURVE_RESAMPLES))
-    return found
+    """Accuracy at every k with intervals over seeds and problems."""
+    return [_known(share(measured.cells(score=score_of(k)))) for k in ks]
 
 
 def _curves_table(title: str, series: Sequence[Series], note: str = "") -> TextTable:
@@ -99,29 +94,26 @@ def figure4(lab: Laboratory) -> Result:
     lines, claims, example = {}, [], ""
     for n in range(1, lab.num_rounds + 1):
         searched = {s: Searched.of(read_trees(Round(lab.run(s), n).trees)) for s in lab.seeds}
-        together = Searched.together(list(searched.values()))
-        found, by_chance = together.turned, sorted(together.by_chance)
-        low, high = by_chance[int(0.025 * len(by_chance))], by_chance[int(0.975 * len(by_chance))]
+        found = [pair for of in searched.values() for pair in of.turned]
+        by_chance = sorted(map(sum, zip(*(of.by_chance for of in searched.values() if of.by_chance), strict=True)))
+        num_late = sum(of.num_late for of in searched.values())
+        low, high = (by_chance[int(q * len(by_chance))] if by_chance else 0 for q in (0.025, 0.975))
         lines[f"round {n}"] = {
-            "trees": count(together.num_trees),
-            "solved after a wrong rollout": count(together.num_late),
+            "trees": count(sum(of.num_trees for of in searched.values())),
+            "solved after a wrong rollout": count(num_late),
             "turned back": count(len(found)),
-            "share of those, %": percent(len(found) / together.num_late) if together.num_late else NONE,
+            "share of those, %": percent(len(found) / num_late) if num_late else NONE,
             "by chance": f"{mean(by_chance):.1f} [{low}, {high}]",
         }
-        guided = lab.recipe.rounds[n - 1].search.use_ppm
-        kind = "PPM-guided" if guided else "terminal-guided"
+        kind = "PPM-guided" if lab.recipe.rounds[n - 1].search.use_ppm else "terminal-guided"
+        late = {(s, p): (more, float(num)) for s, of in searched.items() for p, (more, num) in of.late.items()}
+        evidence = (
+            [Evidence("share of the searches solved late, found - chance", estimate(late, ratio))] if late else []
+        )
         claims.append(
             Claim(
                 f"round {n} ({kind}): searches turn back from low-valued branches more often than chance has it",
-                (
-                    Evidence(
-                        "share of the searches solved late, found - chance",
-                        Interval(together.above(mean(by_chance)), together.above(high), together.above(low)),
-                        {s: of.above(mean(of.by_chance)) for s, of in searched.items()},
-                    ),
-                ),
-                "Interval: over shuffles of the values.",
+                tuple(evidence),
             )
         )
         if found:
@@ -165,9 +157,9 @@ def figure5(lab: Laboratory) -> Result:
     names = [str(n) for n in rounds]
     series = []
     for p in (1, last):
-        values = [_known(grid[p, n]) for n in rounds]
+        values = [_known(grid[p, n].accuracy()) for n in rounds]
         series.append(Series(f"policy of round {p} under each PPM", list(range(last)), values))
-        flat = [_known(alone[p])] * last
+        flat = [_known(alone[p].accuracy())] * last
         series.append(Series(f"policy of round {p} alone", list(range(last)), flat, is_dashed=True))
     parts = [(grid[p, n], None) for p in (1, last) for n in rounds]
 
@@ -192,8 +184,7 @@ def figure5(lab: Laboratory) -> Result:
     return Result("figure5", "Figure 5: reward model against policy", (shown,), claims, png=png)
 
 
-def _known(measured: Measured) -> Interval:
-    found = measured.accuracy()
+def _known(found: Interval | None) -> Interval:
     assert found is not None, "held-out problems have references"
     return found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rstar_math.config import BudgetSettings, MethodSettings
 from rstar_math.evaluation.methods import read_methods
 from rstar_math.paper import paper
-from rstar_math.paper.claims import Claim, Evidence, Measured, compare
+from rstar_math.paper.claims import NO_WORSE, Claim, Measured, compare
 from rstar_math.paper.laboratory import Laboratory, RewardModelKind
 from rstar_math.paper.result import Result, accuracy, difference, table
 from rstar_math.report.table import NONE, TextTable, count, percent, seconds
@@ -121,8 +121,8 @@ def _table(
     some = next(iter(cells.values()))
     title = f"Models of round {number}, {tokens:,} tokens: {len(some.outcomes()):,} problems, percent"
     note = (
-        "95 % intervals over problems; differences are paired. Discarded candidates count as generated. Completions "
-        "and scores were shared between methods, and every method counts them in full."
+        "95 % intervals over seeds and problems; differences are paired. Discarded candidates count as generated. "
+        "Completions and scores were shared between methods, and every method counts them in full."
     )
     if tokens == max(lab.settings.budgets):
         note += f" CPU: on {lab.settings.timed_problems} problems of the first seed, with nothing shared."
@@ -154,23 +154,18 @@ def _claims(methods: tuple[MethodSettings, ...], cells: dict[int, dict[str, Meas
 
 
 def better(name: str, rival: str, cells: Mapping[int, Mapping[str, Measured]], where: str = "") -> Claim:
-    """The claim that a method is better than a rival: at one budget at least, and worse at none.
+    """The claim that a method is better than a rival: at one budget at least, and at none worse by a margin.
 
     Args:
       name: of the method.
       rival: name of the other.
       cells: every method by its name, by budget in tokens.
       where: what stands before the claim.
-
-    Returns:
-      The claim; its evidence is the first budget at which the method is worse, else that of the clearest difference.
     """
-    found = {budget: compare(of[name], of[rival]) for budget, of in cells.items()}
-    worse = [budget for budget, evidence in found.items() if evidence.verdict == "does not hold"]
-    shown = worse[0] if worse else max(found, key=lambda budget: found[budget].difference.low)
-    each = "; ".join(f"{b:,}: {difference(e.difference)}" for b, e in found.items())
+    margin = f"{100 * NO_WORSE:.0f} points"
     return Claim(
-        f"{where}{name} is better than {rival} at one budget at least, and worse at none",
-        (Evidence(f"{name} - {rival}, {shown:,} tokens", found[shown].difference, found[shown].by_seed),),
-        f"By budget: {each}.",
+        f"{where}{name} is better than {rival} at one budget at least, and at none worse by {margin}",
+        tuple(compare(of[name], of[rival], label=f"{budget:,} tokens") for budget, of in cells.items()),
+        f"{name} - {rival}.",
+        margin=NO_WORSE,
     )

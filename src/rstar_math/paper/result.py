@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rstar_math.metrics import Interval
-from rstar_math.paper.claims import Claim, Evidence
+from rstar_math.paper.claims import Claim, Decision, Evidence, decided
 from rstar_math.report.table import NONE, Column, TextTable, percent, points, to_markdown
 from rstar_math.store.files import replacing, write_json, write_text
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +62,7 @@ class Result:
                 }
                 for table in self.tables
             ],
-            "claims": [
-                {
-                    "claim": claim.text,
-                    "verdict": claim.verdict,
-                    "note": claim.note,
-                    "evidence": [
-                        {
-                            "label": e.label,
-                            "verdict": e.verdict,
-                            "difference": e.difference.value,
-                            "low": e.difference.low,
-                            "high": e.difference.high,
-                            "by_seed": {str(seed): value for seed, value in e.by_seed.items()},
-                        }
-                        for e in claim.evidence
-                    ],
-                }
-                for claim in self.claims
-            ],
+            "claims": [_decision_json(decision) for decision in decided(self.claims)],
         }
 
     def write(self, folder: Path) -> None:
@@ -93,17 +75,63 @@ class Result:
 
 
 def claims_markdown(claims: Sequence[Claim]) -> str:
-    """One line for each claim, the evidence below it."""
+    """One line for each claim, decided beside the others, with method and corrected p; the evidence below it."""
     lines = []
-    for claim in claims:
-        lines.append(f"- **{claim.verdict}**: {claim.text}." + (f" {claim.note}" if claim.note else ""))
+    for decision in decided(claims):
+        claim = decision.claim
+        lines.append(
+            f"- **{decision.verdict}**{_how(decision)}: {claim.text}." + (f" {claim.note}" if claim.note else "")
+        )
         lines += [f"  - {_evidence(e)}" for e in claim.evidence]
     return "\n".join(lines) + "\n"
+
+
+def _how(decision: Decision) -> str:
+    if not decision.claim.evidence:
+        return ""
+    corrected = f", {decision.p:.2g} after Holm over {decision.num_claims} claims" if decision.num_claims > 1 else ""
+    return f" ({p_text(decision.claim.p)}{corrected}; {decision.claim.method})"
+
+
+def p_text(p: float) -> str:
+    """A p value as it is read: two digits that count."""
+    return f"p = {p:.2g}"
 
 
 def _evidence(evidence: Evidence) -> str:
     seeds = ", ".join(points(value) for value in evidence.by_seed.values())
     return f"{evidence.label}: {difference(evidence.difference)}" + (f"; by seed {seeds}" if seeds else "")
+
+
+def _decision_json(decision: Decision) -> dict[str, Any]:
+    claim = decision.claim
+    return {
+        "claim": claim.text,
+        "verdict": decision.verdict,
+        "method": claim.method,
+        "p": claim.p,
+        "p_corrected": decision.p,
+        "correction": "Holm",
+        "num_claims": decision.num_claims,
+        "margin": claim.margin,
+        "note": claim.note,
+        "evidence": [
+            {
+                "label": e.label,
+                "difference": e.difference.value,
+                "low": e.difference.low,
+                "high": e.difference.high,
+                "p": e.estimate.p_value(),
+                "standard_error": e.estimate.error,
+                "degrees_of_freedom": e.estimate.freedom,
+                "standard_error_over_problems": e.estimate.problem_error,
+                "num_seeds": e.estimate.num_seeds,
+                "num_problems": e.estimate.num_problems,
+                "by_seed": {str(seed): value for seed, value in e.by_seed.items()},
+            }
+            for e in claim.evidence
+        ],
+    }
 
 
 def difference(value: Interval | None) -> str:

@@ -4,19 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rstar_math.metrics import percentile_interval, resamples
+from rstar_math.intervals import Cell, estimate, paired, ratio, share
 from rstar_math.paper import paper
-from rstar_math.paper.claims import (
-    NUM_RESAMPLES,
-    Claim,
-    Evidence,
-    Measured,
-    bootstrap,
-    compare,
-    interval_of,
-    mean,
-    rises,
-)
+from rstar_math.paper.claims import Claim, Evidence, Measured, beside, compare, mean, rises
 from rstar_math.paper.held_out_pairs import RANKERS, num_trained_pairs, ranked_pairs
 from rstar_math.paper.laboratory import Laboratory
 from rstar_math.paper.result import Result, accuracy, table
@@ -27,7 +17,7 @@ from rstar_math.store.records import read_table, read_trees
 from rstar_math.store.round import Base, Round
 from rstar_math.store.run_files import read_control
 
-_INTERVALS = "95 % intervals over problems: Wilson; differences are paired, bootstrap."
+_INTERVALS = "95 % intervals over seeds and problems (t; shares after Wilson); differences are paired."
 
 
 def by_seed(measured: Measured) -> dict[str, str]:
@@ -80,10 +70,10 @@ def table1(lab: Laboratory) -> Result:
 def table2(lab: Laboratory) -> Result:
     """Training problems solved, round by round and tier by tier, and a control: the base with the same tokens."""
     rounds = range(1, lab.num_rounds + 1)
-    solved: dict[int, dict[str, float]] = {n: {} for n in rounds}
-    so_far: dict[int, dict[str, float]] = {n: {} for n in rounds}
-    control: dict[int, dict[str, float]] = {n: {} for n in rounds}
-    tier_of: dict[str, str] = {}
+    solved: dict[int, dict[Cell, float]] = {n: {} for n in rounds}
+    so_far: dict[int, dict[Cell, float]] = {n: {} for n in rounds}
+    control: dict[int, dict[Cell, float]] = {n: {} for n in rounds}
+    tier_of: dict[Cell, str] = {}
     for seed in lab.seeds:
         run, before = lab.run(seed), set[str]()
         control_file = Base(run).control
@@ -93,35 +83,35 @@ def table2(lab: Laboratory) -> Result:
             now = {row["problem"] for row in read_table(Round(run, n).trajectories)}
             before |= now
             for problem, tier in problems.items():
-                key = f"{seed}/{problem}"
+                key = seed, problem
                 tier_of[key] = tier or "all"
                 solved[n][key], so_far[n][key] = float(problem in now), float(problem in before)
             if controls is not None:
                 found = set(controls.rounds[n - 1].solved)
-                control[n] |= {f"{seed}/{p}": float(p in found) for p in controls.problems}
+                control[n] |= {(seed, p): float(p in found) for p in controls.problems}
     tiers = sorted(set(tier_of.values()))
 
-    def share(outcomes: dict[str, float], tier: str | None = None) -> str:
+    def part(outcomes: dict[Cell, float], tier: str | None = None) -> str:
         values = [v for key, v in outcomes.items() if tier in (None, tier_of[key])]
         return percent(mean(values)) if values else NONE
 
     lines = {}
     for n in rounds:
-        cells = {f"solved so far|{tier}": share(so_far[n], tier) for tier in tiers}
-        cells |= {"solved so far|all": share(so_far[n]), "this round|all": accuracy(interval_of(solved[n]))}
+        cells = {f"solved so far|{tier}": part(so_far[n], tier) for tier in tiers}
+        cells |= {"solved so far|all": part(so_far[n]), "this round|all": accuracy(share(solved[n]))}
         if control[n]:
             same = {key: solved[n][key] for key in control[n]}
             cells |= {
-                "the control's problems|this round": share(same),
-                "the control's problems|base": share(control[n]),
+                "the control's problems|this round": part(same),
+                "the control's problems|base": part(control[n]),
             }
         cells["paper|all"] = f"{paper.SOLVED_BY_ROUND['all'][n - 1]}" if n <= 4 else NONE
         lines[f"round {n}"] = cells
     first, last = solved[1], solved[lab.num_rounds]
     rising = []
     for tier in tiers:
-        keys = [key for key in first if tier_of[key] == tier]
-        rising.append(_evidence(f"{tier}, last round - first", {k: last[k] for k in keys}, {k: first[k] for k in keys}))
+        of_tier = {key: value for key, value in last.items() if tier_of[key] == tier}
+        rising.append(Evidence(f"{tier}, last round - first", paired(of_tier, first)))
     claims = [Claim("the share of solved problems rises in every tier", tuple(rising))]
     if len(tiers) > 1:
         rises_of = {e.label.partition(",")[0]: e.difference.value for e in rising}
@@ -136,7 +126,7 @@ def table2(lab: Laboratory) -> Result:
         )
     for n in rounds:
         if control[n]:
-            evidence = _evidence(f"round {n} - base", {k: solved[n][k] for k in control[n]}, control[n])
+            evidence = Evidence(f"round {n} - base", paired(solved[n], control[n]))
             claims.append(
                 Claim(f"round {n} solves more than the untrained base does with the same tokens", (evidence,))
             )
@@ -149,36 +139,16 @@ def table2(lab: Laboratory) -> Result:
     return Result("table2", title, (table(f"Solved, percent: {num}", "", lines, note),), tuple(claims))
 
 
-def _evidence(label: str, a: dict[str, float], b: dict[str, float]) -> Evidence:
-    """Difference of outcomes whose keys are "seed/problem"."""
-    seeds = sorted({int(key.partition("/")[0]) for key in a})
-    return Evidence(
-        label,
-        bootstrap([a, b], lambda m: m[0] - m[1]),
-        {s: mean(a[k] - b[k] for k in a if k.startswith(f"{s}/")) for s in seeds},
-    )
-
-
 def _rise_difference(
-    first: dict[str, float], last: dict[str, float], tier_of: dict[str, str], hardest: str, tier: str
+    first: dict[Cell, float], last: dict[Cell, float], tier_of: dict[Cell, str], hardest: str, tier: str
 ) -> Evidence:
-    """How much more the hardest tier rises than another; resampled over the problems of both."""
-
-    def gains(t: str, of_seed: str = "") -> list[float]:
-        keys = sorted(k for k in first if tier_of[k] == t and k.startswith(of_seed))
-        return [last[k] - first[k] for k in keys]
-
-    def resampled(values: list[float], seed: int) -> list[float]:
-        return [mean(chosen(values)) for chosen in resamples(len(values), NUM_RESAMPLES, seed)]
-
-    hard, other = gains(hardest), gains(tier)
-    drawn = zip(resampled(hard, 0), resampled(other, 1), strict=True)
-    seeds = sorted({int(key.partition("/")[0]) for key in first})
-    return Evidence(
-        f"rise of {hardest} - rise of {tier}",
-        percentile_interval(mean(hard) - mean(other), [a - b for a, b in drawn]),
-        {seed: mean(gains(hardest, f"{seed}/")) - mean(gains(tier, f"{seed}/")) for seed in seeds},
-    )
+    """How much more the hardest tier rises than another."""
+    cells = {}
+    for key, before in first.items():
+        rise, of = last[key] - before, tier_of[key]
+        cells[key] = (rise * (of == hardest), float(of == hardest), rise * (of == tier), float(of == tier))
+    found = estimate(cells, lambda m: ratio(m[:2]) - ratio(m[2:]))
+    return Evidence(f"rise of {hardest} - rise of {tier}", found)
 
 
 def _rounds_table(title: str, series: Sequence[Measured], figures: Sequence[float], heading: str) -> Result:
@@ -228,43 +198,36 @@ def table4(lab: Laboratory) -> Result:
 
 
 def _pair_claims(lab: Laboratory) -> list[Claim]:
-    """Pair accuracy against 0.85, and against what costs nothing, with bootstrap intervals over problems."""
+    """Pair accuracy against 0.85, and against what costs nothing."""
     claims = []
     for n in range(2, lab.num_rounds + 1):
         found = {seed: ranked_pairs(lab, seed, n) for seed in lab.seeds}
         num = sum(f.num_pairs for f in found.values())
         if not num:
             continue
-        tables = [
-            {f"{seed}/{problem}": counts[i] for seed, f in found.items() for problem, counts in f.by_problem[r].items()}
-            for r in RANKERS
+        columns = [
+            {(seed, p): float(counts[i]) for seed, f in found.items() for p, counts in f.by_problem[ranker].items()}
+            for ranker in RANKERS
             for i in (0, 1)  # pairs ranked right, pairs
         ]
+        cells = beside(columns)
 
         def shares(means: Sequence[float]) -> list[float]:
-            return [right / of if of else 0.0 for right, of in zip(means[::2], means[1::2], strict=True)]
+            return [ratio(means[i : i + 2]) for i in range(0, len(means), 2)]
 
-        bar = bootstrap(tables, lambda means: shares(means)[0] - 0.85)
-        beyond = bootstrap(tables, lambda means: shares(means)[0] - max(shares(means)[1:]))
-        lead = {
-            s: share - max(f.share(rule) or 0.0 for rule in RANKERS[1:])
-            for s, f in found.items()
-            if (share := f.share("PPM")) is not None
-        }
-        seeds = {s: share - 0.85 for s, f in found.items() if (share := f.share("PPM")) is not None}
-        claims.append(
+        bar = estimate(cells, lambda means: shares(means)[0] - 0.85)
+        beyond = estimate(cells, lambda means: shares(means)[0] - max(shares(means)[1:]))
+        claims += [
             Claim(
                 f"round {n}: the PPM ranks at least 85 % of the held-out pairs right",
-                (Evidence("PPM - 85 %", bar, seeds),),
-                f"{num:,} pairs; intervals over problems.",
-            )
-        )
-        claims.append(
+                (Evidence("PPM - 85 %", bar),),
+                f"{num:,} pairs.",
+            ),
             Claim(
                 f"round {n}: the PPM ranks pairs better than length and log-probability do",
-                (Evidence("PPM - the best of these rules", beyond, lead),),
-            )
-        )
+                (Evidence("PPM - the best of these rules", beyond),),
+            ),
+        ]
     return claims
 
 

@@ -188,6 +188,10 @@ def test_seeds_may_have_problems_of_their_own(tmp_path: Path) -> None:
     assert not {p.id for p in first} & {p.id for p in second}
     assert lab.seed_recipe(4).problems.seed == 4
     assert lab.seed_recipe(4).held_out.problems.seed == 4
+    more = laboratory({"reproduce": {"seeds": [4, 9, 2], "own_problems": True}}, tmp_path)
+    assert [more.seed_recipe(s) for s in (4, 9)] == [lab.seed_recipe(s) for s in (4, 9)], (
+        "what a folder has stays its own"
+    )
     shared = laboratory({"reproduce": {"seeds": [4, 9]}}, tmp_path)
     assert shared.problems(4).problems == shared.problems(9).problems == first
 

@@ -222,9 +222,34 @@ def test_models_of_several_training_seeds_are_pooled() -> None:
     pooled = summary.rows[2].accuracy
     assert pooled is not None
     assert pooled.value == pytest.approx(1 / 2)  # problems 1, 1/2, 0
-    # p (1 - p) = 1/4, as is the variance: 3 independent answers; 1/2 -+ z sqrt((1/4)/3 + z^2/36) / (1 + z^2/3)
-    assert (pooled.low, pooled.high) == pytest.approx((0.1253, 0.8747), abs=1e-4)
+    # problems alone: 1/4 * 6/5 / (1/12) = 3.6 independent answers; two models that differ say less than three answers
+    assert pooled.low < 0.1253 < 0.8747 < pooled.high
     assert summarise(rows).rows == summary.rows[:2]
+
+
+def test_differences_of_pooled_models_take_models_as_a_sample() -> None:
+    def rows(*gains: int) -> list[dict[str, Any]]:
+        """Each model answers 20 problems, 5 of them rightly; the other method so many more."""
+        return [
+            at(100, p, p < 5 + gain * (method == "b"), method, 100, model=f"r{i}")
+            for method in "ab"
+            for i, gain in enumerate(gains)
+            for p in range(20)
+        ]
+
+    alike, apart = (summarise(rows(*gains), pooled=True).rows[-1] for gains in ((5, 5, 5), (0, 5, 10)))
+    assert (alike.model, alike.method, alike.num_models) == ("all 3 models", "b", 3)
+    for pooled in (alike, apart):
+        assert pooled.difference is not None
+        assert pooled.difference.value == pytest.approx(0.25)
+    assert alike.difference is not None
+    assert apart.difference is not None
+    assert apart.difference.low < 0 < alike.difference.low
+    assert alike.difference_p is not None
+    assert apart.difference_p is not None
+    assert alike.difference_p < 0.05 < apart.difference_p
+    (note,) = {table.note for table in summary_tables(summarise(rows(5, 5), pooled=True)) if "all 2" in str(table.rows)}
+    assert "models and problems are both samples" in note
 
 
 def found(*samples: tuple[int | None, bool, float | None]) -> dict[str, Any]:

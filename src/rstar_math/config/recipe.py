@@ -129,7 +129,11 @@ class FurtherBase(Settings):
 class ReproduceSettings(Settings):
     """How `rstar reproduce` repeats the paper's tables and figures with a recipe. Nothing here changes a run."""
 
-    seeds: tuple[int, ...] = Field(default=(1, 2, 3), min_length=1, description="training seeds, a run for each")
+    seeds: tuple[int, ...] = Field(
+        default=(1, 2, 3, 4, 5),
+        min_length=1,
+        description="training seeds, a run for each; a folder that has fewer goes on with the further ones",
+    )
     own_problems: bool = Field(
         default=False,
         description="each seed draws its own training problems, and is measured on a slice of its own of "

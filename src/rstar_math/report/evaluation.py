@@ -12,6 +12,7 @@ from pydantic import Field
 
 from rstar_math.config import BudgetSettings
 from rstar_math.errors import DataError
+from rstar_math.intervals import Cell, paired, share
 from rstar_math.metrics import (
     Interval,
     best_of_k,
@@ -116,13 +117,19 @@ class SummaryRow(Numbers):
     num_graded: Count = Field(description="problems that have a reference; accuracy is over these")
     num_seeds: Count = Field(description="answers per problem; the accuracy of a problem is their mean")
     accuracy: Interval | None = Field(
-        description="95 %: Wilson; over problems, of which each counts as its mean, where there are several answers"
+        description="95 %: Wilson; over problems, of which each counts as its mean, where there are several answers; "
+        "in a pooled line over models and problems"
     )
     tiers: dict[str, Accuracy]
     parts: dict[str, Accuracy]
     sure: Sure | None = Field(description="null where the model has no threshold for this strategy")
     mean: Means
-    difference: Interval | None = Field(description="accuracy minus the baseline's on the same problems, paired")
+    difference: Interval | None = Field(
+        description="accuracy minus the baseline's on the same problems, paired, 95 %; in a pooled line over models too"
+    )
+    difference_p: Share | None = Field(
+        default=None, description="two-sided p of the difference, over models and problems; null where not pooled"
+    )
     difference_to: str | None = Field(description="that baseline; null in its own line")
     num_paired: Count = Field(description="problems that the difference is over")
     method: str
@@ -167,7 +174,7 @@ def summarise(rows: Iterable[Row], baseline: str | None = None, *, pooled: bool 
       baseline: each method is compared with this one of the same benchmark, model and budget; None, or where it is
         missing: with the first.
       pooled: adds a line over all models for each benchmark, budget and method: the accuracy of a problem is its mean
-        over the models. Its interval is over problems; how far models differ stands in their own lines.
+        over the models, and models and problems are both samples (`rstar_math.intervals`).
 
     Raises:
       DataError: a row lacks a column, or the same problem was answered twice under one seed.
@@ -215,13 +222,17 @@ def _summary_row(line: _Line, rows: Sequence[Row], baseline: str, other: Sequenc
             "problem again under the same seed; give each run of `rstar eval` an --out of its own"
         )
     outcomes = _outcomes(rows)
-    difference, paired, is_unequal = None, list[str](), False
+    difference, difference_p, both, is_unequal = None, None, list[str](), False
     if other is not None:
         before = _outcomes(other)
-        paired = sorted(p for p in outcomes if p in before)  # the order in which searches ended must not matter
-        if paired:
-            difference = paired_difference([outcomes[p] for p in paired], [before[p] for p in paired])
-            tokens = [_mean([r for r in of if r["problem"] in set(paired)], "tokens_generated") for of in (rows, other)]
+        both = sorted(p for p in outcomes if p in before)  # the order in which searches ended must not matter
+        if both:
+            difference = paired_difference([outcomes[p] for p in both], [before[p] for p in both])
+            if _is_pooled(rows):
+                models = sorted({r["model"] for r in [*rows, *other]})
+                found = paired(_cells(rows, models), _cells(other, models))
+                difference, difference_p = found.interval, found.p_value()
+            tokens = [_mean([r for r in of if r["problem"] in set(both)], "tokens_generated") for of in (rows, other)]
             is_unequal = abs(tokens[0] - tokens[1]) > UNEQUAL * max(tokens)
     judged = [r for r in rows if r.get("sure") is not None and r["correct"] is not None]
     sure = None
@@ -248,8 +259,9 @@ def _summary_row(line: _Line, rows: Sequence[Row], baseline: str, other: Sequenc
         sure=sure,
         mean=Means.model_validate(means),
         difference=difference,
+        difference_p=difference_p,
         difference_to=baseline if other is not None else None,
-        num_paired=len(paired),
+        num_paired=len(both),
         method=line.method,
         scorer=rows[0].get("scorer"),
         budget=line.budget,
@@ -325,7 +337,23 @@ def _outcomes(rows: Sequence[Row]) -> dict[str, float]:
     return {problem: sum(outcomes) / len(outcomes) for problem, outcomes in found.items()}
 
 
+def _is_pooled(rows: Sequence[Row]) -> bool:
+    return len({r["model"] for r in rows}) > 1
+
+
+def _cells(rows: Sequence[Row], models: Sequence[str]) -> dict[Cell, float]:
+    """Mean outcome of each problem under each model of a pooled line, by the model's place among `models`."""
+    by_model: dict[int, list[Row]] = {}
+    for row in rows:
+        by_model.setdefault(models.index(row["model"]), []).append(row)
+    return {(model, problem): value for model, of in by_model.items() for problem, value in _outcomes(of).items()}
+
+
 def _interval(outcomes: Mapping[str, float], rows: Sequence[Row]) -> Interval:
+    if _is_pooled(rows):
+        found = share(_cells(rows, sorted({r["model"] for r in rows})))
+        assert found is not None, "there are outcomes"
+        return found
     return wilson_of_means(list(outcomes.values()), len({(r["seed"], r["model"]) for r in rows}))
 
 

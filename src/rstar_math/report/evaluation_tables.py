@@ -68,6 +68,8 @@ def _summary_table(lines: Sequence[SummaryRow]) -> TextTable:
             "95 % intervals: Wilson over problems, each the mean of its answers; differences are paired over the same "
             "problems, bootstrap."
         ]
+    if any(r.num_models > 1 for r in lines):
+        notes.append("Lines over several models: models and problems are both samples (t).")
     if any(r.is_unequal for r in lines):
         notes.append(
             f"{_UNEQUAL} NOT at equal budgets: mean tokens generated differ by more than 10 % from the baseline's."

@@ -10,6 +10,7 @@ import typer
 from rstar_math.cli.help import HELP_OPTIONS, Group
 from rstar_math.cli.places import benchmarks_from, file_to_write, folder_to_write
 from rstar_math.cli.problems import commands as problem_commands
+from rstar_math.cli.serve import serve
 
 app = typer.Typer(
     name="rstar",
@@ -30,6 +31,7 @@ pocket = typer.Typer(
 app.add_typer(train, name="train")
 app.add_typer(pocket, name="pocket")
 app.add_typer(problem_commands, name="problems")
+app.command()(serve)
 
 Model = Annotated[
     str,

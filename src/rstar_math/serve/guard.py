@@ -1,0 +1,189 @@
+"""What stands before every request: who may ask, from where, how much, and how slowly."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+import json
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rstar_math.serve.errors import RequestError
+from rstar_math.serve.settings import ServeSettings, is_loopback
+
+_OPEN_PATHS = ("/health",)
+
+
+class Guard:
+    """Wraps the application: Host, Origin, key, size and speed are looked at before anything else is."""
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+        self._app, self._settings = app, settings
+        self._hosts = {host.lower() for host in settings.allow_hosts}
+        self._keys = [_digest(key) for key in settings.keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return  # uvicorn is told of no web sockets; there are none
+        headers = Headers(scope=scope)
+        cors: dict[str, str] = {}
+        try:
+            host = self._host(headers)
+            cors = self._origin(headers, host)
+            if scope["method"] == "OPTIONS" and cors:
+                await _reply(send, 204, b"", cors | _preflight())
+                return
+            if scope["path"] not in _OPEN_PATHS:
+                self._key(headers)
+            body = await self._body(scope, headers, receive)
+        except RequestError as error:
+            close = {"Connection": "close", "Content-Type": "application/json"}
+            await _reply(send, error.status, json.dumps(error.body).encode(), error.headers | cors | close)
+            return
+        except _Gone:
+            return
+        await self._app(scope, _receive(body, receive), _send(send, cors))
+
+    def _host(self, headers: Headers) -> str:
+        """The name under which the client reached this server: none that somebody else's DNS may have made up."""
+        given = headers.getlist("host")
+        host = _name(given[0]) if len(given) == 1 else None
+        if host is None or not (_is_address(host) or is_loopback(host) or host in self._hosts):
+            raise RequestError(
+                403,
+                "this server does not go by the name that the Host header says; start it with --allow-host NAME",
+                code="host_not_allowed",
+            )
+        return given[0].lower()
+
+    def _origin(self, headers: Headers, host: str) -> dict[str, str]:
+        """Headers for a browser whose page may ask; a page that may not is refused."""
+        given = headers.getlist("origin")
+        if not given:
+            return {}
+        origin = given[0]
+        if len(given) > 1 or not (origin in self._settings.allow_origins or urlsplit(origin).netloc.lower() == host):
+            raise RequestError(
+                403,
+                "pages of this origin may not ask; start the server with --allow-origin URL",
+                code="origin_not_allowed",
+            )
+        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+
+    def _key(self, headers: Headers) -> None:
+        if not self._keys:
+            return
+        given = headers.getlist("authorization")
+        scheme, _, key = given[0].partition(" ") if len(given) == 1 else ("", "", "")
+        digest = _digest(key.strip()) if scheme.lower() == "bearer" else b""
+        matches = [hmac.compare_digest(digest, known) for known in self._keys]  # all of them: no key is told by time
+        if not any(matches):
+            raise RequestError(401, "the API key is missing or wrong", code="invalid_api_key")
+
+    async def _body(self, scope: Scope, headers: Headers, receive: Receive) -> bytes:
+        """The whole body, within its limits; of methods that have none, nothing is read."""
+        if scope["method"] != "POST":
+            return b""
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            raise RequestError(415, "send JSON, with Content-Type: application/json", code="unsupported_media_type")
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise RequestError(415, "send the body as it is, without Content-Encoding", code="unsupported_media_type")
+        too_large = RequestError(
+            413, f"a request may have {self._settings.max_body_bytes:,} bytes", code="request_too_large"
+        )
+        length = headers.get("content-length", "0")
+        if not length.isascii() or not length.isdigit() or int(length[:20]) > self._settings.max_body_bytes:
+            raise too_large
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._settings.receive_s):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise _Gone
+                    body += message.get("body", b"")
+                    if len(body) > self._settings.max_body_bytes:
+                        raise too_large
+                    if not message.get("more_body", False):
+                        break
+        except TimeoutError:
+            late = f"the body did not arrive within {self._settings.receive_s:g} s"
+            raise RequestError(408, late, code="request_timeout") from None
+        return bytes(body)
+
+
+class _Gone(Exception):
+    """The client went away before it had sent everything."""
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _name(host: str) -> str | None:
+    """The name in a Host header, without its port; None for what is no such header."""
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port
+        name = parts.hostname
+    except ValueError:
+        return None
+    return name if name and parts.netloc == host and parts.username is None else None
+
+
+def _is_address(host: str) -> bool:
+    """Whether a host is a bare address, which needs no DNS, so that nobody can point a name of theirs at it."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _preflight() -> dict[str, str]:
+    return {
+        "Access-Control-Allow-Methods": "GET, POST",
+        "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Client-Request-Id",
+        "Access-Control-Max-Age": "600",
+    }
+
+
+async def _reply(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    raw.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _receive(body: bytes, receive: Receive) -> Receive:
+    """The body once more, then whatever comes: the client going away."""
+    is_read = False
+
+    async def again() -> Message:
+        nonlocal is_read
+        if is_read:
+            return await receive()
+        is_read = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _send(send: Send, headers: dict[str, str]) -> Send:
+    """Sends with further headers, and with those that keep a browser from taking a reply for something else."""
+    further = headers | {"X-Content-Type-Options": "nosniff"}
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1", "replace")) for name, value in further.items()]
+
+    async def send_with(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), *raw]}
+        await send(message)
+
+    return send_with

@@ -1,0 +1,139 @@
+"""The command itself, as a process of its own on the loopback address, asked by the `openai` package."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+
+from rstar_math import RStarMathModel
+from rstar_math.config import RuntimeSettings
+
+RSTAR = Path(sys.executable).with_name("rstar")
+QUESTION = "Dan fills 23 trays with 17 buttons each, and 37 buttons get broken. How many are whole?"
+
+
+@contextmanager
+def served(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """`rstar serve` on a free port: its URL, and its process."""
+    command = [str(RSTAR), "serve", "--port", "0", *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.search(r"at (http://\S+)/v1", line)
+        assert found, line + process.communicate()[1]
+        yield found[1], process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with served("--deterministic") as (found, _):
+        yield found
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none") as made:
+        yield made
+
+
+def test_the_answer_is_the_one_of_this_machine_to_the_letter(client: openai.OpenAI) -> None:
+    with RStarMathModel.from_pretrained("pocket", RuntimeSettings(deterministic=True)) as model:
+        alone = model.solve(QUESTION)
+    reply = client.chat.completions.create(model="pocket", messages=[{"role": "user", "content": QUESTION}])
+    content = reply.choices[0].message.content
+    assert content is not None
+    assert alone.answer == "354"
+    assert content.endswith("\\boxed{354}.")
+    codes = [step.code.strip() for step in alone.reasoning_trace if step.execution]
+    assert re.findall(r"```python\n(.*?)\n```", content, re.DOTALL) == codes
+    assert reply.usage is not None
+    assert reply.usage.completion_tokens == alone.cost.tokens_generated
+    assert reply.usage.completion_tokens_details is not None
+    assert reply.usage.completion_tokens_details.reasoning_tokens
+    assert [model.id for model in client.models.list()][:2] == ["pocket", "pocket:greedy"]
+
+
+def test_a_stream_is_read_by_the_package(client: openai.OpenAI) -> None:
+    pieces = list(
+        client.chat.completions.create(
+            model="pocket",
+            messages=[{"role": "user", "content": QUESTION}],
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    content = "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices)
+    assert content.endswith("\\boxed{354}.")
+    assert pieces[-1].usage is not None
+    assert pieces[-1].usage.completion_tokens > 100
+
+
+def test_errors_are_those_that_the_package_knows(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError, match="there is no model 'gpt'"):
+        client.chat.completions.create(model="gpt", messages=[{"role": "user", "content": QUESTION}])
+    with pytest.raises(openai.BadRequestError, match="log-probabilities"):
+        client.chat.completions.create(model="pocket", messages=[{"role": "user", "content": QUESTION}], logprobs=True)
+    impatient = client.with_options(timeout=0.05, max_retries=1)
+    with pytest.raises(openai.APITimeoutError):
+        impatient.chat.completions.create(
+            model="pocket",
+            messages=[{"role": "user", "content": QUESTION}],
+            extra_body={"rstar": {"tokens": 1_000_000}},
+        )
+
+
+def test_a_signal_lets_a_running_answer_end() -> None:
+    with served("--model", "pocket-base", "--shutdown-seconds", "2") as (url, process):
+        body = {
+            "model": "pocket-base",
+            "messages": [{"role": "user", "content": QUESTION}],
+            "rstar": {"tokens": 1_000_000},
+            "stream": True,
+        }
+        with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as reply:
+            lines = reply.iter_lines()
+            next(lines)
+            process.send_signal(signal.SIGTERM)
+            rest = list(lines)
+        assert '"finish_reason": "stop"' in rest[-4]
+        assert "ended early" in rest[-4]
+        assert rest[-2] == "data: [DONE]"
+        assert process.wait(20) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == "rstar serve: ending: running answers have 2 s\n"
+
+
+def test_a_key_is_asked_for(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("# of this test\na-key-of-some-length-1\na-key-of-some-length-2\n")
+    keys.chmod(0o600)
+    with served("--model", "pocket-base", "--api-key-file", str(keys)) as (url, process):
+        question = [{"role": "user", "content": QUESTION}]
+        for key in ("a-key-of-some-length-1", "a-key-of-some-length-2"):
+            reply = openai.OpenAI(base_url=f"{url}/v1", api_key=key).models.list()
+            assert list(reply)
+        for key in ("a-key-of-some-length-3", "a-key-of-some-length", "schlüssel"):
+            headers = {b"Authorization": f"Bearer {key}".encode()}
+            refused = httpx.post(
+                f"{url}/v1/chat/completions", json={"model": "pocket-base", "messages": question}, headers=headers
+            )
+            assert refused.status_code == 401
+        assert httpx.get(f"{url}/v1/models").status_code == 401
+        assert httpx.get(f"{url}/metrics").status_code == 401
+        assert httpx.get(f"{url}/health").status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0

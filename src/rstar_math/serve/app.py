@@ -14,12 +14,13 @@ from starlette.exceptions import HTTPException
 
 from rstar_math.api.model import RStarMathModel
 from rstar_math.serve.chat import chat
+from rstar_math.serve.completions import completions
 from rstar_math.serve.counters import Counters
 from rstar_math.serve.dial import model_names
 from rstar_math.serve.errors import RequestError
 from rstar_math.serve.guard import Guard
 from rstar_math.serve.health import Health
-from rstar_math.serve.requests import ChatRequest, ControlRequest
+from rstar_math.serve.requests import ChatRequest, CompletionRequest, ControlRequest
 from rstar_math.serve.searches import Searches
 from rstar_math.serve.sending import JsonReply, error_reply
 from rstar_math.serve.settings import ServeSettings
@@ -66,18 +67,24 @@ class Server:
         api.add_api_route("/health", self.healthy, methods=["GET"])
         api.add_api_route("/metrics", self.metrics, methods=["GET"])
         _post(api, "/v1/chat/completions", self._counted(self.chat), ChatRequest)
+        _post(api, "/v1/completions", self._counted(self.completions), CompletionRequest)
         _post(api, "/v1/chat/completions/control", self._counted(self.control), ControlRequest)
         api.add_exception_handler(HTTPException, _http_error)
         api.add_exception_handler(Exception, _unexpected)
         described = api.openapi()
         described.setdefault("components", {}).setdefault("schemas", {}).update(
-            _definitions(ChatRequest, ControlRequest)
+            _definitions(ChatRequest, CompletionRequest, ControlRequest)
         )
 
     async def chat(self, request: Request) -> Response:
         """Answers the last message of a conversation."""
         asked = await read(request, ChatRequest)
         return await chat(asked, self.searches, self.names, self.settings, request)
+
+    async def completions(self, request: Request) -> Response:
+        """Answers prompts."""
+        asked = await read(request, CompletionRequest)
+        return await completions(asked, self.searches, self.names, self.settings, request)
 
     async def control(self, request: Request) -> Response:
         """Ends the thinking of a request that is under way: its best answer so far is given at once."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from sse_starlette import ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
 
 from rstar_math.api.model import RStarMathModel
+from rstar_math.serve.attending import client_id, unless_gone
 from rstar_math.serve.dial import dial
 from rstar_math.serve.errors import RequestError, refused
 from rstar_math.serve.ignored import check_others
@@ -21,8 +20,6 @@ from rstar_math.serve.searches import Ask, Begun, Outcome, Running, Searches
 from rstar_math.serve.sending import END, JsonReply, event, stream_reply
 from rstar_math.serve.settings import ServeSettings
 from rstar_math.serve.wording import thought, thoughts
-
-T = TypeVar("T")
 
 
 async def chat(
@@ -59,45 +56,16 @@ async def chat(
     return JsonReply(body | {"usage": usage(outcomes)})
 
 
-def client_id(request: Request) -> str | None:
-    """What the client calls its request, for the control call."""
-    return request.headers.get("x-client-request-id", "")[:256] or None
-
-
-async def unless_gone(work: Coroutine[Any, Any, T], running: Running, request: Request) -> T:
-    """Awaits `work`, and gives the searches up where the client goes away, or anything fails.
-
-    Raises:
-      RequestError: 499 where the client is gone (nobody reads it); whatever `work` raises.
-    """
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise RequestError(499, "the client went away")
-        return working.result()
-    finally:
-        running.give_up()
-        working.cancel()
-        leaving.cancel()
-
-
-async def _gone(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 def _most_tokens(asked: ChatRequest) -> int | None:
     return asked.max_completion_tokens if asked.max_completion_tokens is not None else asked.max_tokens
 
 
 async def _events(running: Running, asked: ChatRequest, notes: Sequence[str]) -> AsyncIterator[ServerSentEvent]:
     """The chunks: a role, the thinking as it comes, the message, why it ended; the usage at last, where wanted."""
-    wants_usage = asked.stream_options is not None and bool(asked.stream_options.include_usage)
 
     def chunk(*choices: Json, **more: object) -> ServerSentEvent:
         body = envelope(running, "chat.completion", asked.model, choices, chunk=True)
-        return event(body | ({"usage": None} if wants_usage else {}) | more)
+        return event(body | ({"usage": None} if asked.wants_usage else {}) | more)
 
     outcomes: list[Outcome] = []
     try:
@@ -117,7 +85,7 @@ async def _events(running: Running, asked: ChatRequest, notes: Sequence[str]) ->
                 case _:
                     if text := thought(happening):
                         yield chunk(chat_delta(index, reasoning_delta(text)))
-        if wants_usage:
+        if asked.wants_usage:
             yield chunk(usage=usage(outcomes))
         yield END
     finally:

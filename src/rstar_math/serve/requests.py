@@ -12,6 +12,8 @@ Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
 Stops = Annotated[list[Stop], Field(max_length=16)]
 Text = Annotated[str, Field(max_length=1 << 20)]
+Texts = Annotated[list[Text], Field(min_length=1, max_length=64)]
+Tokens = Annotated[list[Annotated[int, Field(ge=0, lt=1 << 31)]], Field(min_length=1, max_length=1 << 16)]
 
 
 class _Lenient(BaseModel):
@@ -73,6 +75,11 @@ class Request(_Lenient):
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
 
     @property
+    def wants_usage(self) -> bool:
+        """Whether a stream ends with its usage."""
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
     def others(self) -> dict[str, JsonValue]:
         """The fields that are none of these."""
         return {name: value for name, value in (self.model_extra or {}).items() if value is not None}
@@ -83,6 +90,20 @@ class ChatRequest(Request):
 
     messages: list[Message] = Field(min_length=1, max_length=256)
     max_completion_tokens: Count | None = None
+
+
+class CompletionRequest(Request):
+    """`POST /v1/completions`: one question or several, each as text or as tokens of the model's."""
+
+    prompt: Text | Texts | Tokens | Annotated[list[Tokens], Field(min_length=1, max_length=64)]
+
+    @property
+    def prompts(self) -> list[str | list[int]]:
+        """The questions one by one."""
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        one = [token for token in self.prompt if isinstance(token, int)]
+        return [one] if one else [prompt for prompt in self.prompt if not isinstance(prompt, int)]
 
 
 class ControlRequest(BaseModel):

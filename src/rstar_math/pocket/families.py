@@ -1,6 +1,6 @@
 """What a family of pocket problems is made of, and an exercise: one problem with all the ways to do each of its steps.
 
-The families themselves are tables: `stories.py` (tier "gsm"), `quantities.py` (tiers "math" and "olympiad").
+The families themselves are tables: `stories.py` (tier "gsm"), `quantities/` (tiers "math" and "olympiad").
 
 Templates are filled with the numbers of a problem. In code, `{v}` is the variable that an operation of a quantity
 assigns last, and `{t}` its temporary.
@@ -9,7 +9,7 @@ assigns last, and `{t}` its temporary.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 TIERS = ("gsm", "math", "olympiad")
@@ -117,3 +117,8 @@ class Family:
                 numbers[self.argument] = argument_value
             if self.valid(numbers):
                 return numbers
+
+
+def first(candidates: Iterable[int]) -> int:
+    """The first of the candidates: references search by it."""
+    return next(iter(candidates))

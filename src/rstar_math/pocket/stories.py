@@ -81,18 +81,12 @@ STORIES: tuple[Family, ...] = (
             Operation(
                 "packing/all",
                 Line("everything in the packs", "total = {a} * {b}"),
-                (
-                    Line("packs plus contents", "total = {a} + {b}"),
-                    Line("contents of one pack", "total = {b}"),
-                ),
+                (Line("packs plus contents", "total = {a} + {b}"), Line("contents of one pack", "total = {b}")),
             ),
             Operation(
                 "packing/left",
                 Line("remove the missing ones", "answer = total - {c}"),
-                (
-                    Line("add the missing ones", "answer = total + {c}"),
-                    Line("nothing is missing", "answer = total"),
-                ),
+                (Line("add the missing ones", "answer = total + {c}"), Line("nothing is missing", "answer = total")),
             ),
         ),
         reference=lambda n: sum(1 for _ in range(n["a"]) for _ in range(n["b"])) - n["c"],
@@ -112,10 +106,7 @@ STORIES: tuple[Family, ...] = (
             Operation(
                 "sharing/join",
                 Line("put both together", "total = {a} + {b}"),
-                (
-                    Line("difference of both", "total = {a} - {b}"),
-                    Line("take the first only", "total = {a}"),
-                ),
+                (Line("difference of both", "total = {a} - {b}"), Line("take the first only", "total = {a}")),
             ),
             Operation(
                 "sharing/split",
@@ -141,10 +132,7 @@ STORIES: tuple[Family, ...] = (
             Operation(
                 "journey/first",
                 Line("first leg", "first = {v} * {g}"),
-                (
-                    Line("first leg by division", "first = {v} // {g}"),
-                    Line("first leg by adding", "first = {v} + {g}"),
-                ),
+                (Line("first leg by division", "first = {v} // {g}"), Line("first leg by adding", "first = {v} + {g}")),
             ),
             Operation(
                 "journey/second",
@@ -178,18 +166,12 @@ STORIES: tuple[Family, ...] = (
             Operation(
                 "discount/part",
                 Line("percent of the price", "part = {p} * {d} // 100"),
-                (
-                    Line("the percent as dollars", "part = {d}"),
-                    Line("price divided by percent", "part = {p} // {d}"),
-                ),
+                (Line("the percent as dollars", "part = {d}"), Line("price divided by percent", "part = {p} // {d}")),
             ),
             Operation(
                 "discount/off",
                 Line("take it off", "answer = {p} - part"),
-                (
-                    Line("put it on top", "answer = {p} + part"),
-                    Line("that is the price", "answer = part"),
-                ),
+                (Line("put it on top", "answer = {p} + part"), Line("that is the price", "answer = part")),
             ),
         ),
         reference=lambda n: next(x for x in range(n["p"] + 1) if 100 * x == n["p"] * (100 - n["d"])),
@@ -206,18 +188,12 @@ STORIES: tuple[Family, ...] = (
             Operation(
                 "ages/now",
                 Line("age now", "age = {b} + {a}"),
-                (
-                    Line("younger by that much", "age = {b} - {a}"),
-                    Line("the same age", "age = {b}"),
-                ),
+                (Line("younger by that much", "age = {b} - {a}"), Line("the same age", "age = {b}")),
             ),
             Operation(
                 "ages/later",
                 Line("years that pass", "answer = age + {c}"),
-                (
-                    Line("years ago", "answer = age - {c}"),
-                    Line("multiply by the years", "answer = age * {c}"),
-                ),
+                (Line("years ago", "answer = age - {c}"), Line("multiply by the years", "answer = age * {c}")),
             ),
         ),
         reference=lambda n: len(range(n["a"])) + len(range(n["b"])) + len(range(n["c"])),
@@ -236,10 +212,7 @@ STORIES: tuple[Family, ...] = (
             Operation(
                 "ratio/parts",
                 Line("number of parts", "parts = {a} + {b}"),
-                (
-                    Line("product of the parts", "parts = {a} * {b}"),
-                    Line("parts of the first", "parts = {a}"),
-                ),
+                (Line("product of the parts", "parts = {a} * {b}"), Line("parts of the first", "parts = {a}")),
             ),
             Operation(
                 "ratio/unit",
@@ -252,10 +225,7 @@ STORIES: tuple[Family, ...] = (
             Operation(
                 "ratio/share",
                 Line("share of the second", "answer = unit * {b}"),
-                (
-                    Line("share of the first", "answer = unit * {a}"),
-                    Line("add the second part", "answer = unit + {b}"),
-                ),
+                (Line("share of the first", "answer = unit * {a}"), Line("add the second part", "answer = unit + {b}")),
             ),
         ),
         reference=lambda n: next(y for y in range(n["s"] + 1) if n["a"] * y == n["b"] * (n["s"] - y)),
@@ -272,18 +242,12 @@ STORIES: tuple[Family, ...] = (
             Operation(
                 "border/length",
                 Line("length of the border", "border = 2 * ({a} + {b})"),
-                (
-                    Line("area inside", "border = {a} * {b}"),
-                    Line("two of the sides", "border = {a} + {b}"),
-                ),
+                (Line("area inside", "border = {a} * {b}"), Line("two of the sides", "border = {a} + {b}")),
             ),
             Operation(
                 "border/rate",
                 Line("times the rate", "answer = border * {c}"),
-                (
-                    Line("plus the rate", "answer = border + {c}"),
-                    Line("divided by the rate", "answer = border // {c}"),
-                ),
+                (Line("plus the rate", "answer = border + {c}"), Line("divided by the rate", "answer = border // {c}")),
             ),
         ),
         reference=lambda n: sum(side for _ in range(n["c"]) for side in (n["a"], n["b"], n["a"], n["b"])),
@@ -300,18 +264,12 @@ STORIES: tuple[Family, ...] = (
             Operation(
                 "weeks/day",
                 Line("one day", "day = {a} + {b}"),
-                (
-                    Line("one day by product", "day = {a} * {b}"),
-                    Line("the first of the day", "day = {a}"),
-                ),
+                (Line("one day by product", "day = {a} * {b}"), Line("the first of the day", "day = {a}")),
             ),
             Operation(
                 "weeks/days",
                 Line("number of days", "days = 7 * {w}"),
-                (
-                    Line("weeks as days", "days = {w}"),
-                    Line("working days", "days = 5 * {w}"),
-                ),
+                (Line("weeks as days", "days = {w}"), Line("working days", "days = 5 * {w}")),
             ),
             Operation(
                 "weeks/total",
@@ -345,10 +303,7 @@ STORIES: tuple[Family, ...] = (
             Operation(
                 "times/total",
                 Line("both amounts", "answer = small + {c}"),
-                (
-                    Line("difference of the amounts", "answer = {c} - small"),
-                    Line("the smaller one", "answer = small"),
-                ),
+                (Line("difference of the amounts", "answer = {c} - small"), Line("the smaller one", "answer = small")),
             ),
         ),
         reference=lambda n: next(s for s in range(n["c"]) if s * n["k"] == n["c"]) + n["c"],
@@ -365,26 +320,17 @@ STORIES: tuple[Family, ...] = (
             Operation(
                 "savings/gain",
                 Line("all that is gained", "gain = {p} * {w}"),
-                (
-                    Line("gain once", "gain = {p}"),
-                    Line("gain by adding", "gain = {p} + {w}"),
-                ),
+                (Line("gain once", "gain = {p}"), Line("gain by adding", "gain = {p} + {w}")),
             ),
             Operation(
                 "savings/sum",
                 Line("add it to the start", "total = {s} + gain"),
-                (
-                    Line("compare with the start", "total = gain - {s}"),
-                    Line("forget the start", "total = gain"),
-                ),
+                (Line("compare with the start", "total = gain - {s}"), Line("forget the start", "total = gain")),
             ),
             Operation(
                 "savings/rest",
                 Line("what goes away", "answer = total - {c}"),
-                (
-                    Line("what comes on top", "answer = total + {c}"),
-                    Line("nothing goes away", "answer = total"),
-                ),
+                (Line("what comes on top", "answer = total + {c}"), Line("nothing goes away", "answer = total")),
             ),
         ),
         reference=lambda n: n["s"] + sum(n["p"] for _ in range(n["w"])) - n["c"],
@@ -401,18 +347,12 @@ STORIES: tuple[Family, ...] = (
             Operation(
                 "tank/net",
                 Line("net change", "net = {a} - {b}"),
-                (
-                    Line("both changes", "net = {a} + {b}"),
-                    Line("gain only", "net = {a}"),
-                ),
+                (Line("both changes", "net = {a} + {b}"), Line("gain only", "net = {a}")),
             ),
             Operation(
                 "tank/total",
                 Line("over the whole time", "answer = net * {m}"),
-                (
-                    Line("add the time", "answer = net + {m}"),
-                    Line("divide by the time", "answer = net // {m}"),
-                ),
+                (Line("add the time", "answer = net + {m}"), Line("divide by the time", "answer = net // {m}")),
             ),
         ),
         reference=lambda n: sum(n["a"] for _ in range(n["m"])) - sum(n["b"] for _ in range(n["m"])),

@@ -114,9 +114,9 @@ def require_stopped(process: subprocess.Popen[str], number: int, place: Path) ->
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-@pytest.mark.parametrize("module", ["rstar_math.cli.app", "typer", "rstar_math.cli.stages"])
+@pytest.mark.parametrize("module", ["rstar_math.cli.app", "typer", "rstar_math.store.run"])
 def test_a_signal_while_modules_are_loaded(module: str, number: int, tmp_path: Path) -> None:
-    arguments = ["explain", "pocket"] if module != "rstar_math.cli.stages" else ["report", "nothing"]
+    arguments = ["explain", "pocket"] if module != "rstar_math.store.run" else ["report", "nothing"]
     script = MEANWHILE.format(module=module, number=int(number), swallows=False, arguments=arguments)
     require_stopped(start(sys.executable, "-c", script, cwd=tmp_path), number, tmp_path)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from rstar_math.cli import main
-from rstar_math.cli.explain import merge_rounds, print_explanation, shown, to_json
+from rstar_math.cli.explanation import merge_rounds, print_explanation, shown, to_json
 from rstar_math.config import Recipe, Settings
 from rstar_math.config.explain import ExplainedKey, explain
 from rstar_math.config.published import PAPER, RELEASED

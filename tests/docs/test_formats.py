@@ -12,7 +12,7 @@ import pytest
 
 from rstar_math import steps
 from rstar_math.checkpoints.ppm_file import read_ppm_file
-from rstar_math.cli.explain import to_json
+from rstar_math.cli.explanation import to_json
 from rstar_math.config import AnsweringSettings, SelectionSettings
 from rstar_math.config.explain import explain
 from rstar_math.evaluation.methods import Method

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import rstar_math.workers.pool
-from rstar_math.cli.evaluate import Asked, evaluate_command
+from rstar_math.cli.combinations import Asked, evaluate_combinations
 from rstar_math.config import AnsweringSettings, BudgetSettings, RuntimeSettings, SearchSettings
 from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel
 from rstar_math.errors import ConfigError
@@ -163,7 +163,7 @@ def test_one_command_measures_methods_budgets_and_seeds(
 ) -> None:
     from dataclasses import replace
 
-    evaluate_command(tmp_path / "out", replace(inline, seeds=[0, 1]), workers=1, concurrency=4)
+    evaluate_combinations(tmp_path / "out", replace(inline, seeds=[0, 1]), workers=1, concurrency=4)
     value = json.loads((tmp_path / "out" / "summary.json").read_text())
     lines = {(r["budget"], r["method"]): r for r in value["rows"]}
     assert list(lines) == [(b, m) for b in ("400 tokens", "800 tokens") for m in ("greedy", "vote", "paper")]
@@ -179,7 +179,7 @@ def test_one_command_measures_methods_budgets_and_seeds(
     rows = tmp_path / "out" / "rows"
     before = {p: p.read_bytes() for p in rows.iterdir()}
     assert len(before) == 2 * 2 * 2 * 3
-    evaluate_command(tmp_path / "out", replace(inline, seeds=[0, 1]), workers=1, concurrency=4)
+    evaluate_combinations(tmp_path / "out", replace(inline, seeds=[0, 1]), workers=1, concurrency=4)
     assert before == {p: p.read_bytes() for p in rows.iterdir()}
 
 
@@ -196,19 +196,19 @@ def test_what_cannot_be_measured_is_refused_before_anything_runs(inline: Asked, 
     ]
     for wrong, message in wrongs:
         with pytest.raises(ConfigError, match=message):
-            evaluate_command(tmp_path / "out", replace(inline, **wrong), workers=1, concurrency=4)
+            evaluate_combinations(tmp_path / "out", replace(inline, **wrong), workers=1, concurrency=4)
     assert not (tmp_path / "out").exists()
 
 
 def test_what_is_shared_is_timed_by_nobody(inline: Asked, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    evaluate_command(tmp_path / "out", replace(inline, shared=True), workers=1, concurrency=4)
+    evaluate_combinations(tmp_path / "out", replace(inline, shared=True), workers=1, concurrency=4)
     rows = [
         json.loads(line) for p in (tmp_path / "out" / "rows").glob("*.jsonl") for line in p.read_text().splitlines()
     ]
     assert all(row["shared"] for row in rows)
     markdown = (tmp_path / "out" / "summary.md").read_text()
     assert "seconds were not measured" in markdown
-    evaluate_command(tmp_path / "out", inline, workers=1, concurrency=4)  # timed rows are others
+    evaluate_combinations(tmp_path / "out", inline, workers=1, concurrency=4)  # timed rows are others
     assert "seconds were not measured" not in (tmp_path / "out" / "summary.md").read_text()

@@ -12,7 +12,8 @@ import yaml
 
 from rstar_math import steps
 from rstar_math.checkpoints.ppm_file import Kind, read_ppm_file
-from rstar_math.cli.stages import reward_model_command, select_command
+from rstar_math.cli.reward_models import train_reward_model
+from rstar_math.cli.select import select as select_command
 from rstar_math.config import RuntimeSettings
 from rstar_math.config.reading import load_recipe
 from rstar_math.engines.open import open_reward_model
@@ -149,12 +150,12 @@ def test_the_command_takes_what_select_wrote(
     run: Path, tiny_checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     selected = tmp_path / "selected"
-    select_command([run / "round-1" / "trees"], selected, "smoke", [], None, verify=False)
+    select_command([run / "round-1" / "trees"], selected, "smoke", verify=False)
     assert "outcomes: 12" in capsys.readouterr().out
     assert read_scored_texts(selected / "outcomes.parquet") == TrainedRound.of_run(run).texts("orm")
     assert read_scored_texts(selected / "q-values.parquet") == TrainedRound.of_run(run).texts("pqm")
     files, held_out = [selected / "q-values.parquet"], run / "round-1" / "held-out"  # a table, and a folder of trees
-    reward_model_command(
+    train_reward_model(
         "pqm", files, None, tmp_path / "pqm", str(tiny_checkpoint), held_out, 0, "smoke", None, ["max_length=400"]
     )
     assert "pair_accuracy: " in capsys.readouterr().out
@@ -163,7 +164,7 @@ def test_the_command_takes_what_select_wrote(
 
 def test_bad_arguments_are_named(run: Path, tmp_path: Path) -> None:
     def train(kind: Kind, files: list[Path], run: Path | None, policy: str | None = None) -> None:
-        reward_model_command(kind, files, run, tmp_path / "out" if policy else None, policy, None, 0, "smoke", None, [])
+        train_reward_model(kind, files, run, tmp_path / "out" if policy else None, policy, None, 0, "smoke", None, [])
 
     with pytest.raises(ConfigError, match="needs --run RUN; or files, --policy and --out"):
         train("orm", [], None)

@@ -2,66 +2,88 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rstar_math.cli.settings import changed, runtime_with
-from rstar_math.config import ProblemSource, Recipe
-from rstar_math.config.reading import load_recipe
-from rstar_math.errors import ConfigError
-from rstar_math.models import SHIPPED_MODELS, ModelFolders, find_model
-from rstar_math.problems.load import load_problems
-from rstar_math.progress import for_terminal
-from rstar_math.stages.calibrate import Calibrated, calibrate_model
-from rstar_math.store.round import RECIPE_FILE, is_run
-from rstar_math.workers.pool import WorkerPool
+import typer
+
+from rstar_math.cli.options import Deterministic, Seed, Set, Workers
+
+if TYPE_CHECKING:
+    from rstar_math.config import Recipe
+    from rstar_math.models import ModelFolders
+    from rstar_math.stages.calibrate import Calibrated
 
 
-def calibrate_command(
-    model_name: str,
-    recipe_name: str | None,
-    held_out: str | None,
-    limit: int | None,
-    target_precision: float | None,
-    seed: int,
-    work: Path | None,
-    workers: int | None,
-    deterministic: bool,
-    changes: Sequence[str],
+def calibrate(
+    model: Annotated[str, typer.Argument(help="pocket, a run, or a folder with policy/ and perhaps ppm/.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Says what the model was trained on; default: the recipe of its run."),
+    ] = None,
+    problems: Annotated[
+        str | None, typer.Option(help="Problems that it was not trained on; default: as the recipe says.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first so many of these problems.")] = None,
+    target_precision: Annotated[
+        float | None, typer.Option(help="Share of right answers among those called sure; default: the recipe's.")
+    ] = None,
+    seed: Seed = 0,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for what is drawn; run again to go on. Default: a temporary one.")
+    ] = None,
+    workers: Workers = None,
+    deterministic: Deterministic = False,
+    settings: Set = None,
 ) -> None:
-    """Fits `evaluate_step`, familiarity and the threshold of `sure` for a model, and prints what they are worth."""
-    model = find_model(model_name)
-    recipe = _recipe_of(model, recipe_name)
-    settings = changed(recipe.calibration, changes)
-    source = settings.problems or recipe.held_out.problems
-    if held_out is not None:
-        source = ProblemSource(source=held_out)
+    """Fit what a model says of itself: evaluate_step, familiar questions, and when an answer is sure."""
+    import tempfile
+    from contextlib import nullcontext
+
+    from rstar_math.cli.settings import changed, runtime_with
+    from rstar_math.config import ProblemSource
+    from rstar_math.errors import ConfigError
+    from rstar_math.models import find_model
+    from rstar_math.problems.load import load_problems
+    from rstar_math.progress import for_terminal
+    from rstar_math.stages.calibrate import calibrate_model
+    from rstar_math.workers.pool import WorkerPool
+
+    found = find_model(model)
+    whole = _recipe_of(found, recipe)
+    how = changed(whole.calibration, settings or [])
+    source = how.problems or whole.held_out.problems
+    if problems is not None:
+        source = ProblemSource(source=problems)
     if limit is not None:
         source = source.model_copy(update={"num_problems": limit})
-    target = recipe.evaluation.target_precision if target_precision is None else target_precision
+    target = whole.evaluation.target_precision if target_precision is None else target_precision
     if not 0 < target <= 1:
         raise ConfigError(f"--target-precision is {target}; it must be greater than 0 and at most 1")
     place = nullcontext(str(work)) if work is not None else tempfile.TemporaryDirectory(prefix="rstar-calibrate-")
-    runtime = runtime_with(recipe.runtime, workers, deterministic=deterministic)
+    runtime = runtime_with(whole.runtime, workers, deterministic=deterministic)
     with place as folder, WorkerPool(runtime) as pool:
-        found = calibrate_model(
+        made = calibrate_model(
             pool,
-            model,
-            load_problems(recipe.problems),
+            found,
+            load_problems(whole.problems),
             load_problems(source),
-            settings,
+            how,
             target,
             Path(folder),
             seed,
             for_terminal(),
         )
-    print("\n".join(_lines(found, target)))
+    print("\n".join(_lines(made, target)))
 
 
 def _recipe_of(model: ModelFolders, name: str | None) -> Recipe:
     """The recipe that says what the model was trained on: the one given, that of its run, or the shipped model's."""
+    from rstar_math.config.reading import load_recipe
+    from rstar_math.errors import ConfigError
+    from rstar_math.models import SHIPPED_MODELS
+    from rstar_math.store.round import RECIPE_FILE, is_run
+
     if name is not None:
         return load_recipe(name)
     if model.name in SHIPPED_MODELS:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rstar_math.config import RuntimeSettings
-from rstar_math.doctor import CHECKS, Finding, examine, examine_run, patient_of
-from rstar_math.errors import ConfigError
-from rstar_math.terminal.visible import visible_json
+if TYPE_CHECKING:
+    from rstar_math.doctor.patient import Finding
 
 _SIGNS = {"ok": "ok", "warning": "note", "failed": "FAILED", "skipped": "-"}
 
 
-def doctor_command(run: Path | None, model: str | None, ppm: str | None, device: str, json: bool) -> None:
-    """Examines a run; or the machine, and the model and the reward model where they are given.
+def doctor(
+    run: Annotated[
+        Path | None, typer.Argument(help="Folder of a run: all its files are held against their checksums.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="As for solve; default: the machine alone.")] = None,
+    ppm: Annotated[str | None, typer.Option(help="Folder of a reward model; default: the model's own.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+) -> None:
+    """Is this machine, model, prompt format and sandbox fit to run? Is a run whole? One line each."""
+    import asyncio
+    from dataclasses import asdict
 
-    Raises:
-      typer.Exit: with status 1 where a check failed.
-    """
+    from rstar_math.config import RuntimeSettings
+    from rstar_math.doctor.examine import CHECKS, examine, patient_of
+    from rstar_math.doctor.run import examine_run
+    from rstar_math.errors import ConfigError
+    from rstar_math.terminal.visible import visible_json
+
     if run is not None and (model or ppm):
         raise ConfigError("give a run, whose files are checked, or --model and --ppm, which are tried; not both")
     width = max(map(len, ("round-00", *CHECKS)))

@@ -17,6 +17,7 @@ class Group(TyperGroup):
     """A group of commands whose descriptions fold at the width of the terminal; by default they are cut with dots."""
 
     def format_commands(self, ctx: Context, formatter: HelpFormatter) -> None:
+        """Writes the commands, their descriptions folded."""
         commands = [(name, command) for name in self.list_commands(ctx) if (command := self.get_command(ctx, name))]
         rows = [(name, (command.help or "").split("\n\n")[0].replace("\n", " ")) for name, command in commands]
         if rows:

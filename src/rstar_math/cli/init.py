@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from rstar_math.errors import ConfigError
-from rstar_math.types import Problem
+import typer
+
+if TYPE_CHECKING:
+    from rstar_math.types import Problem
 
 NUM_TRAINING, NUM_HELD_OUT, NUM_MEASURED = 24, 8, 8
 _SEED = 7
@@ -51,8 +54,11 @@ rounds:                           # a mapping changes all rounds; a list replace
 """
 
 
-def init_command(path: Path) -> None:
-    """Writes the recipe and the problems: into a folder, or at a file that ends in .yaml."""
+def init(
+    path: Annotated[Path, typer.Argument(help="Folder to write to, or a file that ends in .yaml.")],
+) -> None:
+    """Write a recipe for problems of your own, and a few example problems."""
+    from rstar_math.errors import ConfigError
     from rstar_math.problems.prepare import problem_row
     from rstar_math.store.files import write_text
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 _WIDEST = 100
 
 
-def recipes_command() -> None:
-    """Lists the recipes, the fragments and the files of methods of the package."""
+def recipes() -> None:
+    """List the recipes of the package, with a line on each."""
     from rstar_math.config.reading import shipped_fragments, shipped_recipes
     from rstar_math.evaluation.methods import shipped_methods
 
@@ -21,8 +21,8 @@ def recipes_command() -> None:
     _print("Files of methods, for rstar eval --methods:", {n: _described(f"methods/{n}") for n in shipped_methods()})
 
 
-def strategies_command() -> None:
-    """Lists the strategies of search."""
+def strategies() -> None:
+    """List the strategies of search, with a line on each."""
     from rstar_math.search.strategies import STRATEGIES
 
     lines = {name: (inspect.getdoc(s.grow) or "").partition("\n")[0] for name, s in STRATEGIES.items()}
@@ -30,8 +30,8 @@ def strategies_command() -> None:
     _print("Strategies, for --strategy of rstar solve and eval:", lines)
 
 
-def benchmarks_command() -> None:
-    """Lists the sets of problems that have a name."""
+def benchmarks() -> None:
+    """List the sets of problems that have a name."""
     from rstar_math.problems.benchmarks import BENCHMARKS
     from rstar_math.problems.load import POCKET_SPLITS
 

@@ -8,23 +8,32 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-from rstar_math import progress as progress_display
-from rstar_math.cli.settings import runtime_with, with_rounds
-from rstar_math.config.reading import load_recipe
-from rstar_math.store.files import read_text, write_text
-from rstar_math.store.run import wrong_in_event
+import typer
+
+from rstar_math.cli.options import Rounds, Workers
+from rstar_math.cli.places import folder_to_write
 
 SCALES = {"pocket": "pocket-full"}
 """Scales by name, and their recipes; any other recipe is a scale of its own."""
 
 
-def reproduce_command(
-    names: Sequence[str], scale: str, out: Path, workers: int | None, rounds: int | None = None
+def reproduce(
+    names: Annotated[list[str], typer.Argument(help="table1 to table10, figure3 to figure7, or all.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for everything that is made; run again to resume.", callback=folder_to_write)
+    ],
+    scale: Annotated[str, typer.Option(help="pocket, or a recipe: a name or a YAML file.")] = "pocket",
+    rounds: Rounds = None,
+    workers: Workers = None,
 ) -> None:
-    """Makes the tables, prints them with their claims, and writes `results.md` with all that are there."""
+    """The paper's tables and figures: runs what is missing, decides the paper's claims by intervals."""
+    from rstar_math.cli.settings import runtime_with, with_rounds
+    from rstar_math.config.reading import load_recipe
     from rstar_math.paper.names import NAMES, chosen, reproduce
     from rstar_math.paper.result import Result, claims_markdown
+    from rstar_math.progress import for_terminal
     from rstar_math.report.terminal import print_table, standard_output
 
     chosen(names)
@@ -38,7 +47,7 @@ def reproduce_command(
             print_table(console, table)
         console.print(claims_markdown(result.claims))
 
-    with progress_display.for_terminal() as progress:
+    with for_terminal() as progress:
         reproduce(names, recipe, out, progress, tell)
     write_results(out, [name for name in NAMES if (out / f"{name}.md").exists()], scale)
     print(f"\n{out / 'results.md'}")
@@ -46,6 +55,8 @@ def reproduce_command(
 
 def write_results(folder: Path, names: Sequence[str], scale: str) -> None:
     """All tables and figures that a folder holds, in one file, with what they were made by."""
+    from rstar_math.store.files import read_text, write_text
+
     parts = ["# Results\n", made_by(folder, scale)]
     parts += [read_text(folder / f"{name}.md") for name in names]
     write_text(folder / "results.md", "\n".join(parts))
@@ -55,6 +66,7 @@ def made_by(folder: Path, scale: str) -> str:
     """Command, version, commit, machine and time, as a sentence; the folder by its name alone."""
     from rstar_math import __version__
     from rstar_math.store.journal import read_journal, tell_spoiled
+    from rstar_math.store.run import wrong_in_event
 
     command = shlex.join(["rstar", *(folder.name if Path(a) == folder else a for a in sys.argv[1:])])
     commit = commit_of(Path(__file__).parent)

@@ -55,7 +55,11 @@ def _whole_key(parts: list[str], value: dict[str, Any], group: str) -> list[str]
 
 
 def round_of(recipe: str, number: int | None) -> tuple[Recipe, RoundSettings]:
-    """A round of a recipe, counted from 1; None: the last."""
+    """A round of a recipe, counted from 1; None: the last.
+
+    Raises:
+      ConfigError: it has no such round.
+    """
     loaded = load_recipe(recipe)
     number = len(loaded.rounds) if number is None else number
     if not 1 <= number <= len(loaded.rounds):

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, TypedDict
 
-from rstar_math.cli.questions import open_questions, questions_command
-from rstar_math.cli.solution import print_solution, solution_to_json
-from rstar_math.cli.thinking import shown, thinking
-from rstar_math.config import AnsweringSettings
-from rstar_math.errors import ConfigError, DataError
-from rstar_math.search.course import Course
-from rstar_math.store.paths import shown as shown_path
-from rstar_math.terminal.visible import visible_json
-from rstar_math.types import Problem, Solution
+import typer
+
+from rstar_math.cli.options import Deterministic, Model, OneObject, Set
 
 if TYPE_CHECKING:
     from rstar_math.api.model import RStarMathModel
+    from rstar_math.config import AnsweringSettings
+    from rstar_math.types import Problem, Solution
 
 _NUM_EXAMPLES = 200
 
@@ -32,98 +24,99 @@ REFUSED = 2
 """Exit status where a line could not be read or a question was refused; the others were answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """How questions are to be answered; None: as the model's own settings say.
+def solve(
+    problem: Annotated[str | None, typer.Argument(help="The question; without one, a pocket test problem.")] = None,
+    model: Model = "pocket",
+    strategy: Annotated[
+        str | None, typer.Option(help="A strategy by name, or my_file.py:function; default: the model's own.")
+    ] = None,
+    rollouts: Annotated[int | None, typer.Option(help="Rollouts of each tree; default: the model's own.")] = None,
+    trees: Annotated[int | None, typer.Option(help="Fresh trees; default: the model's own.")] = None,
+    total_rollouts: Annotated[
+        int | None, typer.Option(help="Limit: rollouts in all trees together; fresh trees follow until it is reached.")
+    ] = None,
+    tokens: Annotated[int | None, typer.Option(help="Limit: tokens generated, likewise.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Limit: wall seconds, likewise.")] = None,
+    max_depth: Annotated[int | None, typer.Option(help="Most steps of a solution; default: the model's own.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the search, and of the choice of a test problem.")] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(help="Questions, one on each line, as text or JSON; - for standard input. One JSON line each."),
+    ] = None,
+    interactive: Annotated[bool, typer.Option("--interactive", help="Ask for question after question.")] = False,
+    concurrency: Annotated[int, typer.Option(help="With --file: questions at the same time.")] = 16,
+    deterministic: Deterministic = False,
+    settings: Set = None,
+    json: OneObject = False,
+) -> None:
+    """Think about a problem; show the verified steps, the answer, how sure the search is, and the cost."""
+    from rstar_math.api.model import RStarMathModel
+    from rstar_math.cli.conversation import conversation
+    from rstar_math.cli.questions import open_questions
+    from rstar_math.cli.settings import changed
+    from rstar_math.cli.thinking import shown
+    from rstar_math.config import RuntimeSettings
+    from rstar_math.errors import ConfigError
+    from rstar_math.types import Problem
 
-    Attributes:
-      model: as --model takes it.
-      strategy: name of the strategy.
-      rollouts: of each tree.
-      trees: fresh trees.
-      max_depth: most steps of a solution.
-      total_rollouts, tokens, seconds: limits of one answer.
-      seed: of the search, and of the choice of a test problem.
-      changes: KEY=VALUE for the answering settings.
-      deterministic: the same to the last bit at any concurrency.
-    """
-
-    model: str = "pocket"
-    strategy: str | None = None
-    rollouts: int | None = None
-    trees: int | None = None
-    max_depth: int | None = None
-    total_rollouts: int | None = None
-    tokens: int | None = None
-    seconds: float | None = None
-    seed: int | None = None
-    changes: Sequence[str] = ()
-    deterministic: bool = False
-
-
-def solve_command(
-    question: str | None, file: str | None, interactive: bool, asked: Asked, num_at_once: int, as_json: bool
-) -> int:
-    """Answers and prints; returns the exit status."""
-    given = {"a question": question is not None, "--file": file is not None, "--interactive": interactive}
+    given = {"a question": problem is not None, "--file": file is not None, "--interactive": interactive}
     if sum(given.values()) > 1:
         raise ConfigError(f"give only one of {' and '.join(name for name, is_given in given.items() if is_given)}")
-    if num_at_once < 1:
-        raise ConfigError(f"--concurrency is {num_at_once}; it must be at least 1")
-    example = _example(asked.seed) if not any(given.values()) else None
-    if question is not None and not question.strip():
+    if concurrency < 1:
+        raise ConfigError(f"--concurrency is {concurrency}; it must be at least 1")
+    example = _example(seed) if not any(given.values()) else None
+    if problem is not None and not problem.strip():
         raise ConfigError("the problem is empty; give the text of a question")
     with ExitStack() as opened:
         stream = opened.enter_context(open_questions(file)) if file is not None else None
-        with shown(lambda: f"loading {asked.model}"):
-            model = opened.enter_context(_load(asked))
-        settings = _settings(model, asked)
+        with shown(lambda: f"loading {model}"):
+            loaded = RStarMathModel.from_pretrained(model, RuntimeSettings(deterministic=deterministic))
+            opened.enter_context(loaded)
+        how = _How(
+            strategy=strategy,
+            num_simulations=rollouts,
+            max_depth=max_depth,
+            max_rollouts=total_rollouts,
+            max_tokens=tokens,
+            max_seconds=seconds,
+            seed=seed or 0,
+            settings=changed(
+                loaded.answering, [*([f"num_trees={trees}"] if trees is not None else []), *(settings or [])]
+            ),
+        )
         if stream is not None:
-            return _answer_file(model, stream, file or "-", asked, settings, num_at_once)
-        if interactive:
-            from rstar_math.cli.conversation import conversation
-
-            return conversation(lambda text: _answer(model, Problem("", text), asked, settings, None, as_json))
-        problem = example or Problem("", question or "")
-        return _answer(model, problem, asked, settings, example, as_json)
-
-
-def _load(asked: Asked) -> RStarMathModel:
-    from rstar_math.api.model import RStarMathModel
-    from rstar_math.config import RuntimeSettings
-
-    return RStarMathModel.from_pretrained(asked.model, RuntimeSettings(deterministic=asked.deterministic))
+            status = _answer_file(loaded, stream, file or "-", how, concurrency)
+        elif interactive:
+            status = conversation(lambda text: _answer(loaded, Problem("", text), how, None, json))
+        else:
+            status = _answer(loaded, example or Problem("", problem or ""), how, example, json)
+    if status:
+        raise typer.Exit(status)
 
 
-def _settings(model: RStarMathModel, asked: Asked) -> AnsweringSettings:
-    from rstar_math.cli.settings import changed
+class _How(TypedDict):
+    """What `RStarMathModel.solve` and `asolve` are asked besides the question; None: as the model's settings say."""
 
-    trees = [f"num_trees={asked.trees}"] if asked.trees is not None else []
-    return changed(model.answering, [*trees, *asked.changes])
+    strategy: str | None
+    num_simulations: int | None
+    max_depth: int | None
+    max_rollouts: int | None
+    max_tokens: int | None
+    max_seconds: float | None
+    seed: int
+    settings: AnsweringSettings
 
 
-def _answer(
-    model: RStarMathModel,
-    problem: Problem,
-    asked: Asked,
-    settings: AnsweringSettings,
-    example: Problem | None,
-    as_json: bool,
-) -> int:
+def _answer(model: RStarMathModel, problem: Problem, how: _How, example: Problem | None, as_json: bool) -> int:
+    """Answers one question and prints; returns the exit status."""
+    from rstar_math.cli.solution import print_solution, solution_to_json
+    from rstar_math.cli.thinking import thinking
+    from rstar_math.search.course import Course
+    from rstar_math.terminal.visible import visible_json
+
     course = Course()
     with thinking(course):
-        solution = model.solve(
-            example or problem.question,
-            asked.strategy,
-            num_simulations=asked.rollouts,
-            max_depth=asked.max_depth,
-            max_rollouts=asked.total_rollouts,
-            max_tokens=asked.tokens,
-            max_seconds=asked.seconds,
-            seed=asked.seed or 0,
-            settings=settings,
-            course=course,
-        )
+        solution = model.solve(example or problem.question, **how, course=course)
     if as_json:
         print(visible_json(solution_to_json(solution, problem)), flush=True)
     else:
@@ -131,26 +124,20 @@ def _answer(
     return UNFINISHED if solution.answer is None else 0
 
 
-def _answer_file(
-    model: RStarMathModel, stream: BinaryIO, file: str, asked: Asked, settings: AnsweringSettings, num_at_once: int
-) -> int:
+def _answer_file(model: RStarMathModel, stream: BinaryIO, file: str, how: _How, num_at_once: int) -> int:
+    import asyncio
+
+    from rstar_math.cli.questions import questions_command
+    from rstar_math.errors import DataError
+    from rstar_math.store.paths import shown
+
     async def solve(question: str) -> Solution:
-        return await model.asolve(
-            question,
-            asked.strategy,
-            num_simulations=asked.rollouts,
-            max_depth=asked.max_depth,
-            max_rollouts=asked.total_rollouts,
-            max_tokens=asked.tokens,
-            max_seconds=asked.seconds,
-            seed=asked.seed or 0,
-            settings=settings,
-        )
+        return await model.asolve(question, **how)
 
     outcome = asyncio.run(questions_command(stream, solve, num_at_once))
     if not outcome.num_answered + outcome.num_unfinished + outcome.num_bad:
         raise DataError(
-            f"{'standard input' if file == '-' else shown_path(file)} holds no question; each line is one, text or JSON"
+            f"{'standard input' if file == '-' else shown(file)} holds no question; each line is one, text or JSON"
         )
     if outcome.num_bad or outcome.num_unfinished:
         print(
@@ -162,6 +149,9 @@ def _answer_file(
 
 
 def _example(seed: int | None) -> Problem:
+    """A problem of the pocket world's test split; the same seed gives the same one."""
+    import random
+
     from rstar_math.config import ProblemSource
     from rstar_math.problems.load import load_problems
 

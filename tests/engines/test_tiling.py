@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rstar_math.engines.torch.packed import PackedTokens
+from rstar_math.engines.torch.packed_tokens import PackedTokens
 from rstar_math.engines.torch.tiling import QUERY_ROWS, Tiling, cut, find_tiling
 
 TILING = Tiling(rows=(64, 16), blocks=(4, 2), shared_columns=192)

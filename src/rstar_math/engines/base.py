@@ -44,7 +44,8 @@ class Engine(Protocol):
         """
         ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Ends what runs for the engine; requests that still wait are cancelled."""
 
 
 NoteKind = Literal[
@@ -122,4 +123,5 @@ class RewardModel(Protocol):
         """
         ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Ends what runs for the reward model; requests that still wait are cancelled."""

@@ -34,6 +34,7 @@ class Memory:
 
         Raises:
           DataError: it is something else, or another process keeps it locked.
+          PathError: it cannot be written.
         """
         make_folder(path.parent)
         try:
@@ -80,6 +81,7 @@ class Memory:
             raise _full(self._path) from error
 
     def close(self) -> None:
+        """Closes the file."""
         self._connection.close()
 
 
@@ -116,6 +118,7 @@ class RememberingEngine:
         return self._engine.notes() if isinstance(self._engine, Noting) else ()
 
     async def aclose(self) -> None:
+        """Ends the engine and closes the file."""
         await self._engine.aclose()
         self._memory.close()
 
@@ -140,6 +143,7 @@ class RememberingRewardModel:
         return [kept[key] for key in keys]
 
     async def aclose(self) -> None:
+        """Ends the reward model and closes the file."""
         await self._reward_model.aclose()
         self._memory.close()
 

@@ -53,7 +53,11 @@ class Batcher(Generic[Request, Result]):
         self._watched: set[asyncio.AbstractEventLoop] = set()
 
     async def answer(self, request: Request) -> Result:
-        """Submits a request from a coroutine and waits for its answer."""
+        """Submits a request from a coroutine and waits for its answer.
+
+        Raises:
+          EngineError: it was closed, or the work failed.
+        """
         if self._closed:
             raise EngineError("the engine was closed; load it again")
         loop = asyncio.get_running_loop()

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rstar_math.engines.torch.packed import PackedDecoder, PackedTokens
+from rstar_math.engines.torch.packed import PackedDecoder
+from rstar_math.engines.torch.packed_tokens import PackedTokens
 from rstar_math.engines.torch.prefix_cache import PrefixCache
 
 if TYPE_CHECKING:

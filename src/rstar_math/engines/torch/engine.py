@@ -8,7 +8,6 @@ completions do not depend on what else is in the batch, up to floating-point noi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,12 +20,14 @@ from rstar_math.engines.torch.batching import Batcher, Job
 from rstar_math.engines.torch.codec import TokenCodec
 from rstar_math.engines.torch.decoding import Decoder, ModuleRows, PackedRows
 from rstar_math.engines.torch.packed import PackedDecoder
+from rstar_math.engines.torch.placing import choose_device, choose_dtype, load_model, use_one_thread
 from rstar_math.engines.torch.prefix_cache import PrefixCache
-from rstar_math.engines.torch.sampling import next_tokens, uniforms
+from rstar_math.engines.torch.rows import OpenRequest, Request, Rows, Stops, completions_of
+from rstar_math.engines.torch.sampling import next_tokens
 from rstar_math.engines.torch.tiling import cut
-from rstar_math.engines.torch.weights import LlamaWeights, PlainFolder
+from rstar_math.engines.torch.weights import LlamaWeights
 from rstar_math.errors import ConfigError, ContextLengthError, EngineError
-from rstar_math.types import Completion, FinishReason, SamplingParams
+from rstar_math.types import SamplingParams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -84,9 +85,9 @@ class TorchEngine:
         self._decoder: Decoder = self._new_decoder()
         self._deterministic = deterministic
         self._one_at_a_time = deterministic and self._tiling is None
-        self._batcher = Batcher[_Request, Generation](self._work, "torch-engine")
-        self._rows = _Rows()
-        self._stop_tables: dict[tuple[str, ...], _Stops] = {}
+        self._batcher = Batcher[Request, Generation](self._work, "torch-engine")
+        self._rows = Rows()
+        self._stop_tables: dict[tuple[str, ...], Stops] = {}
 
     @classmethod
     def from_pretrained(
@@ -139,7 +140,7 @@ class TorchEngine:
           ContextLengthError: the prompt leaves no room in the model's context.
           EngineError: the model failed.
         """
-        return await self._batcher.answer(_Request(prompt, params))
+        return await self._batcher.answer(Request(prompt, params))
 
     async def aclose(self) -> None:
         """Ends the worker thread; requests that still wait are cancelled."""
@@ -162,7 +163,7 @@ class TorchEngine:
                 logits = self._decoder.step(self._rows.last_token)
                 self._take_tokens(logits, first_row=0)
         except BaseException:
-            self._rows, self._decoder = _Rows(), self._new_decoder()
+            self._rows, self._decoder = Rows(), self._new_decoder()
             raise
 
     def _admit(self) -> None:
@@ -172,7 +173,7 @@ class TorchEngine:
             return
         num_taken = 0
 
-        def fits(request: _Request) -> bool:
+        def fits(request: Request) -> bool:
             nonlocal num_taken
             if self._one_at_a_time and (len(self._rows) or num_taken):
                 return False  # a request decoded alone has the same shapes whatever else waits
@@ -200,7 +201,7 @@ class TorchEngine:
         self._rows.append(accepted)
         self._take_tokens(logits.repeat_interleave(torch.tensor(num_rows, device=logits.device), dim=0), first_row)
 
-    def _open(self, job: Job[_Request, Generation]) -> _Open:
+    def _open(self, job: Job[Request, Generation]) -> OpenRequest:
         params = job.request.params
         (prompt_ids,) = self.codec.encode([job.request.prompt])
         if not prompt_ids:
@@ -212,8 +213,8 @@ class TorchEngine:
             )
         limit = min(params.max_tokens, self.context_length - len(prompt_ids))
         if params.stop not in self._stop_tables:
-            self._stop_tables[params.stop] = _Stops.build(params.stop, self.codec, self._vocab_size)
-        return _Open(job, params, prompt_ids, limit, self._stop_tables[params.stop])
+            self._stop_tables[params.stop] = Stops.build(params.stop, self.codec, self._vocab_size)
+        return OpenRequest(job, params, prompt_ids, limit, self._stop_tables[params.stop])
 
     def _take_tokens(self, logits: torch.Tensor, first_row: int) -> None:
         """Draws the next token of the rows from `first_row` on, and retires those that it finishes."""
@@ -270,234 +271,9 @@ class TorchEngine:
                     found.append(row)
         return np.array(found, dtype=np.int64)
 
-    def _answer_if_done(self, opened: _Open) -> bool:
+    def _answer_if_done(self, opened: OpenRequest) -> bool:
         if opened.num_left:
             return False
-        generation = Generation(tuple(_completions(opened, self.codec)), len(opened.prompt_ids))
+        generation = Generation(tuple(completions_of(opened, self.codec)), len(opened.prompt_ids))
         self._batcher.finish([(opened.job, generation)])
         return True
-
-
-def choose_device(device: str) -> torch.device:
-    """The torch device that a name stands for; "auto" takes CUDA, else MPS, else the CPU."""
-    if device != "auto":
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def choose_dtype(dtype: str, device: torch.device) -> torch.dtype | str:
-    """The dtype that a name stands for; "auto" is float32 on the CPU, and the checkpoint's own elsewhere."""
-    if dtype == "auto":
-        return torch.float32 if device.type == "cpu" else "auto"
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype not in known:
-        raise EngineError(f"unknown dtype {dtype!r}; use auto, {', '.join(known)}")
-    return known[dtype]
-
-
-def use_one_thread() -> None:
-    """Lets torch compute with one thread in this process, from now on: several may split the work in another way."""
-    torch.set_num_threads(1)
-
-
-def load_model(
-    path: Path, auto_class: str, device: torch.device, dtype: torch.dtype | str
-) -> tuple[PreTrainedModel | LlamaWeights, TokenCodec]:
-    """The model of a folder with its tokenizer: its weights alone where transformers is not needed to read it.
-
-    Args:
-      path: the folder.
-      auto_class: the class of transformers that loads it where it is.
-      device: where the model shall be.
-      dtype: of its weights; "auto" as they are stored.
-    """
-    if (plain := PlainFolder.find(path)) is not None:
-        return plain.weights(device, dtype), plain.codec()
-    import transformers
-
-    from rstar_math.checkpoints.folder import quiet_transformers
-
-    with quiet_transformers():
-        model = getattr(transformers, auto_class).from_pretrained(path, dtype=dtype, local_files_only=True)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(path, local_files_only=True)
-    return model.to(device).eval(), TokenCodec.for_model(tokenizer, model)
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    prompt: str
-    params: SamplingParams
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Stops:
-    """What ends a completion.
-
-    Attributes:
-      markers: all stop markers.
-      token_to_marker: markers that are one token.
-      is_final: `[V]` whether a token ends the completion (stop markers and end-of-sequence tokens).
-      as_text: markers that can be several tokens.
-      tail_tokens: trailing tokens in which such a marker can have been completed.
-    """
-
-    markers: tuple[str, ...]
-    token_to_marker: dict[int, str]
-    is_final: np.ndarray
-    as_text: tuple[str, ...]
-    tail_tokens: int
-
-    @classmethod
-    def build(cls, markers: tuple[str, ...], codec: TokenCodec, vocab_size: int) -> _Stops:
-        single = codec.marker_ids(markers)
-        is_final = np.zeros(vocab_size, dtype=bool)
-        is_final[[token for token in (*single.values(), *codec.end_ids) if token < vocab_size]] = True
-        added = codec.added_tokens()  # anything else of the vocabulary can also stand inside another token
-        as_text = tuple(marker for marker in markers if marker not in added)
-        longest = max((len(marker.encode()) for marker in as_text), default=0)
-        return cls(markers, {token: marker for marker, token in single.items()}, is_final, as_text, longest + 1)
-
-
-@dataclass(eq=False, slots=True)
-class _Open:
-    """A request that is being answered."""
-
-    job: Job[_Request, Generation]
-    params: SamplingParams
-    prompt_ids: list[int]
-    limit: int
-    stops: _Stops
-    finished: list[tuple[list[int], float] | None] = field(init=False)
-    num_left: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.finished = [None] * self.params.n
-        self.num_left = self.params.n
-
-    def finish(self, index: int, tokens: list[int], logprob: float) -> None:
-        self.finished[index] = (tokens, logprob)
-        self.num_left -= 1
-
-
-def _completions(opened: _Open, codec: TokenCodec) -> list[Completion]:
-    """The completions of a request, from its tokens."""
-    stops = opened.stops
-    rows = [row for row in opened.finished if row is not None]
-    kept, markers = [], []
-    unstopped: list[FinishReason] = []  # why each ended, where no stop marker is found in it
-    for tokens, _ in rows:
-        marker = stops.token_to_marker.get(tokens[-1])
-        ended = marker is not None or tokens[-1] in codec.end_ids
-        kept.append(tokens[:-1] if ended else tokens)
-        markers.append(marker)
-        unstopped.append("end" if ended else "length")
-    completions = []
-    texts = codec.decode_continuations(opened.prompt_ids[-1], kept)
-    for text, marker, reason, (tokens, logprob) in zip(texts, markers, unstopped, rows, strict=True):
-        # a marker can also stand in the text as several tokens, whether or not it is a single one too
-        cut, spelled = min(((text.find(stop), stop) for stop in stops.markers if stop in text), default=(len(text), ""))
-        stop = spelled or marker
-        completions.append(Completion(text[:cut], stop, len(tokens), logprob, "stop" if stop else reason))
-    return completions
-
-
-class _Rows:
-    """What the engine knows of each row in flight: arrays over rows, and a store of their tokens by place."""
-
-    def __init__(self) -> None:
-        self.owner: list[tuple[_Open, int]] = []
-        self.last_token = np.zeros(0, dtype=np.int64)  # [R]
-        self.temperature = np.zeros(0, dtype=np.float32)  # [R]
-        self.top_p = np.zeros(0, dtype=np.float32)  # [R]
-        self.any_text_stops = False
-        self._length = np.zeros(0, dtype=np.int64)  # [R] tokens generated
-        self._limit = np.zeros(0, dtype=np.int64)  # [R]
-        self._stops = np.zeros(0, dtype=np.int64)  # [R] row of `_is_final`
-        self._place = np.zeros(0, dtype=np.int64)  # [R] row of the stores below
-        self._is_final = np.zeros((0, 0), dtype=bool)  # [S, V]
-        self._stop_sets: list[_Stops] = []
-        self._tokens = np.zeros((0, 0), dtype=np.int64)  # [places, T]
-        self._uniforms = np.zeros((0, 0), dtype=np.float64)  # [places, T]
-        self._logprob = np.zeros(0, dtype=np.float64)  # [places]
-        self._free: list[int] = []
-
-    def __len__(self) -> int:
-        return len(self.owner)
-
-    def append(self, opened: list[_Open]) -> None:
-        """Adds the rows of new requests."""
-        counts = [request.params.n for request in opened]
-        self._reserve(sum(counts), max(request.limit for request in opened))
-        places = np.array([self._free.pop() for _ in range(sum(counts))], dtype=np.int64)
-        start = 0
-        for request, count in zip(opened, counts, strict=True):
-            self.owner.extend((request, index) for index in range(count))
-            if request.params.temperature > 0:
-                drawn = uniforms(request.prompt_ids, request.params.seed, count, request.limit)
-                self._uniforms[places[start : start + count], : request.limit] = drawn
-            start += count
-        self._logprob[places] = 0.0
-
-        def extended(values: np.ndarray, per_request: list[float]) -> np.ndarray:
-            return np.concatenate((values, np.repeat(np.array(per_request, dtype=values.dtype), counts)))
-
-        zeros: list[float] = [0] * len(opened)
-        self.last_token = extended(self.last_token, zeros)
-        self._length = extended(self._length, zeros)
-        self._limit = extended(self._limit, [request.limit for request in opened])
-        self.temperature = extended(self.temperature, [request.params.temperature for request in opened])
-        self.top_p = extended(self.top_p, [request.params.top_p for request in opened])
-        self._stops = extended(self._stops, [self._stop_number(request.stops) for request in opened])
-        self._place = np.concatenate((self._place, places))
-        self.any_text_stops = any(request.stops.as_text for request, _ in self.owner)
-
-    def next_uniform(self) -> np.ndarray:
-        """`[R]` the random number that draws each row's next token."""
-        return self._uniforms[self._place, self._length]
-
-    def record(self, tokens: np.ndarray, logprobs: np.ndarray, first_row: int) -> np.ndarray:
-        """Appends a token to the rows from `first_row` on; numbers, from there, of the rows that it finishes."""
-        rows = slice(first_row, None)
-        place = self._place[rows]
-        self._tokens[place, self._length[rows]] = tokens
-        self._logprob[place] += logprobs
-        self._length[rows] += 1
-        self.last_token[rows] = tokens
-        return np.flatnonzero(self._is_final[self._stops[rows], tokens] | (self._length[rows] >= self._limit[rows]))
-
-    def tokens_of(self, row: int) -> tuple[list[int], float]:
-        """The tokens of a row so far and the sum of their log-probabilities."""
-        place = self._place[row]
-        return self._tokens[place, : self._length[row]].tolist(), float(self._logprob[place])
-
-    def keep(self, rows: np.ndarray) -> None:
-        """Drops all other rows."""
-        self._free.extend(np.delete(self._place, rows).tolist())
-        self.owner = [self.owner[row] for row in rows.tolist()]
-        self.last_token, self.temperature, self.top_p = self.last_token[rows], self.temperature[rows], self.top_p[rows]
-        self._length, self._limit = self._length[rows], self._limit[rows]
-        self._stops, self._place = self._stops[rows], self._place[rows]
-
-    def _stop_number(self, stops: _Stops) -> int:
-        if stops not in self._stop_sets:
-            self._stop_sets.append(stops)
-            self._is_final = np.stack([known.is_final for known in self._stop_sets])
-        return self._stop_sets.index(stops)
-
-    def _reserve(self, num_rows: int, num_tokens: int) -> None:
-        places, width = self._tokens.shape
-        new_places = places + max(0, num_rows - len(self._free))
-        if new_places > places or num_tokens > width:
-            grown = (max(new_places, places), max(num_tokens, width))
-            self._tokens = _grown(self._tokens, grown)
-            self._uniforms = _grown(self._uniforms, grown)
-            self._logprob = _grown(self._logprob, grown[:1])
-            self._free.extend(range(places, new_places))
-
-
-def _grown(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    new = np.zeros(shape, dtype=array.dtype)
-    new[tuple(slice(0, size) for size in array.shape)] = array
-    return new

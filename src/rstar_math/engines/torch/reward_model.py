@@ -13,18 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from rstar_math.checkpoints.ppm_file import PROBE_TOLERANCE, PPMFile, read_ppm_file
 from rstar_math.engines.base import Score
 from rstar_math.engines.torch.batching import Batcher, Job
 from rstar_math.engines.torch.codec import TokenCodec
-from rstar_math.engines.torch.engine import choose_device, choose_dtype, load_model, use_one_thread
-from rstar_math.engines.torch.packed import PackedDecoder, PackedTokens
+from rstar_math.engines.torch.groups import Group, in_groups
+from rstar_math.engines.torch.packed import PackedDecoder
+from rstar_math.engines.torch.placing import choose_device, choose_dtype, load_model, use_one_thread
 from rstar_math.engines.torch.prefix_cache import PrefixCache
+from rstar_math.engines.torch.readers import ModuleReader, PackedReader, scalar_head
 from rstar_math.engines.torch.weights import LlamaWeights
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
 
@@ -33,10 +32,6 @@ if TYPE_CHECKING:
 
 _TOLERANCES = {torch.float32: PROBE_TOLERANCE, torch.float16: 0.05, torch.bfloat16: 0.3}
 """How far a probe's logit may be from the stored one, by the arithmetic it is scored in."""
-
-_MAX_GROUP_TEXTS = 16
-_MAX_GROUP_TOKENS = 1024
-"""Texts of a group see each other's columns masked, so large groups waste attention."""
 
 
 class TorchRewardModel:
@@ -70,7 +65,7 @@ class TorchRewardModel:
         self.metadata = metadata
         self._codec = codec
         self._max_batch_tokens = max_batch_tokens
-        self._read: Callable[[Sequence[_Group]], list[list[float]]]
+        self._read: Callable[[Sequence[Group]], list[list[float]]]
         if deterministic:
             use_one_thread()
         weights = model if isinstance(model, LlamaWeights) else LlamaWeights.of_model(model)
@@ -78,12 +73,12 @@ class TorchRewardModel:
         if weights is not None:
             self._context_length = weights.context_length
             decoder = PackedDecoder(weights, deterministic)
-            self._read = _PackedReader(decoder, PrefixCache(prefix_cache_mb * 1_000_000))
+            self._read = PackedReader(decoder, PrefixCache(prefix_cache_mb * 1_000_000))
             tiled = decoder.tiling is not None
         else:
             assert not isinstance(model, LlamaWeights)
             self._context_length = int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
-            self._read = _ModuleReader(model)
+            self._read = ModuleReader(model)
         self._deterministic = deterministic
         self._one_at_a_time = deterministic and not tiled
         self._batcher = Batcher[list[_Wanted], list[Score]](self._work, "torch-reward-model")
@@ -114,7 +109,7 @@ class TorchRewardModel:
         metadata = read_ppm_file(Path(path))
         where = choose_device(device)
         model, codec = load_model(Path(path), "AutoModelForSequenceClassification", where, choose_dtype(dtype, where))
-        head = model.head if isinstance(model, LlamaWeights) else _scalar_head(model)[0]
+        head = model.head if isinstance(model, LlamaWeights) else scalar_head(model)[0]
         if len(head) != 1:
             raise ModelError(f"{path} has {len(head)} labels; a reward model has one scalar output")
         tolerance = _TOLERANCES.get(head.dtype, 0.3)
@@ -183,7 +178,7 @@ class TorchRewardModel:
             self._answer(jobs)
 
     def _answer(self, jobs: Sequence[Job[list[_Wanted], list[Score]]]) -> None:
-        good: list[tuple[Job[list[_Wanted], list[Score]], list[_Group]]] = []
+        good: list[tuple[Job[list[_Wanted], list[Score]], list[Group]]] = []
         for job in jobs:
             try:
                 sequences = self._encode(job.request)
@@ -197,7 +192,7 @@ class TorchRewardModel:
             elif any(not ids or ends[0] < 1 for ids, ends in sequences):
                 self._batcher.fail(job, EngineError("a text to score is empty; it needs at least one token"))
             else:
-                good.append((job, _groups(sequences)))
+                good.append((job, in_groups(sequences)))
         logits = iter(self._logits([group for _, groups in good for group in groups]))
         answers = []
         for job, groups in good:
@@ -222,7 +217,7 @@ class TorchRewardModel:
             (ids, (*(next(counts) for _ in one.ends[:-1]), len(ids))) for one, ids in zip(wanted, whole, strict=True)
         ]
 
-    def _logits(self, groups: Sequence[_Group]) -> list[list[float]]:
+    def _logits(self, groups: Sequence[Group]) -> list[list[float]]:
         """Logits of every group, read in batches of groups of similar size."""
         order = sorted(range(len(groups)), key=lambda i: groups[i].num_tokens)
         logits: list[list[float]] = [[] for _ in groups]
@@ -244,7 +239,7 @@ class TorchRewardModel:
     def _check_probes(self, path: Path, tolerance: float) -> None:
         for probe in self.metadata.probes:
             (sequence,) = self._encode([_Wanted(probe.text, (len(probe.text),))])
-            ((logit,),) = self._logits(_groups([sequence]))
+            ((logit,),) = self._logits(in_groups([sequence]))
             if not abs(logit - probe.logit) <= tolerance:  # also where the logit is not a number
                 raise ModelError(
                     f"{path} gives the logit {logit:.4f} to a probe text that had {probe.logit:.4f} when it was saved "
@@ -259,151 +254,3 @@ class _Wanted:
 
     text: str
     ends: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Texts that start alike, read as one tree.
-
-    Attributes:
-      prefix: tokens that all of them start with.
-      branches: the tokens of each behind the prefix.
-      ends: for each, the numbers of its tokens after which a score is wanted.
-    """
-
-    prefix: list[int]
-    branches: tuple[list[int], ...]
-    ends: tuple[tuple[int, ...], ...]
-
-    @property
-    def num_tokens(self) -> int:
-        return len(self.prefix) + sum(map(len, self.branches))
-
-    @property
-    def first_end(self) -> int:
-        return min(ends[0] for ends in self.ends)
-
-
-def _groups(sequences: Sequence[tuple[list[int], tuple[int, ...]]]) -> list[_Group]:
-    """Puts neighbours that share at least half of their tokens into groups; order is kept."""
-    groups: list[_Group] = []
-    start = 0
-    while start < len(sequences):
-        shared = len(sequences[start][0])
-        end, num_tokens = start + 1, shared
-        while end < len(sequences) and end - start < _MAX_GROUP_TEXTS:
-            ids = sequences[end][0]
-            common = _num_common(sequences[start][0], ids, shared)
-            num_tokens += len(ids) - common
-            if 2 * common < len(ids) or num_tokens > _MAX_GROUP_TOKENS:
-                break
-            shared, end = common, end + 1
-        members = sequences[start:end]
-        groups.append(
-            _Group(
-                prefix=members[0][0][:shared],
-                branches=tuple(ids[shared:] for ids, _ in members),
-                ends=tuple(ends for _, ends in members),
-            )
-        )
-        start = end
-    return groups
-
-
-def _num_common(one: Sequence[int], other: Sequence[int], limit: int) -> int:
-    """Number of tokens, at most `limit`, with which both start."""
-    limit = min(limit, len(one), len(other))
-    for i in range(limit):
-        if one[i] != other[i]:
-            return i
-    return limit
-
-
-class _PackedReader:
-    """Logits through `PackedDecoder`: a group's prefix is read once, if at all, and its branches beside each other."""
-
-    def __init__(self, decoder: PackedDecoder, prefixes: PrefixCache) -> None:
-        self._decoder = decoder
-        self._prefixes = prefixes
-        self._pool = decoder.new_pool()
-
-    def __call__(self, groups: Sequence[_Group]) -> list[list[float]]:
-        self._pool.reserve(len(groups), max(group.num_tokens for group in groups))
-        # what is behind a score that is wanted must be read, known or not
-        known = [
-            self._prefixes.load(self._pool, i, group.prefix, min(len(group.prefix), group.first_end - 1))
-            for i, group in enumerate(groups)
-        ]
-        num_columns = max(group.num_tokens for group in groups)
-        num_queries = max(group.num_tokens - start for group, start in zip(groups, known, strict=True))
-        visible = np.zeros((len(groups), num_queries, num_columns), dtype=bool)  # [G, M, C]
-        visible[:, :, 0] = True  # rows of no token see something, whatever it is
-        tokens, positions, columns, wanted = list[int](), list[np.ndarray](), list[np.ndarray](), list[int]()
-        for i, (group, start) in enumerate(zip(groups, known, strict=True)):
-            offset = len(tokens) - start  # index of a token of this group: offset + column
-            width = len(group.prefix)
-            seen = visible[i]
-            seen[: width - start, :width] = np.tri(width - start, width, start, dtype=bool)
-            seen[width - start : group.num_tokens - start, :width] = True
-            tokens.extend(group.prefix[start:])
-            positions.append(np.arange(start, width))
-            column = width
-            for branch, ends in zip(group.branches, group.ends, strict=True):
-                rows = slice(column - start, column - start + len(branch))
-                seen[rows, column : column + len(branch)] = np.tri(len(branch), dtype=bool)
-                tokens.extend(branch)
-                positions.append(width + np.arange(len(branch)))
-                wanted.extend(offset + (end - 1 if end <= width else column + end - 1 - width) for end in ends)
-                column += len(branch)
-            columns.append(np.arange(start, group.num_tokens))
-        counts = [len(column) for column in columns]
-        batch = PackedTokens.build(
-            tokens=np.array(tokens, dtype=np.int64),
-            positions=np.concatenate(positions),
-            slot=np.repeat(np.arange(len(groups)), counts),
-            column=np.concatenate(columns),
-            query=np.concatenate([np.arange(count) for count in counts]),
-            first_slot=0,
-            visible=visible,
-            wanted=np.array(wanted, dtype=np.int64),
-            tiling=self._decoder.tiling,
-            device=self._decoder.device,
-        )
-        hidden = self._decoder.forward(batch, self._pool)  # [S', D]
-        for i, group in enumerate(groups):
-            self._prefixes.store(self._pool, i, group.prefix)
-        logits = self._decoder.value(hidden)[: len(wanted)]
-        flat = iter(logits.cpu().tolist())
-        return [[next(flat) for ends in group.ends for _ in ends] for group in groups]
-
-
-class _ModuleReader:
-    """Logits through transformers' own forward pass; texts of one length are read together, so nothing is padded."""
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        self._backbone = model.base_model
-        self._head, self._bias = _scalar_head(model)
-
-    def __call__(self, groups: Sequence[_Group]) -> list[list[float]]:
-        texts = [
-            (group.prefix + branch, ends)
-            for group in groups
-            for branch, ends in zip(group.branches, group.ends, strict=True)
-        ]
-        logits: list[list[float]] = [[] for _ in texts]
-        for length in sorted({len(ids) for ids, _ in texts}):
-            members = [i for i, (ids, _) in enumerate(texts) if len(ids) == length]
-            ids = torch.tensor([texts[i][0] for i in members], device=self._head.device)
-            hidden = self._backbone(input_ids=ids, use_cache=False).last_hidden_state  # [members, length, D]
-            values = F.linear(hidden, self._head, self._bias).squeeze(-1).float().cpu()  # [members, length]
-            for i, row in zip(members, values.tolist(), strict=True):
-                logits[i] = [row[end - 1] for end in texts[i][1]]
-        flat = iter(logits)
-        return [[value for _ in group.branches for value in next(flat)] for group in groups]
-
-
-def _scalar_head(model: PreTrainedModel) -> tuple[Tensor, Tensor | None]:
-    head = getattr(model, "score", None)
-    if not isinstance(head, torch.nn.Linear):
-        raise ModelError(f"{type(model).__name__} has no linear `score` head, as a reward model needs")
-    return head.weight.detach(), None if head.bias is None else head.bias.detach()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rstar_math.grading.comparing.exact import exact_or_none
 from rstar_math.grading.comparing.match import Comparison, Match
-from rstar_math.grading.comparing.polynomials import rational_coefficients
+from rstar_math.grading.comparing.quotients import rational_coefficients
 from rstar_math.grading.reading.nodes import EXPRESSIONS, Congruence, Group, Node, Number, Relation, Symbol, symbols
 
 _RUNNING = frozenset("kmnjlt")

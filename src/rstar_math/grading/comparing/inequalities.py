@@ -16,7 +16,7 @@ from rstar_math.grading.comparing.pieces import (
     interval,
     merged,
 )
-from rstar_math.grading.comparing.polynomials import rational_coefficients
+from rstar_math.grading.comparing.quotients import rational_coefficients
 from rstar_math.grading.comparing.roots import roots_of
 from rstar_math.grading.reading.nodes import (
     MINUS_ONE,

@@ -16,7 +16,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from rstar_math.grading.comparing.exact import exact_or_none
-from rstar_math.grading.comparing.polynomials import numerator_coefficients
+from rstar_math.grading.comparing.quotients import numerator_coefficients
 from rstar_math.grading.comparing.roots import real_roots
 from rstar_math.grading.reading.nodes import Call, Node, Number, Power, Sum, children, negated, symbols, walk
 

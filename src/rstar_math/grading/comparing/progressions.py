@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from rstar_math.grading.bounds import MAX_ITEMS, TooLargeError, UndefinedError
 from rstar_math.grading.comparing.exact import NotRationalError, exact
-from rstar_math.grading.comparing.polynomials import Polynomial, Ring, UnprovedError
+from rstar_math.grading.comparing.polynomials import Polynomial, UnprovedError
+from rstar_math.grading.comparing.quotients import Ring
 from rstar_math.grading.reading.nodes import (
     Call,
     Constant,

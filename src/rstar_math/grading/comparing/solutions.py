@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from rstar_math.grading.bounds import UndefinedError
 from rstar_math.grading.comparing import polynomials
-from rstar_math.grading.comparing.polynomials import Polynomial, Quotient, Ring, UnprovedError
+from rstar_math.grading.comparing.polynomials import Polynomial, UnprovedError
+from rstar_math.grading.comparing.quotients import Quotient, Ring
 from rstar_math.grading.reading.nodes import (
     EXPRESSIONS,
     Call,

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from rstar_math.grading.bounds import NotNumericError, TooLargeError, UndefinedError
-from rstar_math.grading.comparing import polynomials
+from rstar_math.grading.comparing import quotients
 from rstar_math.grading.comparing.evaluate import Evaluator, context
 from rstar_math.grading.comparing.exact import NotRationalError, exact
 from rstar_math.grading.comparing.points import Point, complex_points, integer_points, real_points
@@ -45,7 +45,7 @@ def identical(left: Node, right: Node, tolerance: float = 0.0, *, common_log: bo
         return None
     conjugated = _complex_letters(left, right)
     if not conjugated or not any(name.endswith(" bar") for name in conjugated):
-        proved = None if tolerance else polynomials.equal(left, right)
+        proved = None if tolerance else quotients.equal(left, right)
         if proved is not None:
             return proved
     if conjugated:

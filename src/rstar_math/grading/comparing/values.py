@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from rstar_math.grading.bounds import NotNumericError, TooLargeError, UndefinedError
-from rstar_math.grading.comparing import polynomials, symbolic
+from rstar_math.grading.comparing import quotients, symbolic
 from rstar_math.grading.comparing.evaluate import Evaluator, context
 from rstar_math.grading.comparing.exact import NotRationalError, exact
 from rstar_math.grading.comparing.families import with_constants_of
@@ -30,7 +30,7 @@ def compare_expressions(gold: Node, prediction: Node, by: Comparison) -> Match:
         return Match(True, "same_structure")
     gold, prediction = with_functions(gold, prediction)
     if has_functions(gold) or has_functions(prediction):
-        return Match(polynomials.equal(gold, prediction) is True, "identity")
+        return Match(quotients.equal(gold, prediction) is True, "identity")
     if symbols(gold) or symbols(prediction):
         return _symbolic(gold, prediction, by)
     try:

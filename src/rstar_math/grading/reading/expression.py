@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 from typing import final
 
 from rstar_math.grading.bounds import UnparsedError
 from rstar_math.grading.reading.brackets import bracketed, cases
+from rstar_math.grading.reading.calculus import derivative, integral, series
 from rstar_math.grading.reading.constructors import OF_ONE, constructed, named_set
+from rstar_math.grading.reading.cursor import Cursor
 from rstar_math.grading.reading.functions import INVERSES, applied
 from rstar_math.grading.reading.grammar import Grammar
 from rstar_math.grading.reading.nodes import (
@@ -28,10 +29,8 @@ from rstar_math.grading.reading.nodes import (
     Sum,
     Symbol,
     negated,
+    product_of,
     quotient,
-    renamed,
-    symbols,
-    walk,
 )
 from rstar_math.grading.reading.scan import (
     Tokens,
@@ -40,7 +39,6 @@ from rstar_math.grading.reading.scan import (
     is_enclosed,
     split,
     stretches,
-    with_constant_as_name,
     written,
 )
 from rstar_math.grading.reading.tokens import Token
@@ -55,13 +53,12 @@ _TWO = Number(Fraction(2))
 
 
 @final
-class Expression:
+class Expression(Cursor):
     """The tokens of one expression, and how far they are read. What stands in brackets is read by the grammar."""
 
     def __init__(self, found: Tokens, grammar: Grammar) -> None:
-        self._tokens = found
+        super().__init__(found)
         self._grammar = grammar
-        self._i = 0
 
     def whole(self) -> Node:
         """The expression, which must use every token.
@@ -69,79 +66,50 @@ class Expression:
         Raises:
           UnparsedError: it does not.
         """
-        if not self._tokens:
+        if not self.tokens:
             raise UnparsedError("an empty expression")
         for value in ("choose", "over"):
-            parts, separators = split(self._tokens, {value})
+            parts, separators = split(self.tokens, {value})
             if len(separators) == 1:
                 upper, lower = map(self._grammar.expression, parts)
                 return Call("binomial", (upper, lower)) if value == "choose" else quotient(upper, lower)
         node = self._sum()
-        if self._i < len(self._tokens):
-            raise UnparsedError(f"{self._tokens[self._i].value!r} where an expression should end")
+        if self.i < len(self.tokens):
+            raise UnparsedError(f"{self.tokens[self.i].value!r} where an expression should end")
         return node
-
-    # moving along the tokens
-
-    def _peek(self, offset: int = 0) -> Token | None:
-        i = self._i + offset
-        return self._tokens[i] if i < len(self._tokens) else None
-
-    def _here(self, missing: str) -> Token:
-        """The token here, of which there must be one."""
-        token = self._peek()
-        if token is None:
-            raise UnparsedError(missing)
-        return token
-
-    def _at(self, *values: str) -> bool:
-        token = self._peek()
-        return token is not None and token.kind == "operator" and token.value in values
-
-    def _take(self, value: str) -> bool:
-        """Passes an operator; False where it does not stand here."""
-        found = self._at(value)
-        self._i += found
-        return found
-
-    def _inside(self) -> Tokens:
-        """Passes a bracket or an environment: the tokens in it."""
-        start, end = self._i + 1, closing(self._tokens, self._i)
-        self._i = end + 1
-        return self._tokens[start:end]
 
     # sums, products and factors
 
     def _sum(self) -> Node:
         terms = [self._signed(self._product)]
-        while self._at("+", "-"):
+        while self.at("+", "-"):
             terms.append(self._signed(self._product))
         return terms[0] if len(terms) == 1 else Sum(tuple(terms))
 
     def _signed(self, read: Callable[[], Node]) -> Node:
         """What `read` reads behind any number of signs."""
         is_negative = False
-        while self._at("+", "-"):
-            is_negative ^= self._at("-")
-            self._i += 1
+        while self.at("+", "-"):
+            is_negative ^= self.at("-")
+            self.i += 1
         node = read()
         return negated(node) if is_negative else node
 
     def _product(self) -> Node:
         factors = [self._factor()]
         while True:
-            if self._take("*"):
+            if self.take("*"):
                 factors.append(self._signed(self._factor))
-            elif self._take("/"):
+            elif self.take("/"):
                 divisor = self._signed(self._factor)
-                opening = self._peek()
+                opening = self.peek()
                 if opening is not None and opening.value == "(" and divisor in _INVERTIBLE:  # 1/f(x)
                     divisor = self._application(divisor, opening) or divisor
                 factors.append(quotient(factors.pop(), divisor))
-            elif self._take("mod"):
-                factors = [Call("mod", (_product_of(factors), self._signed(self._factor)))]
+            elif self.take("mod"):
+                factors = [Call("mod", (product_of(factors), self._signed(self._factor)))]
             elif (after := self._start_of_factor()) is not None:
-                if after.kind == "number" and self._tokens[self._i - 1].kind == "number":
+                if after.kind == "number" and self.tokens[self.i - 1].kind == "number":
                     raise UnparsedError("two numbers side by side")
                 application = self._application(factors[-1], after)
                 if application is None:
@@ -149,30 +117,30 @@ class Expression:
                 else:
                     factors[-1] = application
             else:
-                return _product_of(factors)
+                return product_of(factors)
 
     def _application(self, function: Node, opening: Token) -> Node | None:
         """A variable with brackets directly behind it: f(x), or x(x + 1)."""
         is_inverse = isinstance(function, Power) and function.exponent == MINUS_ONE and function.base in _INVERTIBLE
         if not (isinstance(function, Symbol) or is_inverse) or opening.value not in {"(", "{"}:
             return None
-        start = self._i
-        inner = self._inside()
-        following = self._peek()
+        start = self.i
+        inner = self.inside()
+        following = self.peek()
         if opening.value == "{":  # sympy's LaTeX: f{(x)}
             if not inner or inner[0].value != "(" or not is_enclosed(inner):
-                self._i = start
+                self.i = start
                 return None
             inner = inner[1:-1]
         arguments = self._arguments(inner)
         if following is not None and following.value in {"^", "!", "%", "_", "'"}:
-            self._i = start
+            self.i = start
             return None
         return Call("apply", (function, *arguments))
 
     def _start_of_factor(self) -> Token | None:
         """The token here where it begins a factor."""
-        token = self._peek()
+        token = self.peek()
         if token is None:
             return None
         if token.kind == "operator":
@@ -186,50 +154,50 @@ class Expression:
 
     def _mixed_number(self) -> Node | None:
         """An integer with a proper fraction of integers behind it: 1\\frac12, 1 1/2."""
-        whole, following = self._peek(), self._peek(1)
+        whole, following = self.peek(), self.peek(1)
         if whole is None or not _is_integer(whole) or following is None:
             return None
         assert whole.number is not None
         if following.kind == "command" and following.value == "frac":
-            start = self._i
-            self._i += 1
-            inner = self._tokens[self._i + 1 : self._end_of_fraction(self._i)]
+            start = self.i
+            self.i += 1
+            inner = self.tokens[self.i + 1 : self._end_of_fraction(self.i)]
             if all(token.kind in {"number", "open", "close"} for token in inner):
                 fraction = self._primary()
                 if isinstance(fraction, Number) and not fraction.digits and 0 < fraction.value < 1:
                     return Number(whole.number.value + fraction.value)
-            self._i = start
+            self.i = start
             return None
-        bar, below = self._peek(2), self._peek(3)
+        bar, below = self.peek(2), self.peek(3)
         if bar is None or bar.value != "/" or below is None or not following.spaced:
             return None
         over, under = following.number, below.number
         if over is None or under is None or over.digits or under.digits or not 0 < over.value < under.value:
             return None
-        self._i += 4
+        self.i += 4
         return Number(whole.number.value + over.value / under.value)
 
     def _end_of_fraction(self, start: int) -> int:
         """Index behind the two brace groups of the fraction at `start`."""
         i = start + 1
         for _ in range(2):
-            is_group = i < len(self._tokens) and self._tokens[i].value == "{"
-            i = (closing(self._tokens, i) if is_group else i) + 1
+            is_group = i < len(self.tokens) and self.tokens[i].value == "{"
+            i = (closing(self.tokens, i) if is_group else i) + 1
         return i
 
     # what stands behind a value
 
     def _postfix(self, node: Node) -> Node:
         while True:
-            if self._take("^"):
+            if self.take("^"):
                 node = self._raised(node)
-            elif self._take("!"):
-                node = Call("factorial2" if self._take("!") else "factorial", (node,))
-            elif self._take("%"):
+            elif self.take("!"):
+                node = Call("factorial2" if self.take("!") else "factorial", (node,))
+            elif self.take("%"):
                 node = Percent(node)
-            elif self._take("_"):
+            elif self.take("_"):
                 node = self._subscripted(node)
-            elif self._take("'"):
+            elif self.take("'"):
                 if isinstance(node, Symbol):
                     node = Symbol(node.name + "'")
                 elif not isinstance(node, Number):  # feet, or minutes: a unit
@@ -239,9 +207,9 @@ class Expression:
 
     def _raised(self, base: Node) -> Node:
         """A power, with degrees, transposes and superscript words told apart."""
-        token = self._here("a power without an exponent")
+        token = self.here("a power without an exponent")
         if token.value == "circ":
-            self._i += 1
+            self.i += 1
             return self._degrees(base)
         if token.value == "{" and token.kind == "open":
             exponent = self._inner_expression()
@@ -249,9 +217,9 @@ class Expression:
             exponent = self._signed(self._power)
         else:
             exponent = self._primary()
-            if self._take("^"):  # Python's ** associates to the right
+            if self.take("^"):  # Python's ** associates to the right
                 exponent = self._raised(exponent)
-            elif self._take("!"):
+            elif self.take("!"):
                 exponent = Call("factorial", (exponent,))
         match base:
             case Matrix(rows=rows) if exponent == Symbol("T"):
@@ -266,31 +234,31 @@ class Expression:
     def _power(self) -> Node:
         """A value, or a power of one."""
         node = self._primary()
-        return self._raised(node) if self._take("^") else node
+        return self._raised(node) if self.take("^") else node
 
     def _degrees(self, amount: Node) -> Node:
         """Degrees, with minutes and seconds of arc if they follow."""
         total: list[Node] = [amount]
         for marks, share in ((1, 60), (2, 3600)):
-            start = self._i
-            token = self._peek()
+            start = self.i
+            token = self.peek()
             if token is None or token.number is None:
                 break
-            self._i += 1
-            while self._take("'"):
+            self.i += 1
+            while self.take("'"):
                 pass
-            if self._i - start != 1 + marks:
-                self._i = start
+            if self.i - start != 1 + marks:
+                self.i = start
                 break
             total.append(Number(token.number.value / share))
         return Call("degrees", (total[0] if len(total) == 1 else Sum(tuple(total)),))
 
     def _subscripted(self, base: Node) -> Node:
-        token = self._here("an empty subscript")
+        token = self.here("an empty subscript")
         if token.kind == "open":
-            subscript = written(self._inside())
+            subscript = written(self.inside())
         else:
-            self._i += 1
+            self.i += 1
             subscript = token.value
         match base:
             case Symbol(name=name) | Constant(name="i" | "e" as name):
@@ -304,13 +272,13 @@ class Expression:
     # values
 
     def _primary(self) -> Node:
-        token = self._here("an expression that breaks off")
+        token = self.here("an expression that breaks off")
         if token.kind == "open":
-            inner = self._inside()
-            return bracketed(token.value, self._tokens[self._i - 1].value, inner, self._grammar)
+            inner = self.inside()
+            return bracketed(token.value, self.tokens[self.i - 1].value, inner, self._grammar)
         if token.kind == "begin":
             return self._environment(token.value)
-        self._i += 1
+        self.i += 1
         match token.kind:
             case "number":
                 assert token.number is not None
@@ -335,17 +303,17 @@ class Expression:
                 raise UnparsedError(f"{token.value!r} where a value should stand")
 
     def _absolute(self) -> Node:
-        start = self._i
-        for i, depth in enumerate(depths(self._tokens[start:]), start):
-            token = self._tokens[i]
+        start = self.i
+        for i, depth in enumerate(depths(self.tokens[start:]), start):
+            token = self.tokens[i]
             if depth == 0 and token.kind == "operator" and token.value == "|" and i > start:
-                self._i = i + 1
-                inside = self._grammar.expression(self._tokens[start:i])
+                self.i = i + 1
+                inside = self._grammar.expression(self.tokens[start:i])
                 return determinant(inside) if isinstance(inside, Matrix) else Call("abs", (inside,))
         raise UnparsedError("a bar that is never closed")
 
     def _environment(self, name: str) -> Node:
-        inner = self._inside()
+        inner = self.inside()
         if name in {"cases", "dcases", "rcases"}:
             return cases(inner, self._grammar)
         if name not in _MATRICES:
@@ -357,7 +325,7 @@ class Expression:
         return determinant(matrix) if name == "vmatrix" else matrix
 
     def _constructed(self, name: str) -> Node:
-        parts = stretches(self._inside(), {","})
+        parts = stretches(self.inside(), {","})
         positional = [part for part in parts if not _is_keyword(part)]
         read = positional[:1] if name in OF_ONE else positional
         return constructed(name, [self._grammar.statement(part) for part in read])
@@ -367,95 +335,35 @@ class Expression:
     def _command(self, name: str) -> Node:
         match name:
             case "frac":
-                return self._derivative() or quotient(self._argument(), self._argument())
+                return derivative(self, self._product) or quotient(self._argument(), self._argument())
             case "int":
-                return self._integral()
+                return integral(self, self._grammar)
             case "binom":
                 return Call("binomial", (self._argument(), self._argument()))
             case "sqrt":
                 return self._root()
             case "sum" | "prod":
-                return self._series(name)
+                return series(self, name, self._product, self._grammar)
             case _:
                 raise UnparsedError(f"the command \\{name}")
 
     def _argument(self) -> Node:
-        token = self._here("a command without its argument")
+        token = self.here("a command without its argument")
         return self._inner_expression() if token.kind == "open" and token.value == "{" else self._primary()
 
     def _inner_expression(self) -> Node:
         """The content of braces that LaTeX needs: one expression, a unit behind it left out."""
-        inner = self._inside()
+        inner = self.inside()
         end = unit_start(inner)
         return self._grammar.expression(inner[:end] if end else inner)
 
     def _root(self) -> Node:
-        token = self._peek()
+        token = self.peek()
         index: Node = _TWO
         if token is not None and token.kind == "open" and token.value == "[":
-            index = self._grammar.expression(self._inside())
+            index = self._grammar.expression(self.inside())
         radicand = self._argument()
         return Call("sqrt", (radicand,)) if index == _TWO else Call("root", (radicand, index))
-
-    def _series(self, name: str) -> Node:
-        """A sum or product over an index with bounds."""
-        lower, upper = self._bounds()
-        sides = split(lower, {"="})[0]
-        if len(sides) != 2 or len(sides[0]) != 1 or not upper:
-            raise UnparsedError("bounds that are no integers")
-        bound = sides[0][0]
-        outside = self._tokens
-        if bound.kind == "constant":
-            self._tokens = [*outside[: self._i], *with_constant_as_name(outside[self._i :], bound)]
-        body = self._product()
-        self._tokens = outside
-        index = (bound.kind == "constant" and bound.written) or bound.value
-        number = 1 + sum(isinstance(part, Symbol) and part.name.startswith("index ") for part in walk(body))
-        names = {name: re.sub(rf"(?:^|(?<=_)){re.escape(index)}$", f"index {number}", name) for name in symbols(body)}
-        low, high = self._grammar.expression(sides[1]), self._grammar.expression(upper)
-        return Call(name, (renamed(body, names), Symbol(f"index {number}"), low, high))
-
-    def _derivative(self) -> Node | None:
-        """d/dx of what follows; None where no derivative stands here."""
-        values = [token.value for token in self._tokens[self._i : self._i + 7]]
-        if values[:5] != ["{", "d", "}", "{", "d"] or values[6:] != ["}"]:
-            return None
-        variable = self._tokens[self._i + 5]
-        if variable.kind != "name" or self._i + 7 >= len(self._tokens):
-            return None
-        self._i += 7
-        return Call("derivative", (self._product(), Symbol(variable.value)))
-
-    def _bounds(self) -> tuple[Tokens, Tokens]:
-        """What stands below and above a sum, product or integral; empty where nothing does."""
-        found: dict[str, Tokens] = {"_": [], "^": []}
-        for _ in range(2):
-            if self._at("_", "^"):
-                place = self._tokens[self._i].value
-                self._i += 1
-                token = self._here("a bound that is missing")
-                if token.kind == "open":
-                    found[place] = self._inside()
-                else:
-                    found[place] = [token]
-                    self._i += 1
-        return found["_"], found["^"]
-
-    def _integral(self) -> Node:
-        """A definite integral, its variable behind the d at its end."""
-        bounds = self._bounds()
-        rest = self._tokens[self._i :]
-        for end, depth in enumerate(depths(rest[:-1])):
-            if depth == 0 and rest[end].kind == "name" and rest[end].value == "d" and rest[end + 1].kind == "name":
-                break
-        else:
-            raise UnparsedError("an integral without its variable")
-        body = self._grammar.expression(rest[:end])
-        self._i += end + 2
-        if not all(bounds):
-            raise UnparsedError("an integral without bounds")
-        low, high = map(self._grammar.expression, bounds)
-        return Call("integral", (body, Symbol(rest[end + 1].value), low, high))
 
     # functions
 
@@ -464,14 +372,14 @@ class Expression:
         exponent: Node | None = None
         base: Node | None = None
         for _ in range(2):
-            if exponent is None and self._take("^"):
+            if exponent is None and self.take("^"):
                 exponent = self._small_argument()
-            elif base is None and self._take("_"):
+            elif base is None and self.take("_"):
                 base = self._small_argument()
-        token = self._here(f"{name} of nothing")
+        token = self.here(f"{name} of nothing")
         openings = {"(", "[", "{"} | ({"\\{"} if name in {"max", "min", "gcd", "lcm"} else set())
         is_bracketed = token.kind == "open" and token.value in openings
-        arguments = self._arguments(self._inside()) if is_bracketed else [self._bare_argument()]
+        arguments = self._arguments(self.inside()) if is_bracketed else [self._bare_argument()]
         if name in INVERSES and exponent in (MINUS_ONE, Product((MINUS_ONE, Number(Fraction(1))))):
             name, exponent = INVERSES[name], None
         node = applied(name, arguments, base)
@@ -484,31 +392,31 @@ class Expression:
         return [self._grammar.statement(part) for part in parts]
 
     def _small_argument(self) -> Node:
-        token = self._peek()
+        token = self.peek()
         if token is not None and token.kind == "open":
             return self._inner_expression()
-        return self._signed(self._power) if self._at("-", "+") else self._primary()
+        return self._signed(self._power) if self.at("-", "+") else self._primary()
 
     def _bare_argument(self) -> Node:
         """What a function without brackets applies to: a product, up to a sign or another function."""
-        is_negative = self._take("-")
+        is_negative = self.take("-")
         factors = [self._factor()]
         while True:
-            following = self._peek(1)
-            if self._at("*") and following is not None and following.kind != "function":
-                self._i += 1
+            following = self.peek(1)
+            if self.at("*") and following is not None and following.kind != "function":
+                self.i += 1
                 factors.append(self._factor())
-            elif self._take("/"):
+            elif self.take("/"):
                 factors.append(quotient(factors.pop(), self._factor()))
             elif (token := self._start_of_factor()) is not None and not (
                 token.kind == "function"
                 or (token.kind == "open" and token.value in {"(", "["})
-                or (token.kind == "number" and self._tokens[self._i - 1].kind == "number")
+                or (token.kind == "number" and self.tokens[self.i - 1].kind == "number")
             ):
                 factors.append(self._factor())
             else:
                 break
-        node = _product_of(factors)
+        node = product_of(factors)
         return negated(node) if is_negative else node
 
 
@@ -518,19 +426,3 @@ def _is_integer(token: Token) -> bool:
 
 def _is_keyword(part: Tokens) -> bool:
     return len(part) > 2 and part[1].value == "=" and part[0].kind in {"text", "name"}
-
-
-def _product_of(factors: Sequence[Node]) -> Node:
-    """The product of factors, LaTeX's braces and square brackets around one value left out."""
-    if len(factors) == 1:
-        return factors[0]
-    factors = [_unwrapped(factor, "{") for factor in factors]
-    matrices = [factor for factor in factors if isinstance(factor, Matrix)]
-    if len(matrices) == 1:
-        scalars = [factor for factor in factors if not isinstance(factor, Matrix)]
-        return Matrix(tuple(tuple(Product((*scalars, cell)) for cell in row) for row in matrices[0].rows))
-    return Product(tuple(_unwrapped(factor, "[") for factor in factors))
-
-
-def _unwrapped(node: Node, bracket: str) -> Node:
-    return node.items[0] if isinstance(node, Group) and node.bracket == bracket and len(node.items) == 1 else node

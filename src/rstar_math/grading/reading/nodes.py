@@ -5,7 +5,7 @@ Expressions (`Number` to `Call`) have a value; the other kinds are containers, r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -332,3 +332,19 @@ def quotient(numerator: Node, denominator: Node) -> Node:
             return Number(over / under)
         case _:
             return Product((numerator, Power(denominator, MINUS_ONE)))
+
+
+def product_of(factors: Sequence[Node]) -> Node:
+    """The product of factors, LaTeX's braces and square brackets around one value left out."""
+    if len(factors) == 1:
+        return factors[0]
+    factors = [_unwrapped(factor, "{") for factor in factors]
+    matrices = [factor for factor in factors if isinstance(factor, Matrix)]
+    if len(matrices) == 1:
+        scalars = [factor for factor in factors if not isinstance(factor, Matrix)]
+        return Matrix(tuple(tuple(Product((*scalars, cell)) for cell in row) for row in matrices[0].rows))
+    return Product(tuple(_unwrapped(factor, "[") for factor in factors))
+
+
+def _unwrapped(node: Node, bracket: str) -> Node:
+    return node.items[0] if isinstance(node, Group) and node.bracket == bracket and len(node.items) == 1 else node

@@ -24,7 +24,8 @@ REFUSING = str(Path(__file__).with_name("refusing.py"))
 LOOK = """
 import asyncio, json
 from rstar_math.config import RuntimeSettings
-from rstar_math.doctor import Patient, sandbox
+from rstar_math.doctor.machine import sandbox
+from rstar_math.doctor.patient import Patient
 from rstar_math.errors import RStarError
 from rstar_math.execution.supervisor.executor import SandboxExecutor
 

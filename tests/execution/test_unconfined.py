@@ -11,7 +11,8 @@ import pytest
 
 from rstar_math.config import REQUIRED_LAYERS, ExecutionSettings, RuntimeSettings
 from rstar_math.config.reading import check
-from rstar_math.doctor import Patient, sandbox
+from rstar_math.doctor.machine import sandbox
+from rstar_math.doctor.patient import Patient
 from rstar_math.errors import SandboxError
 from rstar_math.execution.layers import LayerReport
 from rstar_math.execution.observation import RecordedExecution

@@ -17,7 +17,8 @@ import torch
 from rstar_math import steps
 from rstar_math.checkpoints.ppm_file import read_ppm_file
 from rstar_math.config import PPMSettings, RuntimeSettings
-from rstar_math.doctor import Patient, reward_head
+from rstar_math.doctor.patient import Patient
+from rstar_math.doctor.reward_head import reward_head
 from rstar_math.engines.open import open_reward_model
 from rstar_math.errors import DataError, ModelError
 from rstar_math.selection.scored_texts import ScoredText

@@ -14,11 +14,12 @@ from tokenizers import pre_tokenizers
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerFast
 from typer.testing import CliRunner
 
-from rstar_math import doctor, steps
+from rstar_math import steps
 from rstar_math.checkpoints.ppm_file import PPMFile, Probe, write_ppm_file
 from rstar_math.cli.app import app
 from rstar_math.config import PolicySettings, RuntimeSettings
-from rstar_math.doctor import CHECKS, Finding, Patient, examine
+from rstar_math.doctor.examine import CHECKS, examine
+from rstar_math.doctor.patient import Finding, Patient
 from rstar_math.engines.base import Engine, Generation
 from rstar_math.engines.fake import FakeEngine, FakePolicy
 from rstar_math.models import ModelFolders
@@ -33,14 +34,14 @@ def check(name: str, patient: Patient) -> Finding:
     """One check alone, as `examine` runs it."""
 
     async def run() -> Finding:
-        checks = dict(doctor.CHECKS)
-        doctor.CHECKS.clear()
-        doctor.CHECKS[name] = checks[name]
+        checks = dict(CHECKS)
+        CHECKS.clear()
+        CHECKS[name] = checks[name]
         try:
             return (await examine(patient))[0][1]
         finally:
-            doctor.CHECKS.clear()
-            doctor.CHECKS.update(checks)
+            CHECKS.clear()
+            CHECKS.update(checks)
 
     return asyncio.run(run())
 
@@ -203,7 +204,7 @@ def test_a_check_that_breaks_off_is_a_finding(monkeypatch: pytest.MonkeyPatch) -
     async def broken(_: Patient) -> Finding:
         raise ValueError("what\n  now")
 
-    monkeypatch.setitem(doctor.CHECKS, "device", broken)
+    monkeypatch.setitem(CHECKS, "device", broken)
     finding = check("device", Patient())
     assert finding.verdict == "failed"
     assert "ValueError: what now" in finding.found

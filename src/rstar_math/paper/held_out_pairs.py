@@ -47,6 +47,7 @@ class RankedPairs:
 
     @property
     def num_pairs(self) -> int:
+        """Pairs that were ranked."""
         return self.counts("PPM")[1]
 
     def share(self, ranker: str) -> float | None:

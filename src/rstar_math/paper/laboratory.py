@@ -16,7 +16,6 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rstar_math.checkpoints.ppm_file import is_reward_model
@@ -25,17 +24,14 @@ from rstar_math.config import (
     BudgetSettings,
     FurtherBase,
     MethodSettings,
-    ProblemSource,
     Recipe,
-    SearchSettings,
 )
-from rstar_math.config.reading import changed_recipe, check
-from rstar_math.errors import ConfigError
 from rstar_math.evaluation.methods import Method, prepare
 from rstar_math.evaluation.rows import evaluate_method
 from rstar_math.evolve import evolve
 from rstar_math.models import SHIPPED, ModelFolders, find_model
 from rstar_math.paper.claims import Measured, Row
+from rstar_math.paper.recipes import further_recipe, place_of, pretraining, require_sound, seed_recipe
 from rstar_math.paper.side_by_side import side_by_side
 from rstar_math.problems.load import ProblemSet, load_problems
 from rstar_math.progress import LineProgress, Progress
@@ -48,7 +44,7 @@ from rstar_math.workers.pool import WorkerPool
 from rstar_math.workers.starting import expect_training
 
 if TYPE_CHECKING:
-    from rstar_math.pocket.pretrain import PretrainSettings
+    pass
 
 RewardModelKind = Literal["orm", "pqm"]
 
@@ -74,35 +70,22 @@ class Laboratory:
         self._pool: WorkerPool | None = None
         self._pool_is_shared = False
         self._problems: dict[int, ProblemSet] = {}
-        if len(set(self.settings.seeds)) < len(self.settings.seeds):
-            raise ConfigError(f"reproduce.seeds is {self.settings.seeds}; each seed may stand there once")
-        if self.settings.own_problems and recipe.evaluation.problems.num_problems is None:
-            raise ConfigError("reproduce.own_problems needs evaluation.problems.num_problems, the size of each slice")
-        if recipe.evaluation.system is None:
-            raise ConfigError("evaluation.system is null: there is no system to reproduce the paper's tables with")
-        wrong = [n for n in self.settings.method_rounds if not 1 <= n <= self.num_rounds]
-        if wrong:
-            raise ConfigError(f"reproduce.method_rounds has {wrong[0]}; the recipe has rounds 1 to {self.num_rounds}")
-        for base in self.settings.further_bases:  # hours before it is their turn
-            if self.further_recipe(base, self.seeds[0]).evaluation.system is None:
-                raise ConfigError(f"{_changes_of(base)}: evaluation.system is null: there is no system to measure")
-            if base.model is None:
-                _pretraining(base)
+        require_sound(recipe, folder)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close_pool()
 
     @property
     def num_rounds(self) -> int:
+        """Rounds of the recipe."""
         return len(self.recipe.rounds)
 
     @property
     def seeds(self) -> tuple[int, ...]:
+        """The training seeds."""
         return self.settings.seeds
 
     @property
@@ -114,24 +97,8 @@ class Laboratory:
     # runs
 
     def seed_recipe(self, seed: int) -> Recipe:
-        """The recipe of one training seed: its own seed, and its own problems where the settings say so."""
-        recipe = self.recipe.model_copy(update={"seed": seed, "reproduce": type(self.settings)()})
-        if not self.settings.own_problems:
-            return recipe
-        evaluation = recipe.evaluation
-        size = evaluation.problems.num_problems or 0
-        skip = evaluation.problems.skip + self.seeds.index(seed) * size
-        changes: dict[str, Any] = {
-            "problems": _own(recipe.problems, seed),
-            "held_out": recipe.held_out.model_copy(update={"problems": _own(recipe.held_out.problems, seed)}),
-            "evaluation": evaluation.model_copy(
-                update={
-                    "problems": evaluation.problems.model_copy(update={"skip": skip}),
-                    "threshold_problems": _own(evaluation.threshold_problems, seed),
-                }
-            ),
-        }
-        return recipe.model_copy(update=changes)
+        """The recipe of one training seed."""
+        return seed_recipe(self.recipe, seed)
 
     def run(self, seed: int) -> Path:
         """The finished run of a seed."""
@@ -143,8 +110,7 @@ class Laboratory:
         Raises:
           ConfigError: its changes are none of the recipe.
         """
-        changes = {"base_model": base.model or str(self._place(base) / "base"), "name": base.name}
-        return changed_recipe(self.seed_recipe(seed).model_copy(update=changes), base.changes, _changes_of(base))
+        return further_recipe(self.recipe, base, seed, self.folder)
 
     def further_run(self, base: FurtherBase, seed: int) -> Path:
         """The finished run of a further base under one training seed.
@@ -154,7 +120,7 @@ class Laboratory:
         """
         runs: dict[Path, Recipe] = {}
         for each, s in itertools.product(self.settings.further_bases, self.seeds):
-            folder, recipe = self._place(each) / f"seed-{s}", self.further_recipe(each, s)
+            folder, recipe = place_of(each, self.folder) / f"seed-{s}", self.further_recipe(each, s)
             if not _is_whole(recipe, folder):
                 self.further_base(each)
                 runs[folder] = recipe
@@ -162,7 +128,7 @@ class Laboratory:
             self._evolve_side_by_side(runs)
         for folder, recipe in runs.items():
             self._evolved(recipe, folder, f"Run of base {recipe.name}, seed {recipe.seed}")
-        return self._place(base) / f"seed-{seed}"
+        return place_of(base, self.folder) / f"seed-{seed}"
 
     def _evolve_side_by_side(self, runs: Mapping[Path, Recipe]) -> None:
         self._close_pool()
@@ -178,18 +144,15 @@ class Laboratory:
         """The model of a further base, pretrained where it is missing."""
         if base.model is not None:
             return base.model
-        place = self._place(base)
+        place = place_of(base, self.folder)
         if not (place / "base" / "config.json").exists():
             self._pretrain(base, place)
         return str(place / "base")
 
-    def _place(self, base: FurtherBase) -> Path:
-        return self.folder / "bases" / base.name
-
     def _pretrain(self, base: FurtherBase, place: Path) -> None:
         from rstar_math.pocket.pretrain import PretrainProgress, pretrain
 
-        settings = _pretraining(base)
+        settings = pretraining(base)
         self._close_pool()
         told = time.monotonic()
 
@@ -419,39 +382,3 @@ def _train_reward_model(kind: RewardModelKind, run: Path, round_number: int) -> 
     source = TrainedRound.of_run(run, round_number)
     made = train_from_round(kind, source, source.settings, source.round.reward_model(kind), source.seed, Progress())
     return made, time.monotonic() - began
-
-
-def greedy(form: str = "steps") -> MethodSettings:
-    """The policy alone."""
-    return MethodSettings(name="greedy", strategy="greedy", answering={"search": {"form": form}})
-
-
-def samples(num_samples: int, *, scored: bool, search: SearchSettings | None = None) -> MethodSettings:
-    """Independent samples of the policy, with or without a reward model's scores."""
-    settings: dict[str, Any] = {"search": {"num_rollouts": num_samples}, "num_trees": 1}
-    if search is not None:
-        settings["search"] |= {"temperature": search.temperature, "use_ppm": scored}
-    if scored:
-        return MethodSettings(name=f"{num_samples} samples", strategy="sample", answering=settings)
-    settings["selector"] = "majority"
-    return MethodSettings(name=f"{num_samples} samples", strategy="sample", reward_model="none", answering=settings)
-
-
-def _changes_of(base: FurtherBase) -> str:
-    return f"reproduce.further_bases, {base.name}: changes"
-
-
-def _pretraining(base: FurtherBase) -> PretrainSettings:
-    """How a further base of the pocket world is made.
-
-    Raises:
-      ConfigError: no such setting, or its value is not allowed.
-    """
-    from rstar_math.pocket.pretrain import PretrainSettings
-
-    return check(PretrainSettings, base.pretrain, f"reproduce.further_bases, {base.name}: pretrain")
-
-
-def _own(source: ProblemSource | None, seed: int) -> Any:
-    """The same kind of problems, drawn with another seed."""
-    return None if source is None else source.model_copy(update={"seed": source.seed + seed})

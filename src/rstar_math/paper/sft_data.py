@@ -6,10 +6,10 @@ import random
 import time
 from pathlib import Path
 
-from rstar_math.config import SearchSettings
+from rstar_math.config import MethodSettings, SearchSettings
 from rstar_math.models import ModelFolders, find_model
 from rstar_math.paper.claims import Measured
-from rstar_math.paper.laboratory import Laboratory, greedy
+from rstar_math.paper.laboratory import Laboratory
 from rstar_math.stages.policy import Solution, train_policy
 from rstar_math.stages.search import search_problems
 from rstar_math.store.records import TreeStore, read_trajectories, read_trees
@@ -40,7 +40,7 @@ def fine_tuned_on(lab: Laboratory, kind: str, round_number: int) -> Measured | N
     label = f"round {round_number}: {kind}"
     name = f"sft-{kind.partition(' ')[0]}-r{round_number}"
     form = lab.recipe.rounds[-1].sft.form
-    return lab.measure(label, lambda seed: ModelFolders(name, folders[seed]), greedy(form))
+    return lab.measure(label, lambda seed: ModelFolders(name, folders[seed]), _greedy(form))
 
 
 def _policy(lab: Laboratory, kind: str, round_number: int, seed: int) -> Path:
@@ -119,3 +119,8 @@ def _demonstrations(problems: list[Problem], lab: Laboratory, seed: int) -> list
     drawn = islice(exercises("train", source.seed), source.skip, source.skip + len(problems))
     solutions = {exercise.question: tuple(demonstration(exercise, rng, clean=True)) for exercise in drawn}
     return [(problem, solutions[problem.question]) for problem in problems]
+
+
+def _greedy(form: str) -> MethodSettings:
+    """The policy alone."""
+    return MethodSettings(name="greedy", strategy="greedy", answering={"search": {"form": form}})

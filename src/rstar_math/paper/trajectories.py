@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from rstar_math.config import MethodSettings
+from rstar_math.config import MethodSettings, SearchSettings
 from rstar_math.metrics import best_of_k, maj_at_k, pass_at_k, vote_at_k
 from rstar_math.models import ModelFolders
 from rstar_math.paper.claims import Measured, Row
-from rstar_math.paper.laboratory import Laboratory, samples
+from rstar_math.paper.laboratory import Laboratory
 
 Score = Callable[[Row], float]
 
@@ -53,7 +54,7 @@ def answered_by(measured: Measured, num_trajectories: int, label: str) -> Measur
 def many_samples(lab: Laboratory, round_number: int) -> Measured:
     """Independent samples of a round's policy (0: of the base), scored by the round's PPM where it has one."""
     scored = round_number > 0
-    method = samples(lab.settings.num_trajectories, scored=scored, search=lab.system.search)
+    method = _samples(lab.settings.num_trajectories, scored=scored, search=lab.system.search)
     label = f"round {round_number}" if scored else "base"
     return lab.measure(label, lambda seed: lab.model(seed, round_number), method)
 
@@ -108,3 +109,13 @@ def doubling(most: int) -> list[int]:
     """1, 2, 4, ... up to `most`, which is the last."""
     found = [1 << i for i in range(most.bit_length())]
     return found if found[-1] == most else [*found, most]
+
+
+def _samples(num_samples: int, *, scored: bool, search: SearchSettings) -> MethodSettings:
+    """Independent samples of the policy, with or without a reward model's scores."""
+    how = {"num_rollouts": num_samples, "temperature": search.temperature, "use_ppm": scored}
+    settings: dict[str, Any] = {"search": how, "num_trees": 1}
+    if scored:
+        return MethodSettings(name=f"{num_samples} samples", strategy="sample", answering=settings)
+    settings["selector"] = "majority"
+    return MethodSettings(name=f"{num_samples} samples", strategy="sample", reward_model="none", answering=settings)

@@ -18,7 +18,6 @@ import os
 from collections import deque
 from collections.abc import Coroutine, Sequence
 from functools import partial
-from types import TracebackType
 from typing import cast
 
 from rstar_math.config import ExecutionSettings
@@ -29,10 +28,10 @@ from rstar_math.execution.supervisor.counts import Counts
 from rstar_math.execution.supervisor.forked import Run, Snapshot, order_of
 from rstar_math.execution.supervisor.processes import BusyError, Forker, LostError, Zygote, fork
 from rstar_math.execution.supervisor.reports import NotDone
-from rstar_math.execution.supervisor.requests import Batch, Key, Request, Steps
+from rstar_math.execution.supervisor.requests import Batch, Request, Steps
 from rstar_math.execution.supervisor.results import Results
 from rstar_math.execution.supervisor.snapshots import Snapshots
-from rstar_math.execution.supervisor.source import profile_of, steps_without_comments, without_comments
+from rstar_math.execution.supervisor.source import profile_of
 from rstar_math.execution.supervisor.starting import extra_packages
 from rstar_math.execution.supervisor.warm import WarmWorker
 from rstar_math.execution.supervisor.warm_book import WarmBook
@@ -66,10 +65,8 @@ class SandboxExecutor:
         self.settings = settings or ExecutionSettings()
         self.counts = Counts()
         self._packages = tuple(extra_packages(self.settings))
-        # the released rules find labels in the text of a statement, its comments included
-        self._comments_do_not_count = self.settings.output != "statements"
         self._num_slots = num_slots or capacity.num_slots(self.settings)
-        self._results = Results(self.settings.cache_entries, self.settings.cache_mb << 20)
+        self._results = Results(self.settings)
         self.warm_book = WarmBook(self.counts, MAX_REMEMBERED)
         # for tests of the lines of defence behind a layer or behind the static check
         self._disabled_layers: tuple[str, ...] = ()
@@ -81,7 +78,7 @@ class SandboxExecutor:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pid = os.getpid()
         self._open: set[Request] = set()
-        self._in_flight: dict[Key, Request] = {}
+        self._results.forget_requests()
         self._waiting: deque[Request] = deque()
         self._pumping = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -97,15 +94,13 @@ class SandboxExecutor:
         self._enter_loop()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def execute(self, prefix: Sequence[str], code: str) -> Execution:
         """Runs `code` in a fresh namespace that holds what `prefix` defined and nothing else."""
         loop = self._enter_loop()
-        found = self._known_or_asked(self._known_as(prefix), code)
+        found = self._known_or_asked(self._results.prefix(prefix), code)
         if isinstance(found, Execution):
             return found
         # each waits for a future of his own: one who gives up does not disturb the others
@@ -116,44 +111,31 @@ class SandboxExecutor:
     async def execute_all(self, prefix: Sequence[str], codes: Sequence[str]) -> list[Execution]:
         """Runs each of `codes` as `execute` does; they need no task each."""
         loop = self._enter_loop()
-        before = self._known_as(prefix)
+        before = self._results.prefix(prefix)
         batch = Batch(loop.create_future(), len(codes))
         executions = batch.executions
-        is_whole = True
         for place, code in enumerate(codes):
             found = self._known_or_asked(before, code)
             if isinstance(found, Execution):
                 executions[place] = found
             else:
                 batch.add(place, found)
-                is_whole = False
-        if not is_whole:
+        if None in executions:
             await batch.done
         return cast("list[Execution]", executions)
-
-    def _known_as(self, prefix: Sequence[str]) -> Steps:
-        """A prefix as it is remembered."""
-        before = tuple(prefix)
-        return steps_without_comments(before) if self._comments_do_not_count else before
 
     def _known_or_asked(self, before: Steps, code: str) -> Execution | Request:
         """What is remembered of `code` after `before`, or a request on its way."""
         self.counts.executions += 1
-        if self._comments_do_not_count:
-            code = without_comments(code)
-        key = (before, code)
-        known = self._results.get(key)
-        if known is not None:
+        key = self._results.key(before, code)
+        found = self._results.find(key)
+        if found is not None:
             self.counts.cached += 1
-            return known
-        request = self._in_flight.get(key)
-        if request is not None:
-            self.counts.cached += 1
-            return request
-        steps = (*before, code)
+            return found
+        steps = (*before, key[1])
         profile = profile_of(steps, self._packages)
         request = Request(before, steps, len(before), profile, self._may_run_warm(before, steps), key)
-        self._in_flight[key] = request
+        self._results.begin(key, request)
         self._submit(request)
         return request
 
@@ -304,16 +286,14 @@ class SandboxExecutor:
     def complete(self, request: Request) -> None:
         """Gives the result of `request` out, and remembers it."""
         self._close_request(request)
-        if request.key is not None and not request.crowded_out:
-            self._results.put(request.key, request.executions[-1])
+        self._results.remember(request)
         request.complete()
         self._go_on_after(request)
         self.pump_soon()
 
     def _close_request(self, request: Request) -> None:
         self._open.discard(request)
-        if request.key is not None and self._in_flight.get(request.key) is request:
-            del self._in_flight[request.key]
+        self._results.end(request)
 
     # ---------------------------------------------------------------- warm workers
 
@@ -330,14 +310,13 @@ class SandboxExecutor:
 
     def _new_worker(self, zygote: Zygote) -> WarmWorker | None:
         assert self._loop is not None
-        limits = self.settings
-        worker = WarmWorker(self, zygote)
-        message = {"kind": "worker", "step_bytes": limits.output_bytes, "memory_bytes": limits.memory_mb << 20}
+        worker, step_bytes = WarmWorker(self, zygote), self.settings.output_bytes
+        message = {"kind": "worker", "step_bytes": step_bytes, "memory_bytes": self.settings.memory_mb << 20}
         if not self._make_room():
             self._pump_when_there_is_room()
             return None
         try:
-            worker.child = fork(self._loop, zygote, worker, message, limits.output_bytes, stream=True)
+            worker.child = fork(self._loop, zygote, worker, message, step_bytes, stream=True)
         except BusyError:
             self._loop.call_later(TICK_S, self.pump_soon)
             return None

@@ -96,6 +96,7 @@ class Tree:
 
     @property
     def root(self) -> Node:
+        """The node of the question alone."""
         return self.nodes[0]
 
     def add(self, parent: Node, step: Step) -> Node:

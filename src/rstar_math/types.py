@@ -119,6 +119,7 @@ class Execution:
 
     @property
     def ok(self) -> bool:
+        """Whether the code ran to its end."""
         return self.status == "ok"
 
 
@@ -218,6 +219,7 @@ class Trajectory:
 
     @property
     def mean_q(self) -> float:
+        """Mean Q value of the steps."""
         return sum(self.q_values) / len(self.q_values)
 
     @property

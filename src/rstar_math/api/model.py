@@ -113,6 +113,7 @@ class RStarMathModel:
         Raises:
           ModelError: there is no such model, or it is unfit for the step format.
           SandboxError: steps cannot be executed safely on this machine.
+          ConfigError: an argument is of the wrong type.
         """
         if not isinstance(model, str | Path):
             raise ConfigError(f"the model is {shown(model)}; give its name or folder as text or as a Path")

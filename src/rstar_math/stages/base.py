@@ -41,6 +41,7 @@ class Work:
 
     @property
     def recipe(self) -> Recipe:
+        """The recipe of the run."""
         return self.run.recipe
 
     def settings(self, this: Round) -> RoundSettings:

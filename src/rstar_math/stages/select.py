@@ -77,10 +77,12 @@ class Selected:
 
     @property
     def solved(self) -> set[str]:
+        """Ids of the problems with a trajectory that is kept."""
         return set(self.trajectories)
 
     @property
     def num_trajectories(self) -> int:
+        """Trajectories that are kept, of all problems."""
         return sum(map(len, self.trajectories.values()))
 
     def rows(self) -> Iterator[Verified]:

@@ -167,7 +167,11 @@ def tree_to_row(tree: Tree) -> dict[str, Any]:
 
 
 def row_to_tree(row: dict[str, Any]) -> Tree:
-    """The inverse of `tree_to_row`."""
+    """The inverse of `tree_to_row`.
+
+    Raises:
+      DataError: the row is of another format.
+    """
     if row["format"] != FORMAT_VERSION:
         raise DataError(f"trees of format {row['format']} cannot be read; this version reads format {FORMAT_VERSION}")
     nodes: list[Node] = []
@@ -320,6 +324,9 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]], schema: pa.Schema | N
       path: the file.
       rows: one mapping per row.
       schema: the columns and their types; None: as the values are.
+
+    Raises:
+      DataError: a text holds half of a surrogate pair.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -30,6 +30,7 @@ class Base:
 
     @property
     def folder(self) -> Path:
+        """Where everything of the base lies."""
         return self.run / "base"
 
     def results(self, name: str) -> Path:
@@ -38,10 +39,12 @@ class Base:
 
     @property
     def control_trees(self) -> Path:
+        """Trees of the control: training problems that the base solves with as many tokens."""
         return self.folder / "control"
 
     @property
     def control(self) -> Path:
+        """What came of the control."""
         return self.folder / "control.json"
 
 
@@ -65,6 +68,7 @@ class Round:
 
     @property
     def folder(self) -> Path:
+        """Where everything of the round lies."""
         return self.run / f"round-{self.number}"
 
     @property
@@ -93,42 +97,51 @@ class Round:
 
     @property
     def trees(self) -> Path:
+        """A tree for each training problem."""
         return self.folder / "trees"
 
     @property
     def held_out_trees(self) -> Path:
+        """A tree for each held-out problem."""
         return self.folder / "held-out"
 
     # selected
 
     @property
     def trajectories(self) -> Path:
+        """What the policy is trained on."""
         return self.folder / "trajectories.parquet"
 
     @property
     def pairs(self) -> Path:
+        """What the PPM is trained on."""
         return self.folder / "pairs.parquet"
 
     @property
     def held_out_pairs(self) -> Path:
+        """What steers the training of the PPM and measures it."""
         return self.folder / "held-out-pairs.parquet"
 
     @property
     def suspect_references(self) -> Path:
+        """Problems whose reference is probably wrong."""
         return self.folder / "suspect-references.json"
 
     @property
     def search_cost(self) -> Path:
+        """What the search has spent."""
         return self.folder / "search-cost.json"
 
     # trained
 
     @property
     def policy(self) -> Path:
+        """The folder of the policy."""
         return self.folder / "policy"
 
     @property
     def ppm(self) -> Path:
+        """The folder of the PPM."""
         return self.folder / "ppm"
 
     def reward_model(self, kind: str) -> Path:
@@ -144,6 +157,7 @@ class Round:
 
     @property
     def evaluation(self) -> Path:
+        """The folder of the measurements."""
         return self.folder / "evaluation"
 
     def results(self, name: str) -> Path:
@@ -152,6 +166,7 @@ class Round:
 
     @property
     def answering(self) -> Path:
+        """How the round's model answers."""
         return self.folder / ANSWERING_FILE
 
 

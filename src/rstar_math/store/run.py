@@ -15,7 +15,6 @@ import re
 import time
 from fnmatch import fnmatch
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import yaml
@@ -80,9 +79,7 @@ class Run:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.close()
 
     def _check_recipe(self) -> None:
@@ -121,6 +118,7 @@ class Run:
 
     @property
     def base(self) -> Base:
+        """The part of the run that belongs to the base model."""
         return Base(self.folder)
 
     def round(self, number: int) -> Round:

@@ -39,6 +39,7 @@ class WorkerPool:
 
     @property
     def num_workers(self) -> int:
+        """Search processes."""
         return len(self._devices)
 
     @property

@@ -35,8 +35,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
+from measuring.cpu import cpu_seconds
 
-from execution import cpu_seconds
 from rstar_math.config import AnsweringSettings, ExecutionSettings
 from rstar_math.engines.base import Engine, Generation
 from rstar_math.engines.torch.engine import TorchEngine

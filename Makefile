@@ -1,6 +1,7 @@
 # make evolve   the whole loop on the pocket scale: makes the environment, runs four rounds, prints the tables
 # make test     the tests: offline, CPU only
 # make check    ruff, formatting, types
+# make coverage what lines the tests reach in their own process; one test process, slower than make test
 # make docs     the documentation as a site: build/docs/index.html
 # Variables: PYTHON (3.11 to 3.13), RUN (folder of the run), RECIPE, JOBS (test processes).
 
@@ -11,7 +12,7 @@ RUN ?= runs/pocket
 RECIPE ?= pocket
 JOBS ?= 2
 
-.PHONY: evolve test test-slow check format docs clean
+.PHONY: evolve test test-slow coverage check format docs clean
 
 evolve: $(VENV)/.installed
 	$(BIN)/rstar evolve $(RECIPE) --out $(RUN)
@@ -21,6 +22,10 @@ test: $(VENV)/.installed
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
+
+coverage: $(VENV)/.installed
+	$(BIN)/coverage run -m pytest --numprocesses 0
+	$(BIN)/coverage report
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check src tests perf docs/conf.py

@@ -35,10 +35,12 @@ class Answering(Protocol):
     answering: AnsweringSettings
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What messages call it."""
 
     @property
-    def has_reward_model(self) -> bool: ...
+    def has_reward_model(self) -> bool:
+        """Whether it scores steps."""
 
 
 def asked(
@@ -54,7 +56,7 @@ def asked(
     seed: int = 0,
     settings: AnsweringSettings | None = None,
 ) -> Asked:
-    """Checks a question as `RStarMathModel.solve` takes it; raises as it does."""
+    """Checks a question as `RStarMathModel.solve` takes it; raises ConfigError and ModelError as it does."""
     question = as_problem(problem)
     if settings is not None and not isinstance(settings, AnsweringSettings):
         raise ConfigError(f"settings is {shown(settings)}; give a rstar_math.config.AnsweringSettings")

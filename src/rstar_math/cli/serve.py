@@ -71,7 +71,11 @@ def serve(
 
 
 def serve_command(asked: Asked) -> None:
-    """Takes the address, loads the models, serves until a signal comes."""
+    """Takes the address, loads the models, serves until a signal comes.
+
+    Raises:
+      ConfigError: the packages of the extra `serve` are not installed.
+    """
     try:
         from rstar_math.serve.process import bound_socket, serve, url_of
     except ModuleNotFoundError as error:

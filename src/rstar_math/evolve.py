@@ -53,6 +53,9 @@ STAGES = (
 )
 """The stages of a round in their order, with what each leaves in the round's folder."""
 
+OF_THE_PPM = ("ppm", "calibrate")
+"""The stages that a round without a PPM has not."""
+
 
 def evolve(recipe: Recipe, folder: Path, progress: Progress) -> None:
     """Runs, or goes on with, all rounds of a recipe in a run folder.
@@ -81,5 +84,7 @@ def evolve(recipe: Recipe, folder: Path, progress: Progress) -> None:
 def evolve_round(work: Work, this: Round) -> None:
     """One round: search with the last models, keep what is verified, train the next models, measure them."""
     work.progress.say(f"Round {this.number} of {len(work.recipe.rounds)}")
+    left_out = () if work.settings(this).train_ppm else OF_THE_PPM
     for stage in STAGES:
-        stage.run(work, this)
+        if stage.name not in left_out:
+            stage.run(work, this)

@@ -46,6 +46,7 @@ PAPER: Mapping[str, Published] = {
     "base_model": _one("Qwen2.5-Math-7B", "section 4.1; also Qwen2.5-Math-1.5B, Qwen2-Math-7B, Phi3-mini"),
     "rounds": _one(4, "section 3.4"),
     "rounds.policy": Published(("DeepSeek-Coder-V2-Instruct", "previous"), "section 3.4"),
+    "rounds.strategy": _one("mcts", "section 3.1"),
     "rounds.search.num_rollouts": Published((8, 16), "section 3.4"),
     "rounds.search.num_candidates": Published((5, 8, 8, 16), "appendix A.2"),
     "rounds.search.use_ppm": Published((False, False, True), "section 3.4"),
@@ -55,8 +56,11 @@ PAPER: Mapping[str, Published] = {
         (
             [],
             [],
-            [{"num_rollouts": 16, "num_trees": 1}],
-            [{"num_rollouts": 64, "num_trees": 1}, {"num_rollouts": 128, "num_trees": 2}],
+            [{"num_rollouts": 16, "num_trees": 1, "num_tokens": None}],
+            [
+                {"num_rollouts": 64, "num_trees": 1, "num_tokens": None},
+                {"num_rollouts": 128, "num_trees": 2, "num_tokens": None},
+            ],
         ),
         "section 3.4; the number of trees is silent",
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rstar_math.config.answering import AnsweringSettings, SearchSettings
 from rstar_math.config.base import Settings
@@ -32,12 +32,27 @@ class ExtraSearch(Settings):
 
     num_rollouts: int = Field(ge=1, description="rollouts of each new tree (paper: 16 more; round 4: 64, then 128)")
     num_trees: int = Field(default=1, ge=1, description="new trees from different seeds")
+    num_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="in place of num_trees: new trees until so many tokens are generated over all these problems",
+    )
 
 
 class RoundSettings(Settings):
     """One round of self-evolution (section 3.4; METHOD.md section 5)."""
 
     search: SearchSettings = Field(description="search of every training problem")
+    strategy: str = Field(
+        default="mcts",
+        description="how: mcts (paper); sample is rejection sampling, whole solutions of which the right ones are kept",
+    )
+    num_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="every training problem is searched again, from further seeds, until so many tokens are generated "
+        "over all; null: once (paper)",
+    )
     extra: tuple[ExtraSearch, ...] = Field(
         default=(), description="further searches of the problems that are still unsolved"
     )
@@ -48,6 +63,7 @@ class RoundSettings(Settings):
     )
     sft: SFTSettings = Field(description="training of this round's policy, from the base model")
     ppm: PPMSettings = Field(description="training of this round's PPM, from this round's policy")
+    train_ppm: bool = Field(default=True, description="false: no PPM, no held-out search for it, no calibration")
 
 
 class PPMHeldOut(Settings):
@@ -160,8 +176,13 @@ class ReproduceSettings(Settings):
         "those that the run holds out itself",
     )
     num_trajectories: int = Field(default=64, ge=2, description="most trajectories of figures 3, 6 and 7 (paper: 64)")
+    controls: bool = Field(
+        default=True,
+        description="iterated rejection sampling beside the recipe (tables 2, 3, 6, 7), and SFT on the format alone "
+        "(table 7)",
+    )
     further_bases: tuple[FurtherBase, ...] = Field(
-        default=(), description="further bases of table 10 and figure 7, under the first seed"
+        default=(), description="further bases of table 10 and figure 7, under every seed"
     )
 
 
@@ -192,3 +213,19 @@ class Recipe(Settings):
         default_factory=ReproduceSettings, description="how `rstar reproduce` repeats the paper's tables with it"
     )
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings, description="the machine")
+
+    @model_validator(mode="after")
+    def _searches_with_what_is_trained(self) -> Recipe:
+        for number, (settings, following) in enumerate(zip(self.rounds, self.rounds[1:], strict=False)):
+            if following.policy == "previous" and following.search.use_ppm and not settings.train_ppm:
+                raise ValueError(
+                    f"rounds[{number}].train_ppm is false, and rounds[{number + 1}].search.use_ppm is true: there is "
+                    "no PPM to search with; change one of them"
+                )
+        system = self.evaluation.system
+        if system is not None and system.search.use_ppm and not all(settings.train_ppm for settings in self.rounds):
+            raise ValueError(
+                "rounds.train_ppm is false, and evaluation.system.search.use_ppm is true: there is no PPM to answer "
+                "with; set evaluation.system to null"
+            )
+        return self

@@ -128,7 +128,7 @@ def _round(
     greedy, system = _rows(this.results("greedy")), _rows(this.results("system"))
     training, held_out = problems.training.problems, problems.evaluation.problems
     greedy_outcomes, system_outcomes = _outcomes(greedy), _outcomes(system)
-    calibration = _calibration(stages)
+    calibration, has_ppm = _calibration(stages), "ppm" in stages
     controlled, num_control = None, None
     if control is not None and this.number <= len(control.rounds):
         solved = set(control.rounds[this.number - 1].solved)
@@ -138,7 +138,7 @@ def _round(
     dropped = {
         NOT_REPRODUCED: stages.count("select", "num_not_reproduced"),
         "trajectories too long to train on": stages.count("policy", "num_too_long"),
-        "pairs too long to train on": stages.count("ppm", "num_too_long"),
+        "pairs too long to train on": stages.count("ppm", "num_too_long") if has_ppm else 0,
         UNREADABLE: sum(len(read_results(this.results(name)).spoiled) for name in ("greedy", "system", "threshold")),
         "trajectories of answers not reproduced": sum(r.get("num_not_reproduced", 0) for r in [*greedy, *system]),
         "answers whose grading timed out": sum(bool(r["grading_timed_out"]) for r in [*greedy, *system]),
@@ -150,9 +150,9 @@ def _round(
         solved=shares_by_tier({p.id: float(p.id in solved_so_far) for p in training}, training),
         solved_round=shares_by_tier({p.id: float(p.id in solved_round) for p in training}, training),
         control=controlled,
-        ppm_pair_accuracy=stages.share("ppm", "pair_accuracy"),
+        ppm_pair_accuracy=stages.share("ppm", "pair_accuracy") if has_ppm else None,
         num_trajectories=stages.count("policy", "num_trajectories"),
-        num_pairs=stages.count("ppm", "num_pairs"),
+        num_pairs=stages.count("ppm", "num_pairs") if has_ppm else None,
         cost=_search_cost(this),
         policy_greedy_parts=shares_by_part(greedy_outcomes, held_out) if greedy_outcomes else None,
         system_parts=shares_by_part(system_outcomes, held_out) if system_outcomes else None,
@@ -160,8 +160,8 @@ def _round(
         system_tokens_per_problem=_mean(system, "tokens_generated"),
         system_tokens_scored_per_problem=_mean(system, "tokens_scored"),
         num_control_problems=num_control,
-        ppm_pair_baselines=_pair_baselines(stages),
-        num_ppm_pairs_held_out=stages.count("ppm", "num_measuring_pairs"),
+        ppm_pair_baselines=_pair_baselines(stages) if has_ppm else None,
+        num_ppm_pairs_held_out=stages.count("ppm", "num_measuring_pairs") if has_ppm else None,
         ppm_calibration_error=calibration.expected_calibration_error if calibration else None,
         ppm_calibration=calibration,
         stage_seconds=_stage_seconds(this),

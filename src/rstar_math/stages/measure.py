@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rstar_math.config import AnsweringSettings, SearchSettings
@@ -27,7 +28,9 @@ def evaluate_stage(work: Work, this: Round) -> Made:
     settings, problems = work.recipe.evaluation, work.problems
     is_last = this.number == len(work.recipe.rounds)
     is_measured = is_last or settings.rounds == "all"
-    model = ModelFolders(this.folder.name, this.policy, this.ppm, familiarity=this.folder)
+    model = ModelFolders(this.folder.name, this.policy)
+    if work.settings(this).train_ppm:
+        model = replace(model, reward_model=this.ppm, familiarity=this.folder)
     made = {}
     if is_measured:
         alone = AnsweringSettings(strategy="greedy", search=SearchSettings(form=work.settings(this).sft.form))

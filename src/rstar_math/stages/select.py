@@ -31,7 +31,8 @@ def select_stage(work: Work, this: Round) -> Made:
     rules = work.recipe.selection
     with answer_comparison() as same:
         chosen = select(read_trees(this.trees), rules, open_executor(work.recipe.runtime.execution), same)
-    held_out = select(read_trees(this.held_out_trees), every_pair(rules), None)
+    held_out_trees = read_trees(this.held_out_trees) if work.settings(this).train_ppm else ()
+    held_out = select(held_out_trees, every_pair(rules), None)
     chosen.cost.add(held_out.cost)
     write_json(this.suspect_references, [asdict(s) for s in chosen.suspects])
     write_trajectories(this.trajectories, chosen.rows())

@@ -52,7 +52,7 @@ LAYERS = (
         1,
         "pure: no files, no clocks, nothing awaited",
         (
-            *("tree", "steps", "metrics", "selection", "config", "search.choice"),
+            *("tree", "steps", "metrics", "selection", "config", "search.choice", "search.posterior"),
             *("execution.observation", "terminal.visible"),
         ),
     ),

@@ -310,7 +310,8 @@ class Solution:
       reasoning_trace: the chosen trajectory's steps, executed and verified to run.
       trajectory: the chosen trajectory, or None.
       candidates: all finished trajectories, best first.
-      confidence: share of the vote that went to the answer, in [0, 1].
+      confidence: share of the vote that went to the answer, in [0, 1]; by the fitted choice: the probability that it is
+        right.
       sure: whether the answer counts as sure (`rstar_math.search.choice.is_sure`): its confidence reaches the threshold
         chosen on validation problems, and its question is not outside. None where nobody measured that.
       cost: what it cost, the program that was run once more included.

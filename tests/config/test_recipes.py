@@ -86,7 +86,7 @@ def test_defaults_are_the_papers() -> None:
         ("rounds[1].search.failure_value", -2, "is -2; Input should be -1 or 0"),
         ("rounds[1].search.exploration", math.inf, "is inf; Input should be a finite number"),
         ("rounds[1].ppm.scale", math.nan, "is nan; Input should be a finite number"),
-        ("evaluation.system.selector", "bset", "is 'bset'; Input should be 'best', 'vote' or 'majority'"),
+        ("evaluation.system.selector", "bset", "is 'bset'; Input should be 'best', 'vote', 'majority' or 'fitted'"),
         ("rounds[1].sft.learning_rate", "fast", "is 'fast'; Input should be a valid number"),
         ("rounds[1].search", None, "is None; Input should be"),
         ("rounds", [], "is []; Tuple should have at least 1 item"),

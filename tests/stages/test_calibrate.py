@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rstar_math.checkpoints.ppm_file import read_ppm_file
-from rstar_math.config import CalibrationSettings, SearchSettings
+from rstar_math.config import CalibrationSettings, FittedSettings, SearchSettings
 from rstar_math.models import SHIPPED, find_model
 from rstar_math.stages.calibrate import drawn_solutions, sampling_settings, threshold_of
 from rstar_math.store.records import TreeStore
@@ -103,3 +103,18 @@ def test_what_cannot_be_calibrated_is_refused(tmp_path: Path, tiny_checkpoint: P
     assert "not a folder with policy/" in said(tiny_checkpoint, "--recipe", "pocket")
     assert "also a problem of pocket/train" in said("pocket", "--problems", "pocket/train", "--limit", "5")
     assert "--target-precision is 1.5" in said("pocket", "--target-precision", "1.5")
+
+
+def test_the_command_fits_the_choice(copied: Path, tmp_path: Path) -> None:
+    path = copied / "answering.json"
+    value = json.loads(path.read_text())
+    value["answering"] |= {"selector": "fitted", "num_trees": 2}
+    path.write_text(json.dumps(value))
+    assert "choice: log sigmoid of the steps' logits + " in calibrated(copied, tmp_path / "work")
+    found = find_model(copied).answering
+    assert found is not None
+    assert found.fitted.sharpness != FittedSettings().sharpness
+    assert found.fitted.none_right is not None
+    assert found.fitted.score_scale == read_ppm_file(copied / "ppm").scale
+    rows = [json.loads(line) for line in (tmp_path / "work" / "threshold.jsonl").read_text().splitlines()]
+    assert all(0 < row["confidence"] < 1 for row in rows)  # nothing is certain, also where one answer was found

@@ -112,6 +112,12 @@ def _lines(found: Calibrated, target: float) -> list[str]:
         f"{found.familiarity.limit:.2f} nats a word, exceeded by at most {100 * source.share_outside:g} % of "
         f"{source.num_limit_questions} questions of {source.limit_from}"
     )
+    if found.answering.selector == "fitted":
+        fitted = found.answering.fitted
+        lines.append(
+            f"choice: log sigmoid of the steps' logits + {fitted.policy_weight:.3g} * log-probability under the policy "
+            f"(sharpness {fitted.sharpness:.3g}, none right {fitted.none_right})"
+        )
     percent = f"{100 * target:g} %"
     if found.threshold is None:
         lines.append(

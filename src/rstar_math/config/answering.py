@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from rstar_math.config.base import Settings
 
 AggregateName = Literal["last", "mean", "min", "product"]
-SelectorName = Literal["best", "vote", "majority"]
+SelectorName = Literal["best", "vote", "majority", "fitted"]
 WeightName = Literal["score", "logprob"]
 FormName = Literal["steps", "program", "text"]
 """A form of solution: code-augmented steps, one whole program, plain text without code."""
@@ -119,6 +119,32 @@ class BudgetSettings(Settings):
         return ", ".join(f"{limit:,.6g} {unit}" for limit, unit in limits if limit is not None)
 
 
+class FittedSettings(Settings):
+    """The fitted choice: the trajectory that is most probable by reward model and policy (`search/posterior.py`).
+
+    S = sum of log sigmoid(logit) over its steps + policy_weight * log p(trajectory). What is fitted on validation
+    problems (`training/posterior.py`) stands beside the model, in answering.json.
+    """
+
+    policy_weight: float = Field(
+        default=1.0,
+        ge=0,
+        description="weight of the policy's log-probability of a whole trajectory (beta); 0: the reward model alone. "
+        "Fitted at the pocket scale: 0.6 to 2.8 (docs/log.md)",
+    )
+    score_scale: float = Field(
+        default=5.0, gt=0, description="of the reward model: logit = score_scale * atanh(score) (`scale` of ppm.json)"
+    )
+    sharpness: float = Field(
+        default=1.0, gt=0, description="confidence: a trajectory weighs exp(sharpness * S); changes no choice"
+    )
+    none_right: float | None = Field(
+        default=None,
+        description="confidence: log-weight of the possibility that no trajectory is right; null: left out, so that "
+        "the confidence is a share among what was found",
+    )
+
+
 class AnsweringSettings(Settings):
     """How a problem is answered: one or more searches, then a choice (section 4; METHOD.md section 6)."""
 
@@ -139,9 +165,13 @@ class AnsweringSettings(Settings):
         default=None,
         gt=0.5,
         lt=1,
-        description="no further tree once the leading answer is ahead with this probability; null: never",
+        description="no further tree once the leading answer is ahead with this probability (selector fitted: once the "
+        "confidence reaches it); null: never",
     )
-    selector: SelectorName = Field(default="best", description="best score (paper), score-weighted vote, or majority")
+    selector: SelectorName = Field(
+        default="best",
+        description="best score (paper), score-weighted vote, majority, or fitted: most probable by scores and policy",
+    )
     weight: WeightName = Field(
         default="score",
         description="what a trajectory is worth: the scores of the reward model, or the policy's probability",
@@ -152,6 +182,7 @@ class AnsweringSettings(Settings):
     num_voters: int | None = Field(
         default=None, ge=1, description="only so many trajectories with the highest value vote; null: all"
     )
+    fitted: FittedSettings = Field(default_factory=FittedSettings, description="of `selector: fitted`")
 
 
 class MethodSettings(Settings):

@@ -126,9 +126,15 @@ def to_row(
         "candidates": {
             "classes": [c.answer_class for c in answered.candidates],
             "correct": [c.correct for c in answered.candidates],
-            "values": [None if c.value is None else float(f"{c.value:.6g}") for c in answered.candidates],
+            "values": [_rounded(c.value) for c in answered.candidates],
+            "log_scores": [_rounded(c.log_score) for c in answered.candidates],
+            "logprobs": [_rounded(c.logprob) for c in answered.candidates],
         },
     }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
 
 
 def budget_of(settings: AnsweringSettings) -> dict[str, float] | None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from rstar_math.config import AnsweringSettings
 from rstar_math.search.budget import Budget
-from rstar_math.search.choice import choose, value
+from rstar_math.search.choice import chosen_from, worths
 from rstar_math.search.confirm import recorded
 from rstar_math.search.course import Course
 from rstar_math.search.environment import Environment
@@ -90,7 +90,7 @@ async def answer(
             found += voters
             course.tell(TreeGrown(number, len(tree.rollouts), tree.stopped, tree.cost, tuple(voters)))
         classes = await equivalence_classes([t.answer for t in found], voting.grade)
-        choice = choose(found, classes, settings.selector, settings.aggregate, settings.weight, settings.num_voters)
+        choice = chosen_from(found, classes, settings)
         leading, share = (found[choice.index].answer, choice.share) if choice is not None else (None, 0.0)
         course.note(len(trees), leading, share)
         course.tell(Voted(len(trees), len(found), leading, share))
@@ -105,7 +105,7 @@ async def answer(
         dropped += [t for t in found if recorded(t) == program]
         found = [t for t in found if recorded(t) != program]
         classes = await equivalence_classes([t.answer for t in found], voting.grade)
-        choice = choose(found, classes, settings.selector, settings.aggregate, settings.weight, settings.num_voters)
+        choice = chosen_from(found, classes, settings)
     cost = Cost()
     for part in (*(tree.cost for tree in trees), voting.finish()):
         cost.add(part)
@@ -124,8 +124,8 @@ async def answer(
         )
         return nothing, trees
     chosen = found[choice.index]
-    others = [t for i, t in enumerate(found) if i != choice.index]
-    others.sort(key=lambda t: _shown_value(t, settings), reverse=True)
+    worth = dict(enumerate(-1.0 if v is None else v for v in worths(found, settings)))  # those without an answer: last
+    others = [found[i] for i in sorted(worth, key=lambda i: -worth[i]) if i != choice.index]
     solution = Solution(
         answer=chosen.answer,
         reasoning_trace=chosen.steps,
@@ -143,13 +143,6 @@ def _voters(tree: Tree, way: Strategy) -> list[Trajectory]:
     if way.is_independent:
         return [tree.trajectory(node) for i in tree.rollouts if (node := tree.nodes[i]).terminal == "answer"]
     return tree.trajectories()
-
-
-def _shown_value(trajectory: Trajectory, settings: AnsweringSettings) -> float:
-    """What candidates are shown in the order of: as they were chosen, those without an answer last."""
-    if trajectory.answer is None:
-        return -1.0
-    return value(trajectory, settings.weight, settings.aggregate) or 0.0
 
 
 async def equivalence_classes(

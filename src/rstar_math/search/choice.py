@@ -1,4 +1,6 @@
-"""From finished trajectories to one answer: best score, score-weighted vote, majority (section 4; METHOD.md 6). Pure.
+"""From finished trajectories to one answer: best score, score-weighted vote, majority, or the most probable one. Pure.
+
+Section 4 of the paper; METHOD.md, section 6. The last is `search/posterior.py`.
 
 Whether two answers mean the same is a question for the grader; the functions here are given its classes.
 """
@@ -10,7 +12,8 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rstar_math.config import AggregateName, AnsweringSettings, SelectorName, WeightName
+from rstar_math.config import AggregateName, AnsweringSettings, FittedSettings, SelectorName, WeightName
+from rstar_math.search.posterior import log_posterior, posterior
 from rstar_math.types import Solution, Trajectory
 
 
@@ -20,9 +23,11 @@ class Choice:
 
     Attributes:
       index: its position.
-      share: the share in [0, 1] of all votes that its class of equivalent answers has.
+      share: the share in [0, 1] of all votes that its class of equivalent answers has; `fitted`: how probable it is
+        that the answer is right.
       lead: how probable it is that its answer would stay ahead if trajectories, each one vote, went on coming; in
         [0, 1]. Scores do not count: the product of many small ones would hold a vote open that everybody agrees on.
+        `fitted`: as `share`.
     """
 
     index: int
@@ -67,6 +72,7 @@ def choose(
     how: AggregateName,
     weight: WeightName = "score",
     num_voters: int | None = None,
+    fitted: FittedSettings | None = None,
 ) -> Choice | None:
     """Chooses among trajectories that have an answer.
 
@@ -74,10 +80,12 @@ def choose(
       trajectories: finished trajectories; those whose answer is None are never chosen.
       classes: `[len(trajectories)]` label of each answer's class of equivalent answers.
       selector: `best` takes the highest value, `vote` the class with the largest sum of values, `majority` the largest
-        class. Where values are missing, `best` and `vote` fall back to `majority`.
+        class, `fitted` the most probable trajectory by scores and policy. Where values are missing, `best` and `vote`
+        fall back to `majority`; where log-probabilities are, `fitted` to `vote`.
       how: the aggregate of step scores.
       weight: what a trajectory's value is.
-      num_voters: only so many trajectories with the highest value vote; None: all.
+      num_voters: only so many trajectories with the highest value vote; None: all. `fitted` looks at all of them.
+      fitted: of the selector `fitted`; None: the defaults.
 
     Returns:
       The choice, or None where no trajectory has an answer. Ties go to the earlier trajectory.
@@ -85,6 +93,10 @@ def choose(
     indices = [i for i, t in enumerate(trajectories) if t.answer is not None]
     if not indices:
         return None
+    if selector == "fitted":
+        if (found := posterior(trajectories, classes, indices, fitted or FittedSettings())) is not None:
+            return Choice(found.index, found.confidence, found.confidence)
+        selector = "vote"
     known = {i: v for i in indices if (v := value(trajectories[i], weight, how)) is not None}
     valued = len(known) == len(indices)
     worth = known if valued else dict.fromkeys(indices, 1.0)
@@ -106,6 +118,35 @@ def choose(
         share=votes[classes[index]] / total if total > 0 else 0.0,
         lead=lead_probability(leader, max(counts.values(), default=0)),
     )
+
+
+def chosen_from(
+    trajectories: Sequence[Trajectory], classes: Sequence[int], settings: AnsweringSettings
+) -> Choice | None:
+    """`choose` by the settings of an answer."""
+    return choose(
+        trajectories,
+        classes,
+        settings.selector,
+        settings.aggregate,
+        settings.weight,
+        settings.num_voters,
+        settings.fitted,
+    )
+
+
+def worths(trajectories: Sequence[Trajectory | None], settings: AnsweringSettings) -> list[float | None]:
+    """What trajectories are worth in the choice, in [0, 1], beside one another; None where that is not known.
+
+    Those without an answer, and None, are worth nothing. `fitted`: exp(S), as a share of the largest.
+    """
+    finished = [t if t is not None and t.answer is not None else None for t in trajectories]
+    if settings.selector == "fitted":
+        known = [log_posterior(t, settings.fitted) if t is not None else None for t in finished]
+        if all((s is None) == (t is None) for s, t in zip(known, finished, strict=True)):
+            most = max((s for s in known if s is not None), default=0.0)
+            return [None if s is None else math.exp(s - most) for s in known]
+    return [None if t is None else value(t, settings.weight, settings.aggregate) for t in finished]
 
 
 def is_sure(

@@ -1,9 +1,9 @@
 """Fits what a model says of itself: `evaluate_step` as a probability, and when an answer may be called sure.
 
-Three things, each on problems that the model was not trained on, each stored beside the model: the map from logits of
-its reward model to probabilities, from fresh rollouts of the policy; the model of its questions, outside of which it is
-never sure; and the confidence from which an answer is sure. `rstar evolve` does it in every round, `rstar calibrate`
-for a model that is there.
+On problems that the model was not trained on, each stored beside the model: the map from logits of its reward model to
+probabilities, from fresh rollouts of the policy; the model of its questions, outside of which it is never sure; how
+much the policy's word counts where the choice is `fitted`; and the confidence from which an answer is sure. `rstar
+evolve` does it in every round, `rstar calibrate` for a model that is there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rstar_math.checkpoints.ppm_file import FILE_NAME as PPM_FILE
-from rstar_math.checkpoints.ppm_file import Calibration
+from rstar_math.checkpoints.ppm_file import Calibration, read_ppm_file
 from rstar_math.config import AnsweringSettings, CalibrationSettings, Recipe, SearchSettings
 from rstar_math.errors import ConfigError, DataError
 from rstar_math.evaluation.rows import evaluate
@@ -140,6 +140,40 @@ def threshold_of(rows: Iterable[dict[str, Any]], target_precision: float) -> flo
     return confidence_threshold([r["confidence"] for r in graded], [r["correct"] for r in graded], target_precision)
 
 
+def fitted_answering(
+    pool: WorkerPool,
+    model: ModelFolders,
+    answering: AnsweringSettings,
+    problems: ProblemSet,
+    path: Path,
+    seed: int,
+    progress: Progress,
+) -> AnsweringSettings:
+    """The answering settings with the fitted choice of a model; as they are where it chooses otherwise.
+
+    Answers the problems as the model does, but with every tree: a vote that is settled by a choice which was not
+    fitted yet says nothing. `training.posterior` fits what was found.
+
+    Args:
+      pool: where the work is done.
+      model: policy and reward model.
+      answering: how it answers.
+      problems: with references, that it was not trained on.
+      path: file of the result rows; those that are there are not made again.
+      seed: of the searches.
+      progress: hears of every problem.
+    """
+    if answering.selector != "fitted" or model.reward_model is None:
+        return answering
+    from rstar_math.training.posterior import fit_posterior, found_in
+
+    start = answering.fitted.model_copy(update={"score_scale": read_ppm_file(model.reward_model).scale})
+    whole = answering.model_copy(update={"fitted": start, "settled": None})
+    rows = evaluate(pool, model, whole, problems.problems, path, seed, problems.name, progress)
+    found = [trajectories for row in rows if (trajectories := found_in(row)) is not None]
+    return answering.model_copy(update={"fitted": fit_posterior(found, start)})
+
+
 def answers_as(recipe: Recipe) -> AnsweringSettings:
     """How the models of a recipe answer: `evaluation.system`, or as the last round searches where it has none."""
     return recipe.evaluation.system or AnsweringSettings(search=recipe.rounds[-1].search)
@@ -155,6 +189,7 @@ class Calibrated:
       threshold: confidence from which an answer is sure; None where none is good enough.
       accuracy: share of right answers on the problems that the threshold was chosen on, in [0, 1].
       coverage: share of them that would count as sure.
+      answering: how the model answers, with what was fitted.
     """
 
     calibration: Calibration | None
@@ -162,6 +197,7 @@ class Calibrated:
     threshold: float | None
     accuracy: float
     coverage: float
+    answering: AnsweringSettings
 
 
 def calibrate_model(
@@ -175,7 +211,9 @@ def calibrate_model(
     seed: int,
     progress: Progress,
 ) -> Calibrated:
-    """Fits all three for a model that is there, and writes them beside it.
+    """Fits all of it for a model that is there, and writes it beside it.
+
+    The threshold is chosen on the problems that the choice was fitted on: three numbers leave little to overfit.
 
     Args:
       pool: where the work is done.
@@ -211,6 +249,7 @@ def calibrate_model(
     made = {"ppm": measured(calibration) if calibration else None, "familiarity_limit": familiarity.limit}
     _tell_manifest(folder, (f"ppm/{PPM_FILE}", FAMILIARITY_FILE), made)
     judged = replace(model, familiarity=folder)
+    answering = fitted_answering(pool, judged, answering, held_out, work / "choice.jsonl", seed, progress)
     path = work / "threshold.jsonl"
     rows = evaluate(pool, judged, answering, held_out.problems, path, seed, held_out.name, progress)
     # rows of a stopped calibration may have been judged by another limit
@@ -225,7 +264,7 @@ def calibrate_model(
     )
     _tell_manifest(folder, (ANSWERING_FILE,), made)
     accuracy = sum(bool(r["correct"]) for r in rows) / len(rows)
-    return Calibrated(calibration, familiarity, threshold, accuracy, len(sure) / len(rows))
+    return Calibrated(calibration, familiarity, threshold, accuracy, len(sure) / len(rows), answering)
 
 
 def _tell_manifest(folder: Path, files: Sequence[str], made: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from rstar_math.evaluation.rows import evaluate
 from rstar_math.models import ModelFolders, write_answering
 from rstar_math.problems.load import ProblemSet
 from rstar_math.stages.base import Made, Work
-from rstar_math.stages.calibrate import threshold_of
+from rstar_math.stages.calibrate import fitted_answering, threshold_of
 from rstar_math.stages.search import grow_all
 from rstar_math.store.files import write_json
 from rstar_math.store.manifest import Manifest
@@ -36,16 +36,20 @@ def evaluate_stage(work: Work, this: Round) -> Made:
         alone = AnsweringSettings(strategy="greedy", search=SearchSettings(form=work.settings(this).sft.form))
         made["policy_greedy"] = _share_right(_answers(work, this, "greedy", model, alone, problems.evaluation))
     if settings.system is not None:
-        threshold = None
+        threshold, system = None, settings.system
+        if is_measured:
+            fitted_on = problems.calibration or problems.held_out
+            path, seed = this.results("choice"), work.recipe.seed
+            system = fitted_answering(work.pool, model, system, fitted_on, path, seed, work.progress)
         if is_last and problems.threshold is not None:
-            rows = _answers(work, this, "threshold", model, settings.system, problems.threshold)
+            rows = _answers(work, this, "threshold", model, system, problems.threshold)
             threshold = threshold_of(rows, settings.target_precision)
         if is_measured:
-            rows = _answers(work, this, "system", model, settings.system, problems.evaluation)
+            rows = _answers(work, this, "system", model, system, problems.evaluation)
             made["system"] = _share_right(rows)
         write_answering(
             this.answering,
-            settings.system,
+            system,
             threshold,
             chosen_on=problems.threshold.name if problems.threshold else None,
             target_precision=settings.target_precision,

@@ -21,6 +21,8 @@ class _Candidates(_Part):
     classes: list[int | None]
     correct: list[bool | None]
     values: list[float | None]
+    log_scores: list[float | None] | None = None
+    logprobs: list[float | None] | None = None
 
 
 class _ResultRow(_Part):

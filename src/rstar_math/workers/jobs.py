@@ -10,8 +10,9 @@ from pathlib import Path
 from rstar_math.config import AnsweringSettings, SearchSettings
 from rstar_math.models import Policy
 from rstar_math.search.answer import answer, equivalence_classes
-from rstar_math.search.choice import value
+from rstar_math.search.choice import worths
 from rstar_math.search.confirm import recorded, run_again
+from rstar_math.search.posterior import log_score
 from rstar_math.search.strategies import Strategy, grow, strategy
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, Solution, Trajectory
@@ -77,11 +78,15 @@ class Candidate:
       answer_class: equivalent answers have the same number; None without an answer.
       correct: whether the answer is right, and its program came out the same once more; None without a reference.
       value: what the trajectory is worth, in [0, 1], by the settings; None where that is not known.
+      log_score: sum of log sigmoid(logit) over its steps by the reward model (`search.posterior`); None without one.
+      logprob: the policy's log-probability of the trajectory; None without an answer.
     """
 
     answer_class: int | None
     correct: bool | None
     value: float | None
+    log_score: float | None = None
+    logprob: float | None = None
 
 
 Job = SearchJob | AnswerJob
@@ -134,9 +139,11 @@ async def graded(
         Candidate(
             answer_class=label if t and t.answer is not None else None,
             correct=None if problem.answer is None else verdicts[t.answer if t else None],
-            value=value(t, settings.weight, settings.aggregate) if t and t.answer is not None else None,
+            value=worth,
+            log_score=log_score(t, settings.fitted.score_scale) if t and t.answer is not None else None,
+            logprob=t.logprob if t and t.answer is not None else None,
         )
-        for t, label in zip(found, classes, strict=True)
+        for t, label, worth in zip(found, classes, worths(found, settings), strict=True)
     )
     finished = [solution.answer, *(t.answer for t in (*solution.candidates, *found) if t)]
     return Answered(

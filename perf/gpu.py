@@ -14,7 +14,7 @@ import argparse
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,9 @@ from rstar_math.engines.torch.codec import TokenCodec
 from rstar_math.engines.torch.engine import TorchEngine
 from rstar_math.models import find_model
 from rstar_math.training import loop
+from rstar_math.training.batches import MicroLoss
 from rstar_math.training.ppm import ppm_loss
+from rstar_math.training.processes import Processes
 from rstar_math.types import SamplingParams
 
 NOT_MEASURED = "not measured: no GPU at hand"
@@ -146,13 +148,13 @@ def sft_speed(device: torch.device, shape: dict[str, Any] | None, load: Load) ->
     """Tokens per second of SFT steps; parameters; rows at once."""
     _, model = causal_lm(device, shape)
 
-    def micro_losses(rows: list[int]) -> Iterator[loop.MicroLoss]:
+    def micro_loss() -> MicroLoss:
         ids = torch.randint(0, model.config.vocab_size, (load.rows, row_tokens(model, load)), device=device)
         logits = model(input_ids=ids, use_cache=False).logits  # [B, T, V]
         loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())
-        yield loop.MicroLoss(loss, ids.numel())
+        return MicroLoss(loss, ids.numel())
 
-    return training_speed(model, micro_losses, load, device), count(model), load.rows
+    return training_speed(model, micro_loss, load, device), count(model), load.rows
 
 
 def ppm_speed(device: torch.device, shape: dict[str, Any] | None, load: Load) -> tuple[float, int, int]:
@@ -162,28 +164,30 @@ def ppm_speed(device: torch.device, shape: dict[str, Any] | None, load: Load) ->
     with torch.device(device):
         model = AutoModelForSequenceClassification.from_config(config, dtype=dtype_of(device))
 
-    def micro_losses(rows: list[int]) -> Iterator[loop.MicroLoss]:
+    def micro_loss() -> MicroLoss:
         ids = torch.randint(1, config.vocab_size, (load.rows, row_tokens(model, load)), device=device)
         logits = model(input_ids=ids, use_cache=False).logits.squeeze(-1).float()  # [B]
         half = load.rows // 2
         loss = ppm_loss(logits[:half], logits[half:], torch.ones(half, device=device))
-        yield loop.MicroLoss(loss, ids.numel())
+        return MicroLoss(loss, ids.numel())
 
-    return training_speed(model, micro_losses, load, device), count(model), load.rows
+    return training_speed(model, micro_loss, load, device), count(model), load.rows
 
 
-def training_speed(
-    model: Any, micro_losses: Callable[[list[int]], Iterator[loop.MicroLoss]], load: Load, device: torch.device
-) -> float:
+def training_speed(model: Any, micro_loss: Callable[[], MicroLoss], load: Load, device: torch.device) -> float:
     """Tokens per second of the training loop: bfloat16 weights and optimiser states, so that 7B fit one GPU."""
-    if device.type == "cuda":
-        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    settings = SFTSettings(num_steps=load.num_steps, batch_size=load.rows, learning_rate=1e-6)
+    settings = SFTSettings(
+        num_steps=load.num_steps,
+        batch_size=load.rows,
+        learning_rate=1e-6,
+        gradient_checkpointing=device.type == "cuda",
+    )
+    training = loop.Training(loop.Trainable(model, model, None), settings, Processes(device))
     endless = iter(lambda: [0], None)
-    loop.optimise(model, settings, 1, endless, micro_losses)
+    training.optimise(1, endless, lambda rows: [micro_loss])
     synchronise(device)
     began = time.perf_counter()
-    report = loop.optimise(model, settings, load.num_steps, endless, micro_losses)
+    report = training.optimise(load.num_steps, endless, lambda rows: [micro_loss])
     synchronise(device)
     return report.num_tokens / (time.perf_counter() - began)
 

@@ -19,7 +19,7 @@ os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0))
 SLOWEST_FIRST = (
     *("test_reproduce", "test_evolve", "test_hostile", "test_every_machine", "test_damaged_runs", "test_full_disk"),
     *("test_neighbours", "test_side_by_side", "test_runs", "test_calibrate", "test_stages", "test_signals"),
-    *("test_commands", "test_model", "test_determinism", "test_gpu_benchmark", "test_trl", "test_faults"),
+    *("test_commands", "test_model", "test_determinism", "test_gpu_benchmark", "test_accelerated", "test_faults"),
     *("test_reward_model", "test_solve", "test_real_models", "test_wheel"),
 )
 """Files that take longest, each in one process: they begin first, so that no process is left with one of them alone."""

@@ -1,4 +1,4 @@
-"""Whole runs with a tiny Qwen2 checkpoint: through the TRL path, and with round 1 searched behind a real server."""
+"""Whole runs with a tiny Qwen2 checkpoint: and with round 1 searched behind a real server."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ from rstar_math.store.records import read_trees
 from rstar_math.types import SamplingParams
 from tests.tiny_solver import problem, recipe, save_tiny_solver
 
-pytest.importorskip("trl", reason="extra `train` is not installed: no run through the TRL path")
-
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -50,7 +48,7 @@ def check_rounds(stages: dict[str, Any], num_rounds: int) -> None:
         assert made["ppm"]["num_pairs"] >= 1
 
 
-def test_a_round_of_a_qwen2_checkpoint_through_trl(base: Path, tmp_path: Path) -> None:
+def test_a_round_of_a_qwen2_checkpoint(base: Path, tmp_path: Path) -> None:
     stages = run(recipe(tmp_path, base, 1), tmp_path / "run")
     check_rounds(stages, 1)
     config = json.loads((tmp_path / "run" / "round-1" / "policy" / "config.json").read_text())
@@ -58,7 +56,7 @@ def test_a_round_of_a_qwen2_checkpoint_through_trl(base: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_four_rounds_of_a_qwen2_checkpoint_through_trl(base: Path, tmp_path: Path) -> None:
+def test_four_rounds_of_a_qwen2_checkpoint(base: Path, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe(tmp_path, base, 4)))
     rstar = Path(sys.executable).with_name("rstar")

@@ -83,9 +83,9 @@ def write_problems(path: Path, wording: str, numbers: range) -> str:
 
 
 def recipe(folder: Path, base: Path, num_rounds: int, **runtime: Any) -> dict[str, Any]:
-    """A recipe of small rounds that train through TRL."""
+    """A recipe of small rounds."""
     search = {"num_rollouts": 6, "num_candidates": 4, "max_depth": 4, "max_step_tokens": 24, "max_solution_tokens": 80}
-    training = {"backend": "trl", "dtype": "float32", "max_length": 200, "trl": {"gradient_checkpointing": False}}
+    training = {"dtype": "float32", "max_length": 200}
     sft = training | {"num_steps": 4, "batch_size": 4, "micro_batch_size": 2, "learning_rate": 5e-4}
     ppm = training | {"num_epochs": 1, "batch_size": 2, "learning_rate": 1e-3, "early_stopping": True}
     rounds = [

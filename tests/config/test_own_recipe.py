@@ -159,8 +159,8 @@ def test_search_and_eval_take_the_same_keys(key: str) -> None:
 
 def test_keys_of_the_other_commands() -> None:
     assert changed(SelectionSettings(), ["selection.num_per_side=3"], "selection").num_per_side == 3
-    assert changed(PPMSettings(num_epochs=1), ["ppm.trl.packing=true"], "ppm").trl.packing
-    assert changed(PPMSettings(num_epochs=1), ["trl.packing=true"], "ppm").trl.packing
+    assert changed(PPMSettings(num_epochs=1), ["ppm.save_steps=3"], "ppm").save_steps == 3
+    assert changed(PPMSettings(num_epochs=1), ["save_steps=3"], "ppm").save_steps == 3
     assert changed(AnsweringSettings(), ["num_trees=3"]).num_trees == 3
 
 

@@ -233,7 +233,9 @@ def test_the_real_recipes_are_the_papers_but_for_the_base(monkeypatch: pytest.Mo
         for ours, theirs in zip(recipe.rounds, paper.rounds, strict=True):
             assert ours.search == theirs.search
             assert (ours.sft.num_epochs, ours.sft.batch_size, ours.ppm.batch_size) == (2, 128, 512)
-            assert ours.sft.backend == ours.ppm.backend == "trl"
+            assert ours.sft.num_processes is ours.ppm.num_processes is None
+            assert ours.sft.gradient_checkpointing
+            assert ours.ppm.gradient_checkpointing
     assert {(r.sft.learning_rate, r.sft.schedule) for r in qwen.rounds} == {(7e-6, "linear")}
     assert {(r.sft.learning_rate, r.sft.schedule) for r in phi.rounds} == {(5e-6, "cosine")}
     assert load_recipe("qwen2.5-math-1.5b").base_model == "Qwen/Qwen2.5-Math-1.5B"

@@ -23,7 +23,7 @@ from rstar_math.doctor.patient import Finding, Patient
 from rstar_math.engines.base import Engine, Generation
 from rstar_math.engines.fake import FakeEngine, FakePolicy
 from rstar_math.models import ModelFolders
-from rstar_math.training.reward_model import score_texts
+from rstar_math.training.scoring import score_texts
 from rstar_math.types import Completion, SamplingParams
 from tests.engines.tiny_checkpoints import save_checkpoint
 

@@ -129,7 +129,7 @@ def test_a_changed_column_at_the_hub_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_without_a_connection_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("datasets", reason="extra `train` is not installed")
+    pytest.importorskip("datasets", reason="extra `hub` is not installed")
 
     def fail(*_: Any, **__: Any) -> Any:
         raise ConnectionError("no route")

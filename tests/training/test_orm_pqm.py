@@ -168,26 +168,6 @@ def test_early_stopping_keeps_the_best_weights(tiny_checkpoint: Path, tmp_path: 
     assert report.best_step < report.num_steps
 
 
-@pytest.mark.parametrize("kind", ["orm", "pqm"])
-def test_both_backends_give_the_same_losses(kind: str, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    pytest.importorskip("trl", reason="extra `train` is not installed: the TRL path is not tested")
-    rows, train = KINDS[kind]
-    losses: dict[str, list[float]] = {}
-    reports = {}
-    for backend in ("torch", "trl"):
-        heard: list[float] = []
-        chosen = settings(backend=backend, num_epochs=1, micro_batch_size=2, trl={"gradient_checkpointing": False})
-        reports[backend] = train(
-            tiny_checkpoint, make_texts(range(10, 18), rows), make_texts(range(40, 42), rows), chosen,
-            tmp_path / backend, 2, lambda step, total, loss, tokens, heard=heard: heard.append(loss), CPU,
-        )  # fmt: skip
-        losses[backend] = heard
-    assert len(losses["torch"]) == 2
-    assert losses["trl"] == pytest.approx(losses["torch"], abs=1e-4)
-    assert reports["trl"].held_out_loss == pytest.approx(reports["torch"].held_out_loss, abs=1e-3)
-    assert read_ppm_file(tmp_path / "trl").kind == kind
-
-
 def test_bad_data_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
     right = [row for row in make_texts(range(3), "outcome") if row.target]
     values = make_texts(range(3), "q_value")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForSequenceClassification, LlamaConfig, PreTrainedModel, Qwen2Config
 
 from rstar_math.checkpoints.folder import load_tokenizer, reward_model_from_policy
-from rstar_math.training import packing, reward_model
+from rstar_math.training import packing, scoring, units
 from rstar_math.training.examples import RewardExample
 
 CPU = torch.device("cpu")
@@ -77,17 +77,17 @@ def test_packed_logits_are_those_of_plain_rows(config: LlamaConfig | Qwen2Config
         plain = torch.cat([model(input_ids=torch.tensor([sequence])).logits[:, 0] for sequence in sequences])
     assert plain.std() > 0.1
     assert torch.allclose(packed, plain, atol=1e-4)
-    assert reward_model.takes_packed_rows(model, 100)
+    assert scoring.takes_packed_rows(model, 100)
 
 
 def test_models_that_cannot_pack_are_recognised() -> None:
     from transformers import MistralConfig
 
-    assert not reward_model.takes_packed_rows(random_model(LlamaConfig(**SIZES), "eager"), 100)  # adds a bool mask
+    assert not scoring.takes_packed_rows(random_model(LlamaConfig(**SIZES), "eager"), 100)  # adds a bool mask
     windowed = MistralConfig(**SIZES, sliding_window=64)
     model = AutoModelForSequenceClassification.from_config(windowed)
-    assert reward_model.takes_packed_rows(model, 64)
-    assert not reward_model.takes_packed_rows(model, 65)
+    assert scoring.takes_packed_rows(model, 64)
+    assert not scoring.takes_packed_rows(model, 65)
 
 
 def test_both_layouts_give_every_example_the_models_own_logits(tiny_checkpoint: Path) -> None:
@@ -104,15 +104,15 @@ def test_both_layouts_give_every_example_the_models_own_logits(tiny_checkpoint: 
         for example in examples
     ]
     for packed in (True, False):
-        together = reward_model.example_logits(model, tokenizer, examples, packed)
+        together = scoring.example_logits(model, tokenizer, examples, packed)
         assert np.allclose(together, alone, atol=1e-4)
 
 
 def test_problems_of_many_tokens_are_split(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reward_model, "MIN_ROW_TOKENS", 1)
+    monkeypatch.setattr(units, "MIN_ROW_TOKENS", 1)
     tokenizer = load_tokenizer(tiny_checkpoint)
     examples = [RewardExample("p", (f"{i} total 1 2 3 4 5 6", f"{i} print 1 2 3 4 5 6")) for i in range(8)]
-    prepared = reward_model._prepare(tokenizer, [*examples, RewardExample("p", ("1" * 300, "2"))], 100, packed=True)
+    prepared = units.prepare(tokenizer, [*examples, RewardExample("p", ("1" * 300, "2"))], 100, packed=True)
     assert (prepared.num_problems, prepared.num_examples, prepared.num_too_long) == (1, 8, 1)
     assert len(prepared.units) == 8
     assert sorted(i for unit in prepared.units for i in unit.examples) == list(range(8))

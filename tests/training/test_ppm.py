@@ -16,7 +16,7 @@ from rstar_math.checkpoints.folder import load_causal_lm, load_reward_model, rew
 from rstar_math.checkpoints.ppm_file import read_ppm_file
 from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError, ModelError
-from rstar_math.training import reward_model
+from rstar_math.training import reward_model, scoring
 from rstar_math.training.calibration import Drawn
 from rstar_math.training.examples import RewardExample
 from rstar_math.training.ppm import calibrate, pair_accuracy, ppm_loss, reward_example, train_ppm
@@ -175,9 +175,7 @@ def test_early_stopping_keeps_the_best_weights(tiny_checkpoint: Path, tmp_path: 
     assert report.held_out_loss == best.loss
     model = load_reward_model(tmp_path / "ppm", CPU)
     examples = [reward_example(pair) for pair in opposite]
-    logits = torch.from_numpy(
-        reward_model.example_logits(model, AutoTokenizer.from_pretrained(tmp_path / "ppm"), examples)
-    )
+    logits = torch.from_numpy(scoring.example_logits(model, AutoTokenizer.from_pretrained(tmp_path / "ppm"), examples))
     assert ppm_loss(logits[:, 0], logits[:, 1], torch.ones(len(opposite))).item() == pytest.approx(best.loss, abs=1e-4)
     assert abs(report.evaluations[-1].loss - best.loss) > 1e-2  # so the last weights would not do
 
@@ -196,7 +194,7 @@ def test_bad_data_is_refused(tiny_checkpoint: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_machinery_trains_on_single_texts_too(tiny_checkpoint: Path) -> None:
+def test_the_machinery_trains_on_single_texts_too(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """An outcome reward model is another loss over the same machinery."""
 
     def outcome_loss(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -208,8 +206,10 @@ def test_the_machinery_trains_on_single_texts_too(tiny_checkpoint: Path) -> None
         for pair in TRAIN
         for text, target in ((pair.chosen, 1.0), (pair.rejected, 0.0))
     ]
-    result = reward_model.train_reward_model(tiny_checkpoint, examples, [], settings(), outcome_loss, 1, device=CPU)
-    logits = reward_model.example_logits(result.model, result.tokenizer, examples)[:, 0]
+    result = reward_model.train_reward_model(
+        tiny_checkpoint, examples, [], settings(), outcome_loss, tmp_path / "orm", 1, device=CPU
+    )
+    logits = scoring.example_logits(result.model, result.tokenizer, examples)[:, 0]
     right = [(logit > 0) == (example.target == 1) for logit, example in zip(logits, examples, strict=True)]
     assert sum(right) / len(right) > 0.9
     assert result.best is None

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from pathlib import Path
 
 import pytest
 import torch
+from tests.engines.tiny_checkpoints import save_checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rstar_math import steps
 from rstar_math.checkpoints.folder import load_causal_lm, load_tokenizer, whole_folder
 from rstar_math.config import SFTSettings
 from rstar_math.errors import DataError, ModelError
-from rstar_math.training import loop
-from rstar_math.training.examples import SFTExample, sft_example, tokenise
+from rstar_math.training.examples import SFTExample, sft_example, tokenise, tokenise_all
 from rstar_math.training.sft import train_sft
 
 CPU = torch.device("cpu")
@@ -150,47 +149,30 @@ def test_a_failed_training_keeps_the_old_folder(tiny_checkpoint: Path, tmp_path:
     assert [p.name for p in tmp_path.iterdir()] == ["policy"]
 
 
-def test_learning_rate_schedules_by_hand() -> None:
-    def factors(schedule: str) -> list[float]:
-        chosen = settings(schedule=schedule, warmup_steps=1)
-        return [loop.learning_rate_factor(step, 5, chosen) for step in range(5)]
-
-    assert factors("linear") == pytest.approx([0.5, 1.0, 0.75, 0.5, 0.25])
-    assert factors("constant") == pytest.approx([0.5, 1.0, 1.0, 1.0, 1.0])
-    root = math.sqrt(0.5)
-    assert factors("cosine") == pytest.approx([0.5, 1.0, (1 + root) / 2, 0.5, (1 - root) / 2])
-
-
-def test_epochs_become_steps() -> None:
-    assert loop.num_optimiser_steps(settings(num_steps=None, num_epochs=2, batch_size=4), num_rows=10) == 6
-    assert loop.num_optimiser_steps(settings(num_steps=None, num_epochs=0.5, batch_size=4), num_rows=10) == 2
-    assert loop.num_optimiser_steps(settings(num_steps=7), num_rows=10) == 7
-
-
-def test_groups_of_like_width_by_hand() -> None:
-    widths = [320, 30, 300, 256, 31, 10]
-    # at 320, 320, 256 | 32, 32, 32: 320 * 3 + 256 + 32 * 3 + 256 = 1568. Alone at 256, the fourth row would save 64 and
-    # cost a pass of 256; the three short ones at 320 would save a pass and cost 288 each
-    assert loop.groups_of_like_width([0, 1, 2, 3, 4, 5], widths, None) == [[0, 2, 3], [4, 1, 5]]
-    assert loop.groups_of_like_width([3, 5, 0, 2], widths, 2) == [[0, 2], [3, 5]]
-    assert loop.groups_of_like_width([4, 2], widths, 1) == [[2], [4]]
-    assert loop.groups_of_like_width([], widths, None) == []
+@pytest.mark.parametrize(
+    "architecture",
+    ["qwen2", pytest.param("phi3", marks=pytest.mark.slow), pytest.param("llama", marks=pytest.mark.slow)],
+)
+def test_packed_rows_give_the_losses_of_plain_ones(architecture: str, tmp_path: Path) -> None:
+    """Packed examples do not see one another: the mask follows from position ids that begin anew."""
+    base = save_checkpoint(tmp_path / "base", architecture)
+    examples = make_examples(6)
+    lengths = [len(row.input_ids) for row in tokenise_all(load_tokenizer(base), examples, 240).rows]
+    assert sum(lengths) > 240 > 2 * min(lengths)  # several rows, and several examples in one
+    losses: dict[bool, list[float]] = {False: [], True: []}
+    for packing, heard in losses.items():
+        chosen = settings(num_steps=3, batch_size=6, max_length=240, packing=packing, micro_batch_size=2)
+        report = train_sft(
+            base, examples, chosen, tmp_path / str(packing), 3,
+            lambda step, total, loss, tokens, heard=heard: heard.append(loss), CPU,
+        )  # fmt: skip
+        assert (report.num_examples, report.num_epochs, report.num_tokens) == (6, 3, 3 * sum(lengths))
+    assert losses[True] == pytest.approx(losses[False], abs=1e-4)
+    assert losses[True][0] > losses[True][-1] + 0.1
 
 
-def test_dropout_acts_in_training_only(tiny_checkpoint: Path) -> None:
-    model = load_causal_lm(tiny_checkpoint, CPU)
-    ids = torch.arange(20)[None]
-    plain = model(ids).logits
-    with loop.residual_dropout(model, 0.5), loop.seeded(0, CPU):
-        assert torch.equal(model(ids).logits, plain)
-        model.train()
-        assert not torch.allclose(model(ids).logits, plain)
-    assert torch.equal(model(ids).logits, plain)  # the hooks are gone
-
-
-def test_bfloat16_needs_a_cpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for has_it, expected in ((True, torch.bfloat16), (False, torch.float32)):
-        monkeypatch.setattr(loop, "_cpu_has_bfloat16", lambda has_it=has_it: has_it)
-        assert loop.arithmetic_dtype(settings(dtype="bfloat16"), CPU) == expected
-        assert loop.arithmetic_dtype(settings(dtype="float32"), CPU) == torch.float32
-    assert loop.arithmetic_dtype(settings(dtype="bfloat16"), torch.device("cuda")) == torch.bfloat16
+def test_a_base_without_markers_gets_them_as_tokens(tmp_path: Path) -> None:
+    base = save_checkpoint(tmp_path / "base", "qwen2", markers=())
+    train_sft(base, make_examples(3), settings(num_steps=1, max_length=240), tmp_path / "policy", 1, device=CPU)
+    trained = AutoTokenizer.from_pretrained(tmp_path / "policy")
+    assert set(steps.MARKERS) <= set(trained.get_vocab())

@@ -32,7 +32,7 @@ from rstar_math.config.recipe import (
     SelectionSettings,
 )
 from rstar_math.config.runtime import EndpointSettings, PolicySettings, RuntimeSettings
-from rstar_math.config.training import LoRASettings, PPMSettings, SFTSettings, TrainingSettings, TRLSettings
+from rstar_math.config.training import LoRASettings, PPMSettings, SFTSettings, TrackerName, TrainingSettings
 
 __all__ = [
     "REQUIRED_LAYERS",
@@ -65,7 +65,7 @@ __all__ = [
     "SelectorName",
     "Settings",
     "SynthesisSettings",
-    "TRLSettings",
+    "TrackerName",
     "TrainingSettings",
     "WeightName",
 ]

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from rstar_math.config import Recipe, Settings
-from rstar_math.config.renamed import RENAMED, with_new_names
+from rstar_math.config.renamed import what_became_of, with_new_names
 from rstar_math.config.yaml_text import read_yaml, shown_value
 from rstar_math.errors import ConfigError
 from rstar_math.store.paths import shown
@@ -244,9 +244,9 @@ def _file_of(location: Location, sources: dict[Location, Path]) -> str | None:
 def _explain(schema: type[BaseModel], error: dict[str, Any]) -> str:
     key = key_of(error["loc"])
     if error["type"] == "extra_forbidden":
-        new = RENAMED.get(".".join(str(part) for part in error["loc"])) if schema is Recipe else None
+        new = what_became_of(error["loc"], error["input"], schema)
         if new is not None:
-            return f"{key} is not a known key; it is now {new}"
+            return f"{key} is not a known key; {new}"
         known = _known_keys(schema, error["loc"][:-1])
         near = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"

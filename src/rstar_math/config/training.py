@@ -1,4 +1,4 @@
-"""How models are trained: what both kinds of training share, TRL, the policy, the reward model."""
+"""How models are trained: what both kinds of training share, adapters, the policy, the reward model."""
 
 from __future__ import annotations
 
@@ -19,25 +19,7 @@ class LoRASettings(Settings):
     target_modules: str = Field(default="all-linear", description="which layers get adapters, as peft names them")
 
 
-class TRLSettings(Settings):
-    """What only `backend: trl` knows (docs/real-models.md)."""
-
-    gradient_checkpointing: bool = Field(default=True, description="recompute activations in the backward pass")
-    packing: bool = Field(default=False, description="SFT: several examples in one row, none of which sees another")
-    lora: LoRASettings | None = Field(default=None, description="adapters; null: all weights (paper)")
-    save_steps: int | None = Field(
-        default=None,
-        ge=1,
-        description="checkpoint after so many optimiser steps, taken up at the next start; null: none",
-    )
-    tensorboard: str | None = Field(default=None, description="folder for TensorBoard; null: no logs")
-    num_processes: int | None = Field(
-        default=None, ge=1, description="processes of `accelerate launch`; null: one per GPU"
-    )
-    accelerate_config: str | None = Field(
-        default=None,
-        description="file of `accelerate config`, for example FSDP; null: FSDP where there are several GPUs",
-    )
+TrackerName = Literal["tensorboard", "wandb", "trackio"]
 
 
 class TrainingSettings(Settings):
@@ -47,7 +29,9 @@ class TrainingSettings(Settings):
     num_epochs: float | None = Field(default=None, gt=0, description="passes over the data; give this or num_steps")
     num_steps: int | None = Field(default=None, ge=1, description="optimiser steps; give this or num_epochs")
     batch_size: int = Field(default=128, ge=1, description="rows per optimiser step (SFT), problems per step (PPM)")
-    micro_batch_size: int | None = Field(default=None, ge=1, description="rows per forward pass; null: the whole batch")
+    micro_batch_size: int | None = Field(
+        default=None, ge=1, description="rows per forward pass of a process; null: its whole share of the batch"
+    )
     warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up")
     schedule: Literal["linear", "cosine", "constant"] = Field(
         default="linear", description="decay after the warm-up (paper)"
@@ -61,10 +45,25 @@ class TrainingSettings(Settings):
         default="bfloat16", description="arithmetic of forward and backward passes"
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout on the residual stream while training")
-    backend: Literal["torch", "trl"] = Field(
-        default="torch", description="torch: one device, no further packages; trl: TRL and accelerate, for real models"
+    gradient_checkpointing: bool = Field(
+        default=False, description="recompute activations in the backward pass: less memory, more time"
     )
-    trl: TRLSettings = Field(default_factory=TRLSettings, description="only for backend: trl")
+    lora: LoRASettings | None = Field(default=None, description="adapters; null: all weights (paper)")
+    save_steps: int | None = Field(
+        default=None,
+        ge=1,
+        description="checkpoint after so many optimiser steps, taken up at the next start; null: none",
+    )
+    trackers: tuple[TrackerName, ...] = Field(
+        default=(), description="where every step is told: tensorboard (files), wandb, trackio; none by default"
+    )
+    num_processes: int | None = Field(
+        default=1, ge=1, description="processes that share each batch, each on its own GPU; null: one for each GPU"
+    )
+    accelerate_config: str | None = Field(
+        default=None,
+        description="file of `accelerate config`, for example ZeRO; null: FSDP where there are several GPUs",
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainingSettings:
@@ -81,6 +80,10 @@ class SFTSettings(TrainingSettings):
         default="steps",
         description="what the policy learns to write: the trajectories as they are (paper); program: their code in one "
         "piece, without the answer; text: without what was printed",
+    )
+    packing: bool = Field(
+        default=False,
+        description="several examples of a batch in one row of up to max_length tokens, none of which sees another",
     )
 
 

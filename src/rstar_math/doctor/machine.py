@@ -16,7 +16,7 @@ _GIB = 1 << 30
 async def packages(patient: Patient) -> Finding:
     """Python, the packages that are needed, and those that only some commands need."""
     needed = ("torch", "transformers", "tokenizers", "math-verify", "sympy", "pyarrow", "httpx")
-    optional = ("trl", "accelerate", "peft", "datasets", "vllm", "ray", "fastapi")
+    optional = ("accelerate", "peft", "tensorboard", "datasets", "vllm", "ray", "fastapi")
     missing = [name for name in needed if _version(name) is None]
     if missing:
         return Finding("failed", f"not installed: {', '.join(missing)}", "pip install -c constraints.txt rstar-math")

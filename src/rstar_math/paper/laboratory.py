@@ -202,10 +202,10 @@ class Laboratory:
         return {kind: folders[seed, kind] for kind in kinds}
 
     def _trains_on_cpu(self) -> bool:
-        from rstar_math.training.loop import default_device
+        from rstar_math.training.device import default_device
 
-        own_backend = all(r.ppm.backend == r.sft.backend == "torch" for r in self.recipe.rounds)
-        return own_backend and default_device().type == "cpu"
+        alone = all(s.num_processes in (None, 1) for r in self.recipe.rounds for s in (r.ppm, r.sft))
+        return alone and default_device().type == "cpu"
 
     def model(self, seed: int, policy_round: int, ppm_round: int | None = None) -> ModelFolders:
         """The policy of one round (0: the base) with the PPM of another (None: of the same)."""

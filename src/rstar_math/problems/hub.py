@@ -1,4 +1,4 @@
-"""Rows of data sets at the hub, through the `datasets` library (extra `train`)."""
+"""Rows of data sets at the hub, through the `datasets` library (extra `hub`)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_hub(repository: str, split: str, config: str | None = None) -> Iterator
         from datasets import load_dataset
     except ImportError as error:
         raise DataError(
-            f"reading {repository} from the hub needs the package `datasets`: pip install 'rstar-math[train]', or give "
+            f"reading {repository} from the hub needs the package `datasets`: pip install 'rstar-math[hub]', or give "
             "a JSONL file or a folder of such files"
         ) from error
     try:

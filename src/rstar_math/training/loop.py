@@ -1,16 +1,13 @@
-"""The optimisation loop that SFT and reward-model training share: plain torch, one process, any Hugging Face model.
+"""The optimisation loop of every training: SFT and reward models, 1 M or 7 B parameters, one process or several.
 
-Not distributed, and no gradient checkpointing: it is made for models that fit one device with room to spare.
+It is plain torch. What several processes do together is in `training.accelerated`, behind `training.processes`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import logging
 import math
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,17 +16,14 @@ from torch import Tensor, nn
 
 from rstar_math.config import TrainingSettings
 from rstar_math.errors import ModelError
+from rstar_math.training.adapters import merged
+from rstar_math.training.batches import Pass
+from rstar_math.training.checkpoints import Checkpoints, LoopState
+from rstar_math.training.processes import OtherProcess, Processes
+from rstar_math.training.trackers import Log
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-_log = logging.getLogger(__name__)
-
-WIDTH_STEP = 32
-"""Rows are padded to a multiple of this many tokens: few shapes, or the kernel caches of CPU back ends grow."""
-
-PASS_OVERHEAD_TOKENS = 256
-"""What one more forward and backward pass costs, in tokens of a longer one (about 40 ms at 1 M parameters)."""
 
 
 class Progress(Protocol):
@@ -40,12 +34,20 @@ class Progress(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class MicroLoss:
-    """One forward pass's share of a batch's loss (shares add up to it), and the tokens it read."""
+class Watcher(Protocol):
+    """Looks on after every optimiser step."""
 
-    loss: Tensor
-    num_tokens: int
+    def after_step(self, step: int) -> bool:
+        """`step` steps are done; True ends the training. The same in all processes."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """What it needs to go on from a checkpoint: tensors, numbers, lists, mappings."""
+        ...
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes up what `state` gave."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +58,167 @@ class LoopReport:
     num_tokens: int
 
 
-def default_device() -> torch.device:
-    """The first CUDA device where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+@dataclass(frozen=True, slots=True)
+class Trainable:
+    """A model, and what is trained of it.
 
-
-def arithmetic_dtype(settings: TrainingSettings, device: torch.device) -> torch.dtype:
-    """The arithmetic of forward and backward passes: the settings' dtype, where the device has it.
-
-    A CPU without bfloat16 instructions emulates them (measured with 1.2 M parameters on an AVX2 machine: 547 tokens
-    per second against 7,320 in float32), so such a CPU gets float32; the first time, a warning says so.
+    Attributes:
+      model: in float32.
+      module: what forward passes call: the model, or what computes with it.
+      adapters: from `adapters.add_adapters`.
     """
-    if settings.dtype == "float32":
-        return torch.float32
-    if device.type == "cpu" and not _cpu_has_bfloat16():
-        _tell_of_float32()
-        return torch.float32
-    return torch.bfloat16
+
+    model: PreTrainedModel
+    module: nn.Module
+    adapters: Any
 
 
-def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
-    """The context of a forward pass: weights stay float32, matrix products run in `dtype`."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
+class Training:
+    """A model that is ready to be trained: spread over the processes, with its optimiser.
+
+    Attributes:
+      module: what forward passes call.
+      processes: that share the batches.
+    """
+
+    def __init__(self, trainable: Trainable, settings: TrainingSettings, processes: Processes) -> None:
+        """Prepares a model.
+
+        Args:
+          trainable: the model, on `processes.loading_device`.
+          settings: learning rate, schedule, weight decay, clipping, dropout, checkpointing.
+          processes: that share the batches.
+        """
+        self.processes, self._trainable, self._settings = processes, trainable, settings
+        self.module, self._optimiser = processes.prepare(
+            trainable.module, optimiser_of(trainable.module, settings), settings.max_grad_norm
+        )
+
+    def optimise(
+        self,
+        num_steps: int,
+        batches: Iterator[list[int]],
+        passes: Callable[[list[int]], Sequence[Pass]],
+        progress: Progress | None = None,
+        watcher: Watcher | None = None,
+        checkpoints: Checkpoints | None = None,
+        log: Log | None = None,
+    ) -> LoopReport:
+        """Trains in place with AdamW for `num_steps` steps, or until the watcher says so.
+
+        Args:
+          num_steps: optimiser steps planned; the schedule ends there.
+          batches: row indices of each step, the same in all processes.
+          passes: this process's forward passes over a batch; their losses, of all processes, add up to the batch's.
+          progress: hears of every step, in the first process.
+          watcher: looks on after every step.
+          checkpoints: taken up where there are any.
+          log: hears of every step's metrics.
+
+        Raises:
+          ModelError: the loss is no longer a finite number.
+        """
+        settings, processes = self._settings, self.processes
+        losses: list[float] = []
+        num_tokens = 0
+        taken_up = checkpoints.load(processes, self.module, self._optimiser) if checkpoints else None
+        if taken_up is not None:
+            losses, num_tokens = taken_up.losses, taken_up.num_tokens
+            if watcher is not None:
+                watcher.restore(taken_up.watcher)
+            for _ in losses:
+                next(batches)
+        self.module.train()
+        model = self._trainable.model
+        with residual_dropout(model, settings.dropout), _recomputing(model, settings.gradient_checkpointing):
+            for step in range(len(losses), num_steps):
+                rate = settings.learning_rate * learning_rate_factor(step, num_steps, settings)
+                for group in self._optimiser.param_groups:
+                    group["lr"] = rate
+                loss, read = self._gradients(passes(next(batches)))
+                num_tokens += read
+                if not math.isfinite(loss):
+                    raise ModelError(
+                        f"the loss is {loss} at step {step + 1} of {num_steps}; lower learning_rate "
+                        f"({settings.learning_rate}) or raise warmup_steps ({settings.warmup_steps})"
+                    )
+                norm = processes.clip(self.module, settings.max_grad_norm)
+                self._optimiser.step()
+                self._optimiser.zero_grad()
+                losses.append(loss)
+                if progress is not None and processes.is_first:
+                    progress(step + 1, num_steps, loss, num_tokens)
+                if log is not None:
+                    measured = {"loss": loss, "learning_rate": rate, "gradient_norm": float(norm)}
+                    log(step + 1, measured | {"num_tokens": float(num_tokens)})
+                is_over = watcher is not None and watcher.after_step(step + 1)
+                if checkpoints is not None:
+                    state = LoopState(step + 1, losses, num_tokens, watcher.state() if watcher else {})
+                    checkpoints.save(state, processes, self.module, self._optimiser)
+                if is_over:
+                    break
+        self.module.eval()
+        return LoopReport(tuple(losses), num_tokens)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of the weights that are trained, gathered in the first process; empty in the others."""
+        return self.processes.whole_weights(self.module)
+
+    def whole(self, fresh: Callable[[], Trainable], weights: dict[str, Tensor] | None = None) -> PreTrainedModel:
+        """The trained model in the first process, with its adapters merged.
+
+        Args:
+          fresh: makes the same model anew, for weights that are sharded here.
+          weights: from `weights`, to take in place of the last ones; empty in the other processes.
+
+        Raises:
+          OtherProcess: this is not the first process.
+        """
+        if self.processes.sharded and weights is None:
+            weights = self.weights()
+        if not self.processes.is_first:
+            raise OtherProcess
+        trained = fresh() if self.processes.sharded else self._trainable
+        if weights is not None:
+            trained.module.load_state_dict(weights, strict=self.processes.sharded)
+        trained.module.eval()
+        return merged(trained.model, trained.adapters)
+
+    def _gradients(self, passes: Sequence[Pass]) -> tuple[float, int]:
+        """Adds up the gradients of a batch; its loss, and the tokens read."""
+        loss, num_tokens = 0.0, 0
+        for i, run in enumerate(passes):
+            is_last = i == len(passes) - 1
+            with self.processes.accumulating(self.module, is_last):
+                micro = run()
+                self.processes.backward(micro.loss, is_last)
+            loss += micro.loss.item()
+            num_tokens += micro.num_tokens
+        return self.processes.total(loss, num_tokens)
 
 
-@contextlib.contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """torch's global generators (dropout, initialisation) started from `seed`, and put back afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
+def optimiser_of(module: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """AdamW. Gains and biases have no scale for decay to hold: only matrices decay."""
+    decayed = [p for p in module.parameters() if p.requires_grad and p.dim() >= 2]
+    others = [p for p in module.parameters() if p.requires_grad and p.dim() < 2]
+    return torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=settings.learning_rate,
+        fused=True,
+    )
+
+
+def learning_rate_factor(step: int, num_steps: int, settings: TrainingSettings) -> float:
+    """Share of the peak learning rate at optimiser step `step` (from 0) of `num_steps`: in (0, 1]."""
+    warmup = min(settings.warmup_steps, num_steps - 1)
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    left = (num_steps - step) / (num_steps - warmup)  # 1 at the end of the warm-up; the last step still moves
+    if settings.schedule == "linear":
+        return left
+    if settings.schedule == "cosine":
+        return 0.5 * (1 - math.cos(math.pi * left))
+    return 1.0
 
 
 @contextlib.contextmanager
@@ -114,128 +247,17 @@ def residual_dropout(model: PreTrainedModel, probability: float) -> Iterator[Non
             handle.remove()
 
 
-def learning_rate_factor(step: int, num_steps: int, settings: TrainingSettings) -> float:
-    """Share of the peak learning rate at optimiser step `step` (from 0) of `num_steps`: in (0, 1]."""
-    warmup = min(settings.warmup_steps, num_steps - 1)
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    left = (num_steps - step) / (num_steps - warmup)  # 1 at the end of the warm-up; the last step still moves
-    if settings.schedule == "linear":
-        return left
-    if settings.schedule == "cosine":
-        return 0.5 * (1 - math.cos(math.pi * left))
-    return 1.0
-
-
-def num_optimiser_steps(settings: TrainingSettings, num_rows: int) -> int:
-    """Optimiser steps of a training: as set, or as many as the epochs take."""
-    if settings.num_steps is not None:
-        return settings.num_steps
-    assert settings.num_epochs is not None  # checked by the settings
-    return max(1, round(settings.num_epochs * math.ceil(num_rows / settings.batch_size)))
-
-
-def shuffled_batches(num_rows: int, batch_size: int, generator: torch.Generator) -> Iterator[list[int]]:
-    """Batches of row indices without end: each epoch a new order; its last batch may be smaller."""
-    while True:
-        order = torch.randperm(num_rows, generator=generator).tolist()
-        for start in range(0, num_rows, batch_size):
-            yield order[start : start + batch_size]
-
-
-def padded_width(num_tokens: int) -> int:
-    """`num_tokens` rounded up to a width that rows are padded to."""
-    return -(-num_tokens // WIDTH_STEP) * WIDTH_STEP
-
-
-def groups_of_like_width(rows: Iterable[int], widths: Sequence[int], max_rows: int | None) -> list[list[int]]:
-    """Splits a batch into forward passes of rows that are about equally long, the longest first.
-
-    Padding is weighed against `PASS_OVERHEAD_TOKENS` for every pass, and the cheapest split is taken. So batches can
-    stay random draws (sorting whole epochs by length would make batches of one tier), and little is padded.
-
-    Args:
-      rows: indices of the batch's rows.
-      widths: tokens of every row, by index.
-      max_rows: most rows of one forward pass; None for no limit.
-    """
-    ordered = sorted(rows, key=lambda row: (-widths[row], row))
-    cheapest = [0] + [0] * len(ordered)  # padded tokens and overhead of the first i rows
-    cut_before = [0] * (len(ordered) + 1)  # where the last of their groups starts
-    for end in range(1, len(ordered) + 1):
-        first = 0 if max_rows is None else max(0, end - max_rows)
-        costs = [
-            cheapest[start] + padded_width(widths[ordered[start]]) * (end - start) + PASS_OVERHEAD_TOKENS
-            for start in range(first, end)
-        ]
-        cheapest[end] = min(costs)
-        cut_before[end] = first + costs.index(cheapest[end])
-    groups: list[list[int]] = []
-    end = len(ordered)
-    while end:
-        groups.append(ordered[cut_before[end] : end])
-        end = cut_before[end]
-    return groups[::-1]
-
-
-def optimise(
-    model: PreTrainedModel,
-    settings: TrainingSettings,
-    num_steps: int,
-    batches: Iterator[list[int]],
-    micro_losses: Callable[[list[int]], Iterable[MicroLoss]],
-    progress: Progress | None = None,
-    after_step: Callable[[int], bool] | None = None,
-) -> LoopReport:
-    """Trains `model` in place with AdamW for `num_steps` steps, or until `after_step` says so.
-
-    Args:
-      model: in float32, on its device.
-      settings: learning rate, schedule, weight decay, clipping, dropout.
-      num_steps: optimiser steps planned; the schedule ends there.
-      batches: row indices of each step.
-      micro_losses: the loss of a batch in shares, each from one forward pass.
-      progress: hears of every step.
-      after_step: called with the number of steps done; True ends the training.
-
-    Raises:
-      ModelError: the loss is no longer a finite number.
-    """
-    # Gains and biases have no scale for decay to hold: only matrices decay.
-    decayed = [p for p in model.parameters() if p.requires_grad and p.dim() >= 2]
-    others = [p for p in model.parameters() if p.requires_grad and p.dim() < 2]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=settings.learning_rate,
-        fused=True,
-    )
-    losses: list[float] = []
-    num_tokens = 0
-    model.train()
-    with residual_dropout(model, settings.dropout):
-        for step in range(num_steps):
-            for group in optimiser.param_groups:
-                group["lr"] = settings.learning_rate * learning_rate_factor(step, num_steps, settings)
-            loss = 0.0
-            for micro in micro_losses(next(batches)):
-                micro.loss.backward()
-                loss += micro.loss.item()
-                num_tokens += micro.num_tokens
-            if not math.isfinite(loss):
-                raise ModelError(
-                    f"the loss is {loss} at step {step + 1} of {num_steps}; lower learning_rate "
-                    f"({settings.learning_rate}) or raise warmup_steps ({settings.warmup_steps})"
-                )
-            nn.utils.clip_grad_norm_(decayed + others, settings.max_grad_norm)
-            optimiser.step()
-            optimiser.zero_grad()
-            losses.append(loss)
-            if progress is not None:
-                progress(step + 1, num_steps, loss, num_tokens)
-            if after_step is not None and after_step(step + 1):
-                break
-    model.eval()
-    return LoopReport(tuple(losses), num_tokens)
+@contextlib.contextmanager
+def _recomputing(model: PreTrainedModel, is_on: bool) -> Iterator[None]:
+    """Gradient checkpointing."""
+    if not is_on:
+        yield
+        return
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    try:
+        yield
+    finally:
+        model.gradient_checkpointing_disable()
 
 
 def _decoder_layers(model: PreTrainedModel) -> Sequence[nn.Module]:
@@ -247,17 +269,3 @@ def _decoder_layers(model: PreTrainedModel) -> Sequence[nn.Module]:
         f"cannot find the {num_layers} decoder layers of a {model.config.model_type} model; "
         "set dropout to 0 for this architecture"
     )
-
-
-@functools.cache
-def _tell_of_float32() -> None:
-    """Once in a process, and in the first of a launch only."""
-    if int(os.environ.get("RANK", "0")) == 0:
-        _log.warning(
-            "dtype is bfloat16, which this CPU would emulate, some 15 times slower: training in float32 instead. "
-            "Set dtype: float32 to have it said in the recipe"
-        )
-
-
-def _cpu_has_bfloat16() -> bool:
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -28,7 +28,8 @@ from rstar_math.checkpoints.ppm_file import PPMFile, Probe, write_ppm_file
 from rstar_math.config import PPMSettings
 from rstar_math.errors import DataError
 from rstar_math.selection.scored_texts import ScoredText
-from rstar_math.training import loop, reward_model
+from rstar_math.training import loop, reward_model, scoring
+from rstar_math.training.device import default_device
 from rstar_math.training.examples import RewardExample, RewardLoss
 from rstar_math.training.reports import ScoredTextsReport
 
@@ -141,9 +142,9 @@ def ranked_right(
     """
     if not texts:
         return float("nan")
-    model = load_reward_model(folder, device or loop.default_device())
+    model = load_reward_model(folder, device or default_device())
     examples = [_example(row) for row in texts]
-    logits = reward_model.example_logits(model, load_tokenizer(folder), examples, max_length=max_length)[:, 0]
+    logits = scoring.example_logits(model, load_tokenizer(folder), examples, max_length=max_length)[:, 0]
     return _ranked_right(texts, logits)
 
 
@@ -162,13 +163,13 @@ def _train(
 ) -> ScoredTextsReport:
     examples, held_out_examples = [_example(row) for row in texts], [_example(row) for row in held_out]
     trained = reward_model.train_reward_model(
-        policy, examples, held_out_examples, settings, loss, seed, progress, device
+        policy, examples, held_out_examples, settings, loss, out, seed, progress, device
     )
     probe_texts = _probe_texts(held_out or texts)
-    logits = reward_model.score_texts(trained.model, trained.tokenizer, probe_texts)
+    logits = scoring.score_texts(trained.model, trained.tokenizer, probe_texts)
     accuracy = None
     if trained.num_held_out:
-        found = reward_model.example_logits(
+        found = scoring.example_logits(
             trained.model, trained.tokenizer, held_out_examples, max_length=settings.max_length
         )
         share = _ranked_right(held_out, found[:, 0])

@@ -20,8 +20,9 @@ from rstar_math.checkpoints.folder import (
 from rstar_math.checkpoints.ppm_file import Calibration, PPMFile, Probe, read_ppm_file, write_ppm_file
 from rstar_math.config import PPMSettings
 from rstar_math.metrics import ranking_credit
-from rstar_math.training import loop, reward_model
+from rstar_math.training import loop, reward_model, scoring
 from rstar_math.training.calibration import Drawn, examples_of, fit_calibration
+from rstar_math.training.device import default_device
 from rstar_math.training.examples import RewardExample
 from rstar_math.training.reports import PPMReport
 from rstar_math.types import PreferencePair
@@ -80,12 +81,13 @@ def train_ppm(
         [reward_example(pair) for pair in held_out],
         settings,
         _pair_loss,
+        out,
         seed,
         progress,
         device,
     )
     texts = _probe_texts(held_out or pairs)
-    logits = reward_model.score_texts(trained.model, trained.tokenizer, texts)
+    logits = scoring.score_texts(trained.model, trained.tokenizer, texts)
     pair_accuracy = trained.best.pair_accuracy if trained.best else None
     with whole_folder(out) as folder, quiet_transformers():
         save_model(trained.model, trained.tokenizer, folder)
@@ -131,8 +133,8 @@ def pair_margins(ppm: Path, pairs: Sequence[PreferencePair], device: torch.devic
       ModelError: `ppm` is not a reward model's folder.
       DataError: a side of a pair is longer than the model's context.
     """
-    model = load_reward_model(ppm, device or loop.default_device())
-    logits = reward_model.example_logits(model, load_tokenizer(ppm), [reward_example(pair) for pair in pairs])
+    model = load_reward_model(ppm, device or default_device())
+    logits = scoring.example_logits(model, load_tokenizer(ppm), [reward_example(pair) for pair in pairs])
     return [float(margin) for margin in logits[:, 0] - logits[:, 1]]
 
 
@@ -165,8 +167,8 @@ def prefix_logits(folder: Path, solutions: Sequence[Drawn], device: torch.device
     """The logit of every prefix of the solutions, by its text; each distinct one is read once."""
     # who stands beside whom in a batch moves a logit's eighth digit
     texts = sorted({prefix.text for solution in solutions for prefix in solution.prefixes})
-    model = load_reward_model(folder, device or loop.default_device())
-    return dict(zip(texts, reward_model.score_texts(model, load_tokenizer(folder), texts), strict=True))
+    model = load_reward_model(folder, device or default_device())
+    return dict(zip(texts, scoring.score_texts(model, load_tokenizer(folder), texts), strict=True))
 
 
 def reward_example(pair: PreferencePair) -> RewardExample:

@@ -11,7 +11,7 @@ import torch
 from tests.training.test_sft import make_examples
 
 from rstar_math.config import SFTSettings
-from rstar_math.training import loop
+from rstar_math.training import device
 from rstar_math.training.sft import train_sft
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -19,10 +19,10 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 @pytest.fixture
 def emulating(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(loop, "_cpu_has_bfloat16", lambda: False)
-    loop._tell_of_float32.cache_clear()
+    monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda: False)
+    device._tell_of_float32.cache_clear()
     yield
-    loop._tell_of_float32.cache_clear()
+    device._tell_of_float32.cache_clear()
 
 
 def settings(dtype: str = "bfloat16") -> SFTSettings:
@@ -32,46 +32,48 @@ def settings(dtype: str = "bfloat16") -> SFTSettings:
 def test_it_is_said_once(emulating: None, caplog: pytest.LogCaptureFixture) -> None:
     assert settings().dtype == SFTSettings(num_steps=1).dtype  # the default
     with caplog.at_level(logging.WARNING):
-        assert loop.arithmetic_dtype(settings("float32"), CPU) == torch.float32
-        assert loop.arithmetic_dtype(settings(), CUDA) == torch.bfloat16
+        assert device.arithmetic_dtype(settings("float32"), CPU) == torch.float32
+        assert device.arithmetic_dtype(settings(), CUDA) == torch.bfloat16
         assert caplog.messages == []
-        assert [loop.arithmetic_dtype(settings(), CPU) for _ in range(3)] == [torch.float32] * 3
+        assert [device.arithmetic_dtype(settings(), CPU) for _ in range(3)] == [torch.float32] * 3
     (message,) = caplog.messages
     assert "training in float32 instead" in message
 
 
 def test_a_cpu_that_has_it_uses_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(loop, "_cpu_has_bfloat16", lambda: True)
-    loop._tell_of_float32.cache_clear()
-    assert loop.arithmetic_dtype(settings(), CPU) == torch.bfloat16
+    monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda: True)
+    device._tell_of_float32.cache_clear()
+    assert device.arithmetic_dtype(settings(), CPU) == torch.bfloat16
     assert caplog.messages == []
 
 
-@pytest.mark.parametrize("backend", ["torch", "trl"])
 def test_the_report_names_what_was_used(
-    backend: str, emulating: None, tiny_checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    emulating: None, tiny_checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if backend == "trl":
-        pytest.importorskip("trl", reason="extra `train` is not installed: the TRL path is not tested")
-    chosen = settings().model_copy(update={"backend": backend})
+    chosen = settings()
     report = train_sft(tiny_checkpoint, make_examples(3), chosen, tmp_path / "policy", 1, None, CPU)
     assert report.dtype == "float32"
     assert sum("float32 instead" in message for message in caplog.messages) == 1
 
 
-@pytest.mark.parametrize("backend", ["torch", "trl"])
 def test_bfloat16_trains_close_to_float32(
-    backend: str, monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
     """In bfloat16 (emulated here if need be) the loss is that of float32 to the three digits that bfloat16 has."""
-    if backend == "trl":
-        pytest.importorskip("trl", reason="extra `train` is not installed: the TRL path is not tested")
-    monkeypatch.setattr(loop, "_cpu_has_bfloat16", lambda: True)
+    monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda: True)
     losses = {}
     for dtype in ("float32", "bfloat16"):
-        chosen = settings(dtype).model_copy(update={"backend": backend})
+        chosen = settings(dtype)
         report = train_sft(tiny_checkpoint, make_examples(3), chosen, tmp_path / dtype, 1, None, CPU)
         assert report.dtype == dtype
         losses[dtype] = report.first_loss
     assert losses["bfloat16"] != losses["float32"]
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=1e-2)
+
+
+def test_bfloat16_needs_a_cpu_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has_it, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(device, "_cpu_has_bfloat16", lambda has_it=has_it: has_it)
+        assert device.arithmetic_dtype(settings(), CPU) == expected
+        assert device.arithmetic_dtype(settings("float32"), CPU) == torch.float32
+    assert device.arithmetic_dtype(settings(), torch.device("cuda")) == torch.bfloat16

@@ -153,9 +153,3 @@ def accuracy_by(rows: Sequence[dict[str, Any]], key: str) -> dict[str, float]:
     if graded:
         accuracy["all"] = sum(r["correct"] for r in graded) / len(graded)
     return accuracy
-
-
-def accuracy_by_part(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Accuracy by tier, for each part of the problems ("seen" and "novel" compositions) apart."""
-    parts = sorted({r["part"] for r in rows if r["part"] is not None})
-    return {part: accuracy_by([r for r in rows if r["part"] == part], "tier") for part in parts}

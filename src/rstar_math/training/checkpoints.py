@@ -55,7 +55,7 @@ class Checkpoints:
         if name is None:
             return None
         processes.load(self.folder / name, module, optimiser)
-        return LoopState(**torch.load(self.folder / name / _STATE, map_location=processes.device))
+        return LoopState(**torch.load(self.folder / name / _STATE, map_location="cpu"))
 
     def save(self, state: LoopState, processes: Processes, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """Makes a checkpoint where one is due.

@@ -94,7 +94,7 @@ class Processes:
 
     def load(self, folder: Path, module: nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """Takes up what `save` wrote."""
-        saved = torch.load(folder / "model.pt", map_location=self.device)
+        saved = torch.load(folder / "model.pt", map_location="cpu")  # copied from there to where they belong
         unwrapped(module).load_state_dict(saved["weights"], strict=False)
         optimiser.load_state_dict(saved["optimiser"])
         random_state = torch.load(folder / f"random-{self.index}.pt", map_location="cpu")

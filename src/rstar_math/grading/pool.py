@@ -72,9 +72,7 @@ class GradingPool:
       cache_size: verdicts kept; the least recently used goes first.
       policy: how contested matters are decided.
       backend: what compares; with "math-verify" nothing is decided in the calling process.
-
-    Raises:
-      ConfigError: a number is too small.
+    A number that is too small raises ConfigError.
     """
 
     def __init__(

@@ -75,6 +75,23 @@ def test_attention_that_depends_on_place_or_columns_is_kept_apart() -> None:
     assert tiling_of(attention=by_columns).shared_columns == 64
 
 
+def test_attention_to_many_columns_is_compared_when_it_is_first_asked_for() -> None:
+    calls = list[int]()
+
+    def by_place_at_many(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
+        calls.append(keys.shape[2])
+        return attend(q, keys, values, mask) + 1e-6 * (keys.shape[2] > 256) * torch.arange(len(q))[:, None, None, None]
+
+    tiling = tiling_of(attention=by_place_at_many)
+    assert max(calls) <= 192
+    assert tiling.blocks_at_once(192) == tiling.blocks_at_once(256) == tiling.blocks != (1,)
+    assert tiling.blocks_at_once(320) == (1,)
+    num_calls = len(calls)
+    assert tiling.blocks_at_once(320) == (1,)
+    assert len(calls) == num_calls
+    assert tiling.blocks_at_once(2048) == (1,), "never compared"
+
+
 def columns_of(lengths: Sequence[int], tiling: Tiling | None) -> dict[int, int]:
     """Columns that the attention of each group goes over, by the number that the group has."""
     counts = np.array(lengths)

@@ -12,7 +12,7 @@ it knows; others run through transformers (`rstar_math.engines.torch.decoding.Mo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -24,6 +24,9 @@ from rstar_math.engines.torch.packed_tokens import PackedTokens, Part
 from rstar_math.engines.torch.sampling import next_tokens
 from rstar_math.engines.torch.tiling import Tiling, cut, find_tiling
 from rstar_math.engines.torch.weights import LlamaWeights
+
+
+_tilings: dict[Hashable, Tiling] = {}
 
 
 class PackedDecoder:
@@ -55,7 +58,7 @@ class PackedDecoder:
         self._layers: list[_Layer] = []
         while f"layers.{len(self._layers)}.input_layernorm.weight" in weights.backbone:
             self._layers.append(_Layer.build(weights, f"layers.{len(self._layers)}."))
-        self.tiling = self._find_tiling(weights.context_length) if deterministic else None
+        self.tiling = self._tiling(weights.context_length) if deterministic else None
 
     def new_pool(self) -> KeyValuePool:
         """An empty pool of the model's shape."""
@@ -167,6 +170,17 @@ class PackedDecoder:
                 blocks = part.blocks[piece][: part.num_blocks - piece.start]
                 found[blocks] = attended[: len(blocks)]
         return found
+
+    def _tiling(self, context_length: int) -> Tiling:
+        """The tiling of the model's shapes: found once in a process."""
+        key = (
+            frozenset(layer.shapes for layer in self._layers),
+            *(self._head.shape, self._head_bias is None, self._num_heads, self._num_kv_heads, self._head_dim),
+            *(context_length, self._embedding.dtype, self.device, torch.get_num_threads()),
+        )
+        if key not in _tilings:
+            _tilings[key] = self._find_tiling(context_length)
+        return _tilings[key]
 
     @torch.inference_mode()
     def _find_tiling(self, context_length: int) -> Tiling:

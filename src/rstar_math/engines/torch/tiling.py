@@ -10,12 +10,16 @@ itself, so that there is a tiling on every machine; it may be slower there.
 What remains is promised by the library: the same call with the same shapes, on memory that is aligned alike, by one
 thread, gives the same bits every time (oneMKL's "run-to-run" reproducibility). torch aligns its memory to 64 bytes.
 The bits of two machines may differ.
+
+Since numbers do not matter, models of the same shapes share what was found. Attention to many columns is compared when
+it is first asked for: most models of a process never see so many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -40,6 +44,8 @@ _MOST_CHECKED_COLUMNS = 1024
 """Blocks that see more columns than this are attended to one at a time, which needs no check."""
 
 _MOST_SHARED_COLUMNS = 192
+"""Up to here blocks are compared at once, beyond when they are first used."""
+
 _NUM_TRIALS = 4
 
 
@@ -49,14 +55,16 @@ class Tiling:
 
     Attributes:
       rows: heights of blocks of rows, decreasing, each a multiple of the last.
-      blocks: numbers of attention blocks of one call, decreasing, each a multiple of the last.
+      blocks: numbers of attention blocks of one call, decreasing, each a multiple of the last, up to 192 columns.
       shared_columns: blocks that see at most this many columns may be attended to with the columns of the largest of
         them; all others with their own number, rounded up to `COLUMN_STEP`.
+      blocks_beyond: the same as `blocks` for a larger number of columns; None: the same numbers.
     """
 
     rows: tuple[int, ...]
     blocks: tuple[int, ...]
     shared_columns: int
+    blocks_beyond: Callable[[int], tuple[int, ...]] | None = None
 
     def padded_rows(self, num_rows: int) -> int:
         """`num_rows` rounded up to what blocks of rows can cover."""
@@ -64,7 +72,11 @@ class Tiling:
 
     def blocks_at_once(self, num_columns: int) -> tuple[int, ...]:
         """Numbers of attention blocks of one call, where each sees so many columns."""
-        return self.blocks if num_columns <= _MOST_CHECKED_COLUMNS else (1,)
+        if num_columns > _MOST_CHECKED_COLUMNS:
+            return (1,)
+        if num_columns <= _MOST_SHARED_COLUMNS or self.blocks_beyond is None:
+            return self.blocks
+        return self.blocks_beyond(num_columns)
 
 
 def cut(length: int, heights: Sequence[int] | None) -> list[slice]:
@@ -128,14 +140,23 @@ def find_tiling(
         keys, values = (t[:, :, :num_columns].repeat(num_blocks, 1, 1, 1) for t in kv)
         return attend(q.repeat(num_blocks, 1, 1, 1), keys, values, mask)
 
-    def blocks_agree(numbers: Sequence[int]) -> bool:
-        for num_columns in range(COLUMN_STEP, most_columns + 1, COLUMN_STEP):
-            results = [attended(number, num_columns, num_columns) for number in numbers]
-            if not all(torch.equal(result, results[0][:1].expand_as(result)) for result in results):
-                return False
-        return True
+    def blocks_agree(numbers: Sequence[int], num_columns: int) -> bool:
+        results = [attended(number, num_columns, num_columns) for number in numbers]
+        return all(torch.equal(result, results[0][:1].expand_as(result)) for result in results)
 
-    blocks = next(numbers for numbers in _BLOCKS_AT_ONCE if numbers == (1,) or blocks_agree(numbers))
+    def agreeing(columns: Sequence[int]) -> tuple[int, ...]:
+        for numbers in _BLOCKS_AT_ONCE:
+            if numbers == (1,) or all(blocks_agree(numbers, num_columns) for num_columns in columns):
+                return numbers
+        raise AssertionError("a block alone agrees with itself")
+
+    @cache
+    def blocks_beyond(num_columns: int) -> tuple[int, ...]:
+        with torch.inference_mode():
+            return agreeing([num_columns])
+
+    most_at_once = min(most_columns, _MOST_SHARED_COLUMNS)
+    blocks = agreeing(range(COLUMN_STEP, most_at_once + 1, COLUMN_STEP))
 
     def share(num_columns: int) -> bool:
         """Whether fewer columns give the same bits among so many, the others masked."""
@@ -143,7 +164,7 @@ def find_tiling(
         return all(torch.equal(attended(blocks[-1], n, n), attended(blocks[-1], n, num_columns)) for n in fewer)
 
     shared = COLUMN_STEP
-    while shared + COLUMN_STEP <= min(most_columns, _MOST_SHARED_COLUMNS) and share(shared + COLUMN_STEP):
+    while shared + COLUMN_STEP <= most_at_once and share(shared + COLUMN_STEP):
         shared += COLUMN_STEP
     rows = next(heights for heights in _ROW_HEIGHTS if heights == (1,) or rows_agree(heights))
-    return Tiling(rows, blocks, shared)
+    return Tiling(rows, blocks, shared, blocks_beyond)

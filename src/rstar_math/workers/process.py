@@ -16,7 +16,7 @@ from rstar_math.errors import EngineError, RStarError
 from rstar_math.models import Policy
 from rstar_math.terminal.streams import show_controls
 from rstar_math.tree import Tree
-from rstar_math.workers.bench import Workbench, open_workbench
+from rstar_math.workers.bench import Tools, Workbench, open_tools, open_workbench
 from rstar_math.workers.jobs import Answered, AnswerJob, Job, Result, SearchJob, Task, work
 from rstar_math.workers.starting import stay_deaf
 
@@ -40,12 +40,16 @@ def serve(connection: Connection, runtime: RuntimeSettings, device: str, num_wor
 
 
 class _Server:
-    """The worker's end: one event loop with many searches in flight over one workbench."""
+    """The worker's end: one event loop with many searches in flight over one workbench.
+
+    Models change from job to job; the sandbox and the grader stay.
+    """
 
     def __init__(self, connection: Connection, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
         self._connection, self._runtime, self._device = connection, runtime, device
         self._num_slots = runtime.execution.num_slots or max(1, len(os.sched_getaffinity(0)) // num_workers)
         self._inbox: asyncio.Queue[object] = asyncio.Queue()
+        self._tools: Tools | None = None
         self._bench: Workbench | None = None
         self._models: tuple[Policy, Path | None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,6 +72,8 @@ class _Server:
             running.add_done_callback(self._tasks.discard)
         if self._bench is not None:
             await self._bench.aclose()
+        if self._tools is not None:
+            await self._tools.aclose()
         os._exit(0)  # nothing is left to say, and tasks in flight belong to nobody
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -87,7 +93,10 @@ class _Server:
             await self._bench.aclose()
             self._bench = None
         try:
-            self._bench = open_workbench(job.policy, job.reward_model, self._runtime, self._device, self._num_slots)
+            self._tools = self._tools or open_tools(self._runtime, self._num_slots)
+            self._bench = open_workbench(
+                job.policy, job.reward_model, self._runtime, self._device, self._num_slots, self._tools
+            )
         except Exception as error:  # told to the parent, for every task that wants these models
             self._opening_error = _told(error)
         self._models = (job.policy, job.reward_model)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rstar_math import steps
+from tests import warm
 
 _NUM_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // _NUM_PROCESSES)))
@@ -29,6 +30,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Puts the files that take longest at the front; otherwise the order stays."""
     rank = {name: number for number, name in enumerate(SLOWEST_FIRST)}
     items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
+def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this test run that all its test processes share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def warm_commands(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """`tests.warm` starts commands from one process, which the first of them starts."""
+    warm.keep_in(shared_place(tmp_path_factory))
 
 
 @pytest.fixture(scope="session")
@@ -89,8 +102,7 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     What the installed command printed stands beside it in `printed.txt`.
     """
-    own = tmp_path_factory.getbasetemp()
-    place = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "smoke"
+    place = shared_place(tmp_path_factory) / "smoke"
     place.mkdir(exist_ok=True)
     run, printed = place / "run", place / "printed.txt"
     with (place / "lock").open("w") as lock:

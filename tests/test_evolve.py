@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,14 +17,10 @@ from rstar_math.config.reading import load_recipe
 from rstar_math.problems.load import load_problems
 from rstar_math.stages.problems import load_run_problems
 from rstar_math.store.records import read_pairs, read_trajectories, read_trees
+from tests import warm
 from tests.growing import clockless_row
 
-RSTAR = Path(sys.executable).with_name("rstar")
 KILL_LIMIT_S = 1500.0
-
-
-def rstar(*args: str | Path, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([RSTAR, *args], capture_output=True, text=True, **kwargs)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +88,7 @@ def test_every_kept_row_names_a_tree_and_nodes_that_exist(finished: Path) -> Non
 
 def test_a_finished_run_runs_again_without_work(finished: Path) -> None:
     before = (finished / "events.jsonl").read_text()
-    assert rstar("evolve", "smoke", "--out", finished).returncode == 0
+    assert warm.run("evolve", "smoke", "--out", finished).returncode == 0
     assert (finished / "events.jsonl").read_text() == before
 
 
@@ -103,14 +97,14 @@ def test_another_recipe_in_the_same_folder_is_refused(finished: Path, tmp_path: 
     other.write_text(
         (Path(__file__).parents[1] / "recipes" / "smoke.yaml").read_text().replace("seed: 0", "seed: 7", 1)
     )
-    done = rstar("evolve", other, "--out", finished)
+    done = warm.run("evolve", other, "--out", finished)
     assert done.returncode == 2
     assert "another recipe" in done.stderr
     assert "seed" in done.stderr
 
 
 def test_a_run_is_a_model(finished: Path) -> None:
-    done = rstar("solve", "--model", finished, "--seed", "3", "--json")
+    done = warm.run("solve", "--model", finished, "--seed", "3", "--json")
     assert done.returncode == 0, done.stderr
     solution = json.loads(done.stdout)
     assert set(solution) >= {"answer", "steps", "confidence", "sure", "cost"}
@@ -127,7 +121,7 @@ def test_killed_at_several_stages_it_ends_with_the_same_manifests(finished: Path
     for reached in moments:
         _kill_when(reached, run)
     trees_before = {t.id for t in read_trees(run / "round-2" / "trees")}
-    done = rstar("evolve", "smoke", "--out", run, "--workers", "1")  # as many as there are, or one: the same trees
+    done = warm.run("evolve", "smoke", "--out", run, "--workers", "1")  # as many as there are, or one: the same trees
     assert done.returncode == 0, done.stderr[-4000:]
     assert trees_before <= {t.id for t in read_trees(run / "round-2" / "trees")}
     assert stages(run) == stages(finished)
@@ -142,13 +136,7 @@ def test_killed_at_several_stages_it_ends_with_the_same_manifests(finished: Path
 
 def test_ctrl_c_stops_cleanly_and_can_be_resumed(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = subprocess.Popen(
-        [RSTAR, "evolve", "smoke", "--out", run],
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell ignores it
-    )
+    process = warm.start("evolve", "smoke", "--out", run, pipes=["stderr"], new_session=True)
     deadline = time.monotonic() + KILL_LIMIT_S
     while _num_lines(run / "round-1" / "trees" / "journal.jsonl") < 3:
         assert process.poll() is None
@@ -161,7 +149,7 @@ def test_ctrl_c_stops_cleanly_and_can_be_resumed(tmp_path: Path) -> None:
     assert "Traceback" not in said
     kept = _num_lines(run / "round-1" / "trees" / "journal.jsonl")
     assert kept >= 3
-    with subprocess.Popen([RSTAR, "evolve", "smoke", "--out", run], stderr=subprocess.PIPE, text=True) as process:
+    with warm.start("evolve", "smoke", "--out", run, pipes=["stderr"]) as process:
         assert process.stderr is not None
         said = ""
         while "round 1, search" not in said:
@@ -173,12 +161,7 @@ def test_ctrl_c_stops_cleanly_and_can_be_resumed(tmp_path: Path) -> None:
 
 def _kill_when(reached: Callable[[], bool], run: Path) -> None:
     """Starts the run, and kills it with SIGKILL, workers and all, at the moment given."""
-    process = subprocess.Popen(
-        [RSTAR, "evolve", "smoke", "--out", run, "--workers", "1"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = warm.start("evolve", "smoke", "--out", run, "--workers", "1", pipes=[], new_session=True)
     deadline = time.monotonic() + KILL_LIMIT_S
     try:
         while not reached():

@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from rstar_math.tree import Tree
 from rstar_math.types import Problem
 from rstar_math.workers.jobs import SearchJob
 from rstar_math.workers.pool import WorkerPool
+from tests import warm
 from tests.engines.endpoint import RESET, Answer, Body, Endpoint, Handler, by_engine
 from tests.engines.personalities import CHAT, MODELS, Personality, error, refusing
 
@@ -113,9 +113,7 @@ def test_a_server_that_dies_for_good_is_reported_and_the_stage_goes_on_from_what
 def rstar(handler: Handler, *args: str) -> subprocess.CompletedProcess[str]:
     background = Background(handler)
     try:
-        program = Path(sys.executable).with_name("rstar")
-        command = [str(program), *(a.replace("URL", background.url) for a in args)]
-        return subprocess.run(command, capture_output=True, text=True)
+        return warm.run(*(a.replace("URL", background.url) for a in args))
     finally:
         background.stop()
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.foreground import hear_signals
 
 if sys.platform != "linux":
@@ -45,8 +46,16 @@ main()
 """
 
 
-def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+Process = subprocess.Popen[str] | warm.Running
+
+
+def start_rstar(*arguments: str, cwd: Path) -> warm.Running:
     """A command, the leader of a group of processes as below a shell."""
+    return warm.start(*arguments, cwd=cwd, pipes=["stderr"], new_session=True)
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    """The same for any program."""
     return subprocess.Popen(
         arguments,
         cwd=cwd,
@@ -60,7 +69,7 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
-def wait_until(reached: Callable[[], Any], process: subprocess.Popen[str]) -> None:
+def wait_until(reached: Callable[[], Any], process: Process) -> None:
     until = time.monotonic() + WAIT_S
     while not reached():
         assert process.poll() is None, process.stderr.read() if process.stderr else ""
@@ -103,7 +112,7 @@ def require_gone(processes: set[tuple[int, str]]) -> None:
             time.sleep(0.02)
 
 
-def require_stopped(process: subprocess.Popen[str], number: int, place: Path) -> None:
+def require_stopped(process: Process, number: int, place: Path) -> None:
     _, said = process.communicate(timeout=WAIT_S)
     said = "".join(line for line in said.splitlines(keepends=True) if "solved" not in line)  # progress
     assert said.count("\n") == 1, said
@@ -135,8 +144,8 @@ def test_a_signal_that_a_library_swallows_ends_the_command_nevertheless(number: 
 def test_a_signal_while_programs_run(number: int, tmp_path: Path) -> None:
     rows = [{"id": str(i), "steps": ["while True: pass"]} for i in range(3)]
     (tmp_path / "programs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    process = start(
-        *(str(RSTAR), "execute", "programs.jsonl", "--out", "out.jsonl", "--cpu-s", "60", "--wall-s", "60"),
+    process = start_rstar(
+        *("execute", "programs.jsonl", "--out", "out.jsonl", "--cpu-s", "60", "--wall-s", "60"),
         cwd=tmp_path,
     )
     wait_until(lambda: list(tmp_path.glob(".out.jsonl*.tmp")) and below(process.pid), process)
@@ -150,7 +159,7 @@ def test_a_signal_while_programs_run(number: int, tmp_path: Path) -> None:
 def test_a_signal_while_answers_are_graded(number: int, tmp_path: Path) -> None:
     rows = [{"gold": f"x^{i} + {i}", "prediction": f"{i} + x^{i}"} for i in range(20_000)]
     (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    process = start(str(RSTAR), "grade", "pairs.jsonl", "--out", "out.jsonl", cwd=tmp_path)
+    process = start_rstar("grade", "pairs.jsonl", "--out", "out.jsonl", cwd=tmp_path)
     wait_until(lambda: below(process.pid), process)
     time.sleep(0.3)  # at any moment; nothing hangs on how long
     children = below(process.pid)
@@ -163,9 +172,7 @@ def test_a_signal_while_answers_are_graded(number: int, tmp_path: Path) -> None:
     ("number", "moment"), [(signal.SIGINT, "workers start"), (signal.SIGQUIT, "trees grow")], ids=str
 )
 def test_a_terminals_signal_while_workers_search(number: int, moment: str, tmp_path: Path) -> None:
-    process = start(
-        str(RSTAR), "search", "pocket/train", "--limit", "500", "--out", "trees", "--workers", "1", cwd=tmp_path
-    )
+    process = start_rstar("search", "pocket/train", "--limit", "500", "--out", "trees", "--workers", "1", cwd=tmp_path)
     journal = tmp_path / "trees" / "journal.jsonl"
 
     def reached() -> bool:
@@ -182,8 +189,8 @@ def test_a_terminals_signal_while_workers_search(number: int, moment: str, tmp_p
 
 def test_a_killed_command_leaves_a_file_that_the_next_one_removes(tmp_path: Path) -> None:
     (tmp_path / "programs.jsonl").write_text(json.dumps({"id": "a", "steps": ["while True: pass"]}) + "\n")
-    process = start(
-        *(str(RSTAR), "execute", "programs.jsonl", "--out", "out.jsonl", "--cpu-s", "60", "--wall-s", "60"),
+    process = start_rstar(
+        *("execute", "programs.jsonl", "--out", "out.jsonl", "--cpu-s", "60", "--wall-s", "60"),
         cwd=tmp_path,
     )
     wait_until(lambda: list(tmp_path.glob(".out.jsonl*.tmp")) and below(process.pid), process)

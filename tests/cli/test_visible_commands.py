@@ -20,6 +20,7 @@ from rstar_math.report.page import write_report
 from rstar_math.report.schema import load_report
 from rstar_math.store.files import json_line, write_json, write_text
 from rstar_math.terminal.console import Console, Text
+from tests import warm
 from tests.cli.test_server_failures import rstar as rstar_with_server
 from tests.engines.endpoint import Answer, Body
 from tests.report.made_up import report
@@ -80,9 +81,8 @@ def folder(tmp_path: Path) -> Path:
 
 def rstar(folder: Path, *arguments: str | Path, code: int | None = 0) -> tuple[str, str]:
     """What a command printed on both streams, after it was found free of raw control characters."""
-    command = [str(RSTAR), *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
-    out, err = (text.decode("utf-8", "strict") for text in (done.stdout, done.stderr))
+    done = warm.run(*arguments, cwd=folder)
+    out, err = done.stdout, done.stderr
     assert code is None or done.returncode == code, err
     assert RAW.findall(out) == []
     assert RAW.findall(err) == []

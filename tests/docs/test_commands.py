@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from typer.main import get_command
 
 from rstar_math.cli.app import app
+from tests import warm
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -106,7 +106,7 @@ def test_commands_that_take_seconds_run(tmp_path: Path) -> None:
     quick = [line for words, line in lines.items() if re.match("|".join(QUICK), words)]
     assert len(quick) >= 6
     for line in quick:
-        done = subprocess.run([RSTAR, *words_of(line)], cwd=tmp_path, capture_output=True, text=True)
+        done = warm.run(*words_of(line), cwd=tmp_path)
         assert done.returncode == 0, (line, done.stderr)
         assert done.stdout.strip(), line
 
@@ -116,7 +116,7 @@ def test_the_answer_in_the_readme_is_what_is_printed(tmp_path: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (sample,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
     question = next(line for d, line in SHOWN if d == "README.md" and line.startswith("rstar solve"))
-    done = subprocess.run([RSTAR, *words_of(question)], cwd=tmp_path, capture_output=True, text=True)
+    done = warm.run(*words_of(question), cwd=tmp_path)
 
     def without_cost(shown: str) -> list[str]:
         lines = [line.rstrip() for line in shown.strip().splitlines()]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,7 @@ from rstar_math.problems.load import load_problems
 from rstar_math.progress import Progress
 from rstar_math.store.files import write_text
 from rstar_math.store.records import read_trees
-
-RSTAR = Path(sys.executable).with_name("rstar")
+from tests import warm
 
 METHODS = """
 baseline: MCTS, PPM
@@ -70,8 +68,7 @@ reproduce:
 
 
 def reproduce(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
-    command: list[Path | str] = [RSTAR, "reproduce", *names, "--scale", folder / "tiny.yaml", "--out", folder / "out"]
-    return subprocess.run(command, capture_output=True, text=True)
+    return warm.run("reproduce", *names, "--scale", folder / "tiny.yaml", "--out", folder / "out")
 
 
 @pytest.fixture(scope="module")

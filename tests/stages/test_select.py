@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from rstar_math.execution.fake import FakeExecutor
 from rstar_math.stages.select import every_pair, select
 from rstar_math.store.records import TreeStore
 from rstar_math.types import Execution, Problem
+from tests import warm
 from tests.stages.answered import answered
 
 PLANTED = Problem(id="planted", question="What is 6 * 7?", answer="43")
@@ -38,10 +37,7 @@ def test_select_names_them(tmp_path: Path) -> None:
     with TreeStore(tmp_path / "trees") as store:
         for tree in TREES:
             store.append(tree)
-    rstar = Path(sys.executable).with_name("rstar")
-    done = subprocess.run(
-        [rstar, "select", tmp_path / "trees", "--out", tmp_path / "out"], capture_output=True, text=True
-    )
+    done = warm.run("select", tmp_path / "trees", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert "probably a wrong reference: planted: '43', but 5 of 6 trajectories say '42'" in done.stdout
     assert [s["problem"] for s in json.loads((tmp_path / "out" / "suspect-references.json").read_text())] == ["planted"]

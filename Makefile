@@ -12,6 +12,9 @@ RUN ?= runs/pocket
 RECIPE ?= pocket
 JOBS ?= 2
 
+# the package is compiled once, not by each of the commands that tests start
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: evolve test test-slow coverage check format docs clean
 
 evolve: $(VENV)/.installed

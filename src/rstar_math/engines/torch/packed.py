@@ -25,7 +25,6 @@ from rstar_math.engines.torch.sampling import next_tokens
 from rstar_math.engines.torch.tiling import Tiling, cut, find_tiling
 from rstar_math.engines.torch.weights import LlamaWeights
 
-
 _tilings: dict[Hashable, Tiling] = {}
 
 

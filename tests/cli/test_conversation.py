@@ -11,13 +11,14 @@ import sys
 import time
 from pathlib import Path
 
+from tests import warm
 from tests.foreground import hear_signals
 
 RSTAR = Path(sys.executable).with_name("rstar")
 
 
 def rstar(*args: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([RSTAR, *args], input=text, capture_output=True, text=True, timeout=1500)
+    return warm.run(*args, text=text)
 
 
 SLOW = """

@@ -18,6 +18,7 @@ from rstar_math.cli.questions import Question, answer_all, read_question
 from rstar_math.engines.fake import FakePolicy
 from rstar_math.errors import ConfigError, EngineError
 from rstar_math.types import Solution, Unfinished
+from tests import warm
 from tests.walking import command, refused
 
 QUESTION = "Dan fills 23 trays with 17 buttons each, and 37 buttons get broken. How many are whole?"
@@ -134,7 +135,7 @@ def test_a_broken_engine_ends_all_after_what_was_finished() -> None:
 
 
 def rstar(*args: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([RSTAR, *args], input=text, capture_output=True, text=True, timeout=1500)
+    return warm.run(*args, text=text)
 
 
 def test_a_file_of_questions(tmp_path: Path) -> None:

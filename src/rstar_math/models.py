@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from rstar_math.checkpoints.ppm_file import FILE_NAME as PPM_FILE
 from rstar_math.checkpoints.ppm_file import is_reward_model
 from rstar_math.config import AnsweringSettings, PolicySettings, SearchSettings
+from rstar_math.config.curve import Curve
 from rstar_math.config.reading import check
 from rstar_math.config.yaml_text import parse_yaml, read_yaml, shown_value
 from rstar_math.errors import ConfigError, DataError, ModelError
@@ -44,6 +45,7 @@ class ModelFolders:
       reward_model: folder of the reward model, or None.
       answering: how the model answers best, as measured on validation problems; None where nobody measured.
       threshold: confidence from which its answers count as sure; None where nobody measured.
+      curve: accuracy against tokens; None where nobody measured.
       familiarity: folder with what is known of its training questions (`familiarity.json`), or None.
     """
 
@@ -53,6 +55,7 @@ class ModelFolders:
     answering: AnsweringSettings | None = None
     threshold: float | None = None
     familiarity: Path | None = None
+    curve: Curve | None = None
 
     @property
     def policy_folder(self) -> Path:
@@ -124,7 +127,8 @@ def find_model(spec: str | Path) -> ModelFolders:
         ppm = path / "ppm" if is_reward_model(path / "ppm") else None
         answering, threshold = read_answering(path / ANSWERING_FILE)
         familiarity = path if (path / FAMILIARITY_FILE).exists() else None
-        return ModelFolders(name, path / "policy", ppm, answering, threshold, familiarity)
+        curve = read_curve(path / ANSWERING_FILE)
+        return ModelFolders(name, path / "policy", ppm, answering, threshold, familiarity, curve)
     if not any((path / file).exists() for file in ("config.json", "adapter_config.json")):
         raise ModelError(f"{path} is not a model: it has no config.json, and no policy/ folder with one")
     return ModelFolders(name, path)
@@ -209,9 +213,39 @@ def read_answering(path: Path) -> tuple[AnsweringSettings | None, float | None]:
     return check(AnsweringSettings, value["answering"], str(path)), threshold
 
 
+def read_curve(path: Path) -> Curve | None:
+    """Reads the measured curve beside a model; None where there is none.
+
+    Raises:
+      ConfigError: a key of it is missing or wrong.
+    """
+    value = read_json(path) if path.exists() else None
+    curve = value.get("curve") if isinstance(value, dict) else None
+    return None if curve is None else check(Curve, curve, f"{path}: curve")
+
+
+def write_curve(model: ModelFolders, curve: Curve) -> Path:
+    """Writes a curve beside a model, into the file of its answering settings; gives its path."""
+    assert isinstance(model.policy, Path)
+    path = model.policy.parent / ANSWERING_FILE
+    answering = default_answering(model).model_dump(mode="json")
+    before = read_json(path) if path.exists() else {"format": 1, "answering": answering, "threshold": None}
+    assert isinstance(before, dict)  # it was read when the model was found
+    write_json(path, before | {"curve": curve.model_dump(mode="json")})
+    manifest = Manifest(path.parent)
+    if manifest.path.exists():
+        manifest.finish("curve", (ANSWERING_FILE,), num_budgets=len(curve.points))
+    return path
+
+
 def write_answering(path: Path, answering: AnsweringSettings, threshold: float | None, **measured: object) -> None:
-    """Writes the answering settings beside a model, with what was measured on which problems."""
+    """Writes the answering settings beside a model, with what was measured on which problems.
+
+    A curve that stands there is kept where it was measured by the same settings.
+    """
     value = {"format": 1, "answering": answering.model_dump(mode="json"), "threshold": threshold, **measured}
+    if read_answering(path)[0] == answering and (curve := read_curve(path)) is not None:
+        value["curve"] = curve.model_dump(mode="json")
     write_json(path, value)
 
 

@@ -22,6 +22,7 @@ from rstar_math.api.step_probability import step_probability, step_text
 from rstar_math.api.thinking import Thinking
 from rstar_math.checkpoints.ppm_file import read_ppm_file
 from rstar_math.config import AnsweringSettings, RuntimeSettings
+from rstar_math.config.curve import EffortName
 from rstar_math.engines.base import NoteKind, Noting, Tokenizing
 from rstar_math.errors import ConfigError, ModelError
 from rstar_math.models import ModelFolders, default_answering, find_model
@@ -275,6 +276,10 @@ class RStarMathModel:
             settings=settings,
         )
         return Thinking(self._loop, lambda course: self._answer(question, course))
+
+    def tokens_for(self, effort: EffortName) -> int | None:
+        """The tokens that an effort may take, by the model's measured curve; None for `none`, or without a curve."""
+        return self.folders.curve.tokens_for(effort) if self.folders.curve is not None else None
 
     def encode(self, text: str) -> list[int] | None:
         """The tokens of a text; None where the policy's tokenizer is not at hand (behind a URL)."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rstar_math import progress as progress_display
 from rstar_math.checkpoints.ppm_file import FILE_NAME as PPM_FILE
@@ -81,8 +82,8 @@ class _Run:
     path: Path
 
 
-def evaluate_combinations(out: Path, asked: Asked, workers: int | None, concurrency: int) -> None:
-    """Evaluates every combination and prints the tables.
+def evaluate_combinations(out: Path, asked: Asked, workers: int | None, concurrency: int) -> list[dict[str, Any]]:
+    """Evaluates every combination and prints the tables; gives the result rows.
 
     Raises:
       ConfigError: a limit is out of range, or options do not go together.
@@ -149,10 +150,12 @@ def evaluate_combinations(out: Path, asked: Asked, workers: int | None, concurre
             rows[run.path] = evaluate_method(
                 pool, run.model, run.method, problems.problems, run.path, run.seed, problems.name, progress
             )
-    summary = summarise([row for run in runs for row in rows[run.path]], baseline, pooled=asked.pool_models)
+    found = [row for run in runs for row in rows[run.path]]
+    summary = summarise(found, baseline, pooled=asked.pool_models)
     write_evaluation(out, summary)
     print_evaluation(standard_output(), summary)
     print(f"\n{out}")
+    return found
 
 
 def _methods(asked: Asked, defaults: Sequence[str]) -> tuple[list[MethodSettings], str | None]:

@@ -54,6 +54,9 @@ def evaluate(
     concurrency: Annotated[int, typer.Option(help="Problems in flight in one process.")] = 64,
     deterministic: Deterministic = False,
     settings: Set = None,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Write accuracy against --tokens beside the model, for `rstar serve`.")
+    ] = False,
 ) -> None:
     """Measure models and methods on problems, at equal budgets; one row per problem, resumable."""
     from rstar_math.cli.combinations import Asked, evaluate_combinations
@@ -75,4 +78,9 @@ def evaluate(
         shared=shared,
         deterministic=deterministic,
     )
-    evaluate_combinations(out, asked, workers, concurrency)
+    if curve:
+        from rstar_math.cli.curve import measure_curve
+
+        measure_curve(out, asked, workers, concurrency)
+    else:
+        evaluate_combinations(out, asked, workers, concurrency)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from rstar_math.api.model import RStarMathModel
+from rstar_math.config.curve import EFFORTS
 from rstar_math.serve.chat import chat
 from rstar_math.serve.completions import completions
 from rstar_math.serve.counters import Counters
@@ -128,6 +129,7 @@ class Server:
                 "strategy": strategy or own.strategy,
                 "strategies": model.strategies(),
                 "has_reward_model": model.has_reward_model,
+                "tokens_by_effort": {effort: tokens for effort in EFFORTS if (tokens := model.tokens_for(effort))},
             },
         }
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rstar_math.api.model import RStarMathModel
+from rstar_math.config.curve import EffortName
 from rstar_math.serve.errors import RequestError, refused
 from rstar_math.serve.requests import Exact, Request
 
@@ -78,11 +79,13 @@ def dial(request: Request, names: Mapping[str, tuple[RStarMathModel, str | None]
 
 
 def _effort(
-    effort: str, model: RStarMathModel, strategy: str | None, notes: list[str]
+    effort: EffortName, model: RStarMathModel, strategy: str | None, notes: list[str]
 ) -> tuple[str | None, int | None]:
     """Strategy and token budget of a `reasoning_effort`."""
     if effort == "none":
         return strategy or "greedy", None
+    if (tokens := model.tokens_for(effort)) is not None:
+        return strategy, tokens
     notes.append(
         f"reasoning_effort: nobody measured what {model.name} makes of more tokens; its own settings were used"
     )

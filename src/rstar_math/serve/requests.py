@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+from rstar_math.config.curve import EffortName
+
 Seed = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
@@ -63,7 +64,7 @@ class Request(_Lenient):
     stop: Stop | Stops | None = Field(default=None, description="the message ends before any of these")
     temperature: float | None = Field(default=None, ge=0, le=2)
     seed: Seed | None = None
-    reasoning_effort: Effort | None = None
+    reasoning_effort: EffortName | None = None
     thinking_token_budget: Count | None = Field(default=None, description="limit: tokens generated for the answer")
     rstar: Exact | None = None
 

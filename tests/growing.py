@@ -14,17 +14,20 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rstar_math import steps
-from rstar_math.config import SearchSettings
+from rstar_math.config import BudgetSettings, SearchSettings
 from rstar_math.engines.base import Engine, Generation, RewardModel, Score
 from rstar_math.engines.fake import FakeEngine, FakePolicy, FakeRewardModel
 from rstar_math.execution.base import Executor
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.grading.base import Grader
 from rstar_math.grading.fake import FakeGrader
+from rstar_math.search.budget import Budget
 from rstar_math.search.environment import Environment
 from rstar_math.search.strategies import strategy
 from rstar_math.store.records import tree_to_row
@@ -75,17 +78,33 @@ def completion_of(name: str) -> Completion:
 
 
 class ScriptedEngine:
-    """A policy that proposes what a script says, the list repeated where more candidates are asked for."""
+    """A policy that proposes what a script says, the list repeated where more candidates are asked for.
 
-    def __init__(self, script: Mapping[str, Sequence[str]]) -> None:
-        self._script = script
+    With `in_turn` every request goes on in the list of its node where the last one ended, for searches that ask for
+    candidates one by one. `logprobs` gives the log-probability of a label; -1 where it is not named.
+    """
+
+    def __init__(
+        self,
+        script: Mapping[str, Sequence[str]],
+        logprobs: Mapping[str, float] | None = None,
+        *,
+        in_turn: bool = False,
+    ) -> None:
+        self._script, self._logprobs, self._in_turn = script, logprobs or {}, in_turn
+        self._given = Counter[str]()
         self.num_requests = 0
 
     async def generate(self, prompt: str, params: SamplingParams) -> Generation:
         self.num_requests += 1
         labels = _labels(prompt)
-        names = self._script.get("/".join(labels)) or self._script["/".join("*" * len(labels))]
-        return Generation(tuple(completion_of(names[i % len(names)]) for i in range(params.n)), 5)
+        path = "/".join(labels)
+        names = self._script.get(path) or self._script["/".join("*" * len(labels))]
+        first = self._given[path] if self._in_turn else 0
+        self._given[path] += params.n
+        chosen = [names[i % len(names)] for i in range(first, first + params.n)]
+        made = (replace(completion_of(name), logprob=self._logprobs.get(name, -1.0)) for name in chosen)
+        return Generation(tuple(made), 5)
 
     async def aclose(self) -> None:
         pass
@@ -116,19 +135,23 @@ def grow_script(
     reference: str | None = "7",
     scores: Mapping[str, float] | None = None,
     strategy_name: str = "mcts",
+    logprobs: Mapping[str, float] | None = None,
+    tokens: int | None = None,
 ) -> Tree:
     """Grows a tree over a scripted policy; `search` holds the settings that differ from the plain paper's.
 
-    As many candidates are drawn as the root's list has, unless `search` says otherwise.
+    As many candidates are drawn as the root's list has, unless `search` says otherwise. With `logprobs` they come in
+    turn, whether they are asked for together or one by one. `tokens` is a limit; every candidate takes 10.
     """
     plain = {"num_candidates": len(script[""]), "use_ppm": scores is not None}
     env = Environment(
         Problem("scripted", "A scripted question?", reference),
-        ScriptedEngine(script),
+        ScriptedEngine(script, logprobs, in_turn=logprobs is not None),
         FakeExecutor(),
         FakeGrader(),
         None if scores is None else ScriptedRewardModel(scores),
     )
+    env.budget = Budget(BudgetSettings(tokens=tokens))
     return asyncio.run(strategy(strategy_name).grow(env, SearchSettings.model_validate({**plain, **search})))
 
 

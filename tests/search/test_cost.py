@@ -58,6 +58,10 @@ class TimedGrader(FakeGrader):
         return Verdict(verdict.equal, verdict.rule, seconds=2.0)
 
 
+CHOOSE_STEPS = ("beam", "diverse_beam", "forest", "ab_mcts", "mass", "entropy", "particles")
+"""Strategies that choose steps by a reward model."""
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 @settings(max_examples=25, derandomize=True, deadline=None)
 @given(
@@ -74,7 +78,7 @@ class TimedGrader(FakeGrader):
 def test_cost_is_exact(name: str, search: SearchSettings, seed: int) -> None:
     engine, reward_model = CountingEngine(FakePolicy()), CountingRewardModel()
     executor, grader = TimedExecutor(), TimedGrader()
-    if name in ("beam", "diverse_beam", "forest", "ab_mcts"):  # they choose steps by a reward model
+    if name in CHOOSE_STEPS:
         search = search.model_copy(
             update={"use_ppm": True, "num_candidates": 2 * search.num_candidates, "beam_width": 2}
         )

@@ -93,7 +93,7 @@ def test_what_is_known_of_each() -> None:
     def of(attribute: str) -> set[str]:
         return {name for name, known in STRATEGIES.items() if getattr(known, attribute)}
 
-    assert of("is_independent") == {"sample", "forest"}
+    assert of("is_independent") == {"sample", "forest", "mass", "entropy"}
     assert of("is_sampling") == {"sample"}
     assert of("is_deterministic") == {"greedy"}
     assert of("needs_value") == set(STRATEGIES) - {"greedy", "sample"}

@@ -74,7 +74,7 @@ class SearchSettings(Settings):
         description="descents of one tree at the same time, kept apart by virtual losses; 1 as in the paper",
     )
     num_widen: int = Field(
-        default=1, ge=1, description="candidates that ab_mcts draws at once where it goes wider (theirs: 1)"
+        default=1, ge=1, description="candidates that ab_mcts, mass and entropy draw at once (theirs: 1)"
     )
     thompson_count: float = Field(
         default=1.0, gt=0, description="ab_mcts: values that the prior of mean 0 weighs in a belief (theirs: 1)"
@@ -83,6 +83,17 @@ class SearchSettings(Settings):
         default=0.3,
         gt=0,
         description="ab_mcts: standard deviation of values, in [-1, 1], in that prior (theirs: 0.63 on this scale)",
+    )
+    mass: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="mass: share of the policy's probability that the candidates of a step are to cover",
+    )
+    particle_weight: float = Field(
+        default=5.0,
+        ge=0,
+        description="particles: a step weighs exp(this * atanh(score)); 5: the raw logit of a reward model of scale 5",
     )
     beam_width: int = Field(default=4, ge=1, description="prefixes that step beam search keeps; divides num_candidates")
     max_consecutive_errors: int = Field(

@@ -40,6 +40,39 @@ class Reservation:
     num_tokens: float
 
 
+@dataclass(slots=True)
+class Solutions:
+    """How long the solutions are that were finished so far, in all searches of an answer.
+
+    Attributes:
+      count: how many.
+      num_tokens: their tokens in all.
+      num_steps: their steps in all.
+    """
+
+    count: int = 0
+    num_tokens: int = 0
+    num_steps: int = 0
+
+    def note(self, num_tokens: int, num_steps: int) -> None:
+        """One more was finished."""
+        self.count, self.num_tokens, self.num_steps = (
+            self.count + 1,
+            self.num_tokens + num_tokens,
+            self.num_steps + num_steps,
+        )
+
+    @property
+    def mean_tokens(self) -> float:
+        """Of one solution, at least 1."""
+        return max(1.0, self.num_tokens / self.count)
+
+    @property
+    def mean_steps(self) -> float:
+        """Of one solution, at least 1."""
+        return max(1.0, self.num_steps / self.count)
+
+
 class Budget:
     """A running account against the limits of `BudgetSettings`; without limits everything is granted.
 
@@ -51,12 +84,14 @@ class Budget:
       limits: what may be spent.
       num_rollouts: rollouts begun.
       num_tokens: tokens generated.
+      solutions: as far as strategies note them here, what a finished solution takes.
     """
 
     def __init__(self, limits: BudgetSettings | None = None) -> None:
         self.limits = limits or BudgetSettings()
         self.num_rollouts = 0
         self.num_tokens = 0
+        self.solutions = Solutions()
         self._drawn: dict[str, tuple[int, int]] = {}
         self._reserved = 0.0
         self._started = time.monotonic()
@@ -86,6 +121,11 @@ class Budget:
         if self.limits.seconds is None:
             return None
         return max(0.0, self._started + self.limits.seconds - time.monotonic())
+
+    @property
+    def tokens_left(self) -> int | None:
+        """Tokens that are left, what is set aside included; None without such a limit."""
+        return None if self.limits.tokens is None else max(0, self.limits.tokens - self.num_tokens)
 
     @property
     def rollouts_left(self) -> int | None:

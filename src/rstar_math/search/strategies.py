@@ -18,9 +18,12 @@ from rstar_math.errors import ConfigError
 from rstar_math.search.ab_mcts import ab_mcts
 from rstar_math.search.beam import beam, diverse_beam
 from rstar_math.search.budget import BudgetSpent
+from rstar_math.search.entropy import entropy
 from rstar_math.search.environment import Environment
 from rstar_math.search.forest import forest
+from rstar_math.search.mass import mass
 from rstar_math.search.mcts import mcts
+from rstar_math.search.particles import particles
 from rstar_math.search.sampling import greedy, sample
 from rstar_math.tree import Tree
 
@@ -78,6 +81,9 @@ STRATEGIES: dict[str, Strategy] = {
         Strategy("mcts", mcts, needs_value=True),
         Strategy("ab_mcts", ab_mcts, needs_value=True),
         Strategy("forest", forest, is_independent=True, needs_value=True),
+        Strategy("mass", mass, is_independent=True, needs_value=True),
+        Strategy("entropy", entropy, is_independent=True, needs_value=True),
+        Strategy("particles", particles, needs_value=True),
     )
 }
 

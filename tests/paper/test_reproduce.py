@@ -122,6 +122,34 @@ def test_every_claim_is_decided_with_its_evidence(made: Path) -> None:
                 assert list(evidence["by_seed"]) == ["3"], (name, evidence["label"])
 
 
+def test_rejection_sampling_stands_beside_the_search_with_the_same_tokens(made: Path) -> None:
+    (table,) = read(made, "table2")["tables"]
+    column = {name: i for i, name in enumerate(table["columns"])}
+    for row in table["rows"]:
+        ours, theirs = (
+            float(row[column[f"tokens a problem {name}"]].replace(",", "")) for name in ("search", "sampling")
+        )
+        assert theirs == pytest.approx(ours, rel=0.2)
+        assert "[" in row[column["rejection sampling, iterated this round"]]
+    run = made / "out" / "samples" / "seed-3"
+    for number in (1, 2):
+        stages = json.loads((run / f"round-{number}" / "manifest.json").read_text())["stages"]
+        assert list(stages) == ["search", "select", "policy", "evaluate"]
+    for name, ending in (("table3", ""), ("table6", ", majority")):
+        labels = [row[0] for row in read(made, name)["tables"][0]["rows"]]
+        assert labels[-2:] == [f"rejection sampling, iterated, round {n}{ending}" for n in (1, 2)]
+        assert [row[-1] for row in read(made, name)["tables"][0]["rows"]][-2:] == ["-", "-"], "no figures of the paper"
+        assert len([c for c in read(made, name)["claims"] if "rejection sampling" in c["claim"]]) == 2
+    labels = [row[0] for row in read(made, "table7")["tables"][0]["rows"]]
+    assert labels[-2:] == ["round 2: rejection sampling, iterated", "round 2: format only"]
+    steps = {e["kind"]: e["examples"] for e in events(made) if e["event"] == "sft"}
+    assert steps["format only"] == steps["verified trajectories"]
+
+
+def events(made: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (made / "out" / "events.jsonl").read_text().splitlines()]
+
+
 def test_pairs_of_further_held_out_problems_measure_the_ppm(made: Path) -> None:
     num_further = 0
     for number in (1, 2):

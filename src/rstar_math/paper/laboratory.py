@@ -2,6 +2,7 @@
 
 OUT/runs/seed-1 ...      a run of `rstar evolve` for each training seed
 OUT/bases/NAME/base      a further base model, OUT/bases/NAME/seed-1 ... its runs
+OUT/samples/seed-1 ...   a run of rejection sampling beside each, for the same tokens
 OUT/data/seed-1 ...      SFT data and policies of table 7
 OUT/rows/...             result rows, one file for each measurement
 """
@@ -102,7 +103,7 @@ class Laboratory:
 
     def run(self, seed: int) -> Path:
         """The finished run of a seed."""
-        return self._evolved(self.seed_recipe(seed), self.folder / "runs" / f"seed-{seed}", f"Run of seed {seed}")
+        return self.evolved(self.seed_recipe(seed), self.folder / "runs" / f"seed-{seed}", f"Run of seed {seed}")
 
     def further_recipe(self, base: FurtherBase, seed: int) -> Recipe:
         """The recipe of a further base under one training seed.
@@ -127,7 +128,7 @@ class Laboratory:
         if len(runs) > 1 and self.recipe.runtime.num_workers is None and self._trains_on_cpu():
             self._evolve_side_by_side(runs)
         for folder, recipe in runs.items():
-            self._evolved(recipe, folder, f"Run of base {recipe.name}, seed {recipe.seed}")
+            self.evolved(recipe, folder, f"Run of base {recipe.name}, seed {recipe.seed}")
         return place_of(base, self.folder) / f"seed-{seed}"
 
     def _evolve_side_by_side(self, runs: Mapping[Path, Recipe]) -> None:
@@ -168,7 +169,8 @@ class Laboratory:
         made.rename(place / "base")
         self.log("pretrain", base=base.name, seconds=time.monotonic() - began)
 
-    def _evolved(self, recipe: Recipe, folder: Path, title: str) -> Path:
+    def evolved(self, recipe: Recipe, folder: Path, title: str) -> Path:
+        """The finished run of a recipe in a folder, made where it is missing; `title` is told then."""
         if not _is_whole(recipe, folder):
             self.progress.say(title)
             self._close_pool()

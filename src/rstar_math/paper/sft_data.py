@@ -9,7 +9,10 @@ from pathlib import Path
 from rstar_math.config import MethodSettings, SearchSettings
 from rstar_math.models import ModelFolders, find_model
 from rstar_math.paper.claims import Measured
+from rstar_math.paper.format_only import wrong_as_verified
 from rstar_math.paper.laboratory import Laboratory
+from rstar_math.paper.rejection import NAME as ITERATED
+from rstar_math.paper.rejection import sampled_run
 from rstar_math.stages.policy import Solution, train_policy
 from rstar_math.stages.search import search_problems
 from rstar_math.store.records import TreeStore, read_trajectories, read_trees
@@ -17,7 +20,10 @@ from rstar_math.store.round import Round
 from rstar_math.types import Problem, Step
 from rstar_math.workers.jobs import SearchJob
 
-SFT_DATA = ("verified trajectories", "rejection sampling", "random samples", "demonstrations from outside")
+CONTROLS = (ITERATED, "format only")
+"""What shows how much of the gain the search makes, and how much the format alone."""
+
+SFT_DATA = ("verified trajectories", "rejection sampling", "random samples", "demonstrations from outside", *CONTROLS)
 
 _NUM_SAMPLES = 8
 """Whole solutions sampled for a problem, from which rejection sampling keeps right ones."""
@@ -38,14 +44,14 @@ def fine_tuned_on(lab: Laboratory, kind: str, round_number: int) -> Measured | N
         return None
     folders = {seed: _policy(lab, kind, round_number, seed) for seed in lab.seeds}
     label = f"round {round_number}: {kind}"
-    name = f"sft-{kind.partition(' ')[0]}-r{round_number}"
+    name = f"sft-{'iterated' if kind == ITERATED else kind.partition(' ')[0]}-r{round_number}"
     form = lab.recipe.rounds[-1].sft.form
     return lab.measure(label, lambda seed: ModelFolders(name, folders[seed]), _greedy(form))
 
 
 def _policy(lab: Laboratory, kind: str, round_number: int, seed: int) -> Path:
     place = Round(lab.folder / "data" / f"seed-{seed}", round_number).folder
-    out = place / kind.replace(" ", "-")
+    out = place / kind.replace(",", "").replace(" ", "-")
     if (out / "config.json").exists():
         return out
     settings = lab.recipe.rounds[-1].sft
@@ -63,9 +69,11 @@ def _policy(lab: Laboratory, kind: str, round_number: int, seed: int) -> Path:
 def _solutions(
     lab: Laboratory, kind: str, this: Round, seed: int, place: Path
 ) -> list[tuple[Problem, tuple[Step, ...]]]:
-    if kind == SFT_DATA[0]:
-        rows = read_trajectories(this.trajectories)
-        return [(problem, trajectory.steps) for problem, trajectory, _ in rows]
+    if kind in (SFT_DATA[0], ITERATED):
+        of = this if kind == SFT_DATA[0] else Round(sampled_run(lab, seed), this.number)
+        return [(problem, trajectory.steps) for problem, trajectory, _ in read_trajectories(of.trajectories)]
+    if kind == CONTROLS[1]:
+        return wrong_as_verified(this)
     problems = _problems(this.run)
     if kind == SFT_DATA[3]:
         return _demonstrations(problems, lab, seed)

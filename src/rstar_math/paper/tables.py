@@ -1,21 +1,20 @@
-"""Tables 1 to 7, 9 and 10 of the paper. Table 8 has a file of its own (`methods_compared`), and so have the figures."""
+"""Tables 1, 3 to 7, 9 and 10 of the paper. Tables 2 and 8 have files of their own, and so have the figures."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
-from rstar_math.intervals import Cell, estimate, paired, ratio, share
+from rstar_math.intervals import estimate, ratio
 from rstar_math.paper import paper
 from rstar_math.paper.claims import Claim, Evidence, Measured, beside, compare, mean, rises
 from rstar_math.paper.held_out_pairs import RANKERS, num_trained_pairs, ranked_pairs
 from rstar_math.paper.laboratory import Laboratory
+from rstar_math.paper.rejection import sampled_policy, sampled_system
 from rstar_math.paper.result import Result, accuracy, table
-from rstar_math.paper.sft_data import SFT_DATA, fine_tuned_on
+from rstar_math.paper.sft_data import CONTROLS, SFT_DATA, fine_tuned_on
 from rstar_math.paper.trajectories import answered_by, forests, system_cell
 from rstar_math.report.table import NONE, count, percent
-from rstar_math.store.records import read_table, read_trees
-from rstar_math.store.round import Base, Round
-from rstar_math.store.run_files import read_control
 
 _INTERVALS = "95 % intervals over seeds and problems (t; shares after Wilson); differences are paired."
 
@@ -67,107 +66,37 @@ def table1(lab: Laboratory) -> Result:
     return Result("table1", title, (shown,), claims)
 
 
-def table2(lab: Laboratory) -> Result:
-    """Training problems solved, round by round and tier by tier, and a control: the base with the same tokens."""
-    rounds = range(1, lab.num_rounds + 1)
-    solved: dict[int, dict[Cell, float]] = {n: {} for n in rounds}
-    so_far: dict[int, dict[Cell, float]] = {n: {} for n in rounds}
-    control: dict[int, dict[Cell, float]] = {n: {} for n in rounds}
-    tier_of: dict[Cell, str] = {}
-    for seed in lab.seeds:
-        run, before = lab.run(seed), set[str]()
-        control_file = Base(run).control
-        controls = read_control(control_file) if control_file.exists() else None
-        problems = {t.problem.id: t.problem.tier for t in read_trees(Round(run, 1).trees)}
-        for n in rounds:
-            now = {row["problem"] for row in read_table(Round(run, n).trajectories)}
-            before |= now
-            for problem, tier in problems.items():
-                key = seed, problem
-                tier_of[key] = tier or "all"
-                solved[n][key], so_far[n][key] = float(problem in now), float(problem in before)
-            if controls is not None:
-                found = set(controls.rounds[n - 1].solved)
-                control[n] |= {(seed, p): float(p in found) for p in controls.problems}
-    tiers = sorted(set(tier_of.values()))
-
-    def part(outcomes: dict[Cell, float], tier: str | None = None) -> str:
-        values = [v for key, v in outcomes.items() if tier in (None, tier_of[key])]
-        return percent(mean(values)) if values else NONE
-
+def _rounds_table(
+    title: str, series: Sequence[Measured], figures: Sequence[float], heading: str, beside: Sequence[Measured] = ()
+) -> Result:
     lines = {}
-    for n in rounds:
-        cells = {f"solved so far|{tier}": part(so_far[n], tier) for tier in tiers}
-        cells |= {"solved so far|all": part(so_far[n]), "this round|all": accuracy(share(solved[n]))}
-        if control[n]:
-            same = {key: solved[n][key] for key in control[n]}
-            cells |= {
-                "the control's problems|this round": part(same),
-                "the control's problems|base": part(control[n]),
-            }
-        cells["paper|all"] = f"{paper.SOLVED_BY_ROUND['all'][n - 1]}" if n <= 4 else NONE
-        lines[f"round {n}"] = cells
-    first, last = solved[1], solved[lab.num_rounds]
-    rising = []
-    for tier in tiers:
-        of_tier = {key: value for key, value in last.items() if tier_of[key] == tier}
-        rising.append(Evidence(f"{tier}, last round - first", paired(of_tier, first)))
-    claims = [Claim("the share of solved problems rises in every tier", tuple(rising))]
-    if len(tiers) > 1:
-        rises_of = {e.label.partition(",")[0]: e.difference.value for e in rising}
-        hardest = min(tiers, key=lambda t: mean(v for k, v in first.items() if tier_of[k] == t))
-        others = [_rise_difference(first, last, tier_of, hardest, tier) for tier in tiers if tier != hardest]
-        claims.append(
-            Claim(
-                f"the hardest tier ({hardest}) rises most",
-                tuple(others),
-                ", ".join(f"{tier} {100 * rise:+.1f}" for tier, rise in rises_of.items()),
-            )
-        )
-    for n in rounds:
-        if control[n]:
-            evidence = Evidence(f"round {n} - base", paired(solved[n], control[n]))
-            claims.append(
-                Claim(f"round {n} solves more than the untrained base does with the same tokens", (evidence,))
-            )
-    note = (
-        "The control: plain samples of the untrained base, with as many tokens for a problem as the round's search, on "
-        f"{lab.recipe.evaluation.control_problems} of the problems of each seed. Several trees of a round count once."
-    )
-    num = f"{len(first):,} problems, {len(lab.seeds)} training seeds"
-    title = "Table 2: training problems solved"
-    return Result("table2", title, (table(f"Solved, percent: {num}", "", lines, note),), tuple(claims))
-
-
-def _rise_difference(
-    first: dict[Cell, float], last: dict[Cell, float], tier_of: dict[Cell, str], hardest: str, tier: str
-) -> Evidence:
-    """How much more the hardest tier rises than another."""
-    cells = {}
-    for key, before in first.items():
-        rise, of = last[key] - before, tier_of[key]
-        cells[key] = (rise * (of == hardest), float(of == hardest), rise * (of == tier), float(of == tier))
-    found = estimate(cells, lambda m: ratio(m[:2]) - ratio(m[2:]))
-    return Evidence(f"rise of {hardest} - rise of {tier}", found)
-
-
-def _rounds_table(title: str, series: Sequence[Measured], figures: Sequence[float], heading: str) -> Result:
-    lines = {}
-    for i, measured in enumerate(series):
+    for measured, figure in itertools.zip_longest([*series, *beside], figures[: len(series)]):
         cells = {**by_tier(measured), **by_seed(measured), "tokens": count(measured.mean("tokens_generated"))}
-        lines[measured.label] = cells | {heading: f"{figures[i]:.1f}" if i < len(figures) else NONE}
+        lines[measured.label] = cells | {heading: NONE if figure is None else f"{figure:.1f}"}
     return Result("", title, (table(f"Accuracy in percent: {num_problems(series[0])}", "", lines, _INTERVALS),))
 
 
 def table3(lab: Laboratory) -> Result:
     """The policy alone, round by round."""
     series = [lab.of_run("greedy", n, f"round {n}" if n else "base") for n in range(lab.num_rounds + 1)]
-    made = _rounds_table("Table 3: the policy alone, greedy", series, paper.POLICY_BY_ROUND, "paper, MATH")
+    sampled = [sampled_policy(lab, n) for n in range(1, lab.num_rounds + 1)] if lab.settings.controls else []
+    title = "Table 3: the policy alone, greedy"
+    made = _rounds_table(title, series, paper.POLICY_BY_ROUND, "paper, MATH", sampled)
     claims = (
         *rises("policy alone", series[1:]),
         Claim("the policy of round 1 lies above the base", (compare(series[1], series[0]),)),
+        *_above_sampling(series[1:], sampled, "the policy lies above that of"),
     )
     return Result("table3", made.title, made.tables, claims)
+
+
+def _above_sampling(series: Sequence[Measured], sampled: Sequence[Measured], what: str) -> list[Claim]:
+    """Each round against the same round of rejection sampling, for the same tokens."""
+    pairs = zip(series, sampled, strict=True) if sampled else ()
+    return [
+        Claim(f"round {n}: {what} rejection sampling with the same tokens", (compare(ours, theirs),))
+        for n, (ours, theirs) in enumerate(pairs, start=1)
+    ]
 
 
 def table4(lab: Laboratory) -> Result:
@@ -259,20 +188,25 @@ def table6(lab: Laboratory) -> Result:
     """The whole system, round by round."""
     rounds = range(1, lab.num_rounds + 1)
     series = [lab.of_run("system", n, f"round {n}") for n in rounds]
-    made = _rounds_table("Table 6: the whole system", series, paper.SYSTEM_BY_ROUND, "paper, MATH")
+    controls = zip(rounds, series, strict=True) if lab.settings.controls else ()
+    sampled = [sampled_system(lab, n, system) for n, system in controls]
+    made = _rounds_table("Table 6: the whole system", series, paper.SYSTEM_BY_ROUND, "paper, MATH", sampled)
     policies = [lab.of_run("greedy", n, f"policy of round {n}") for n in rounds]
     beats = [
         Claim(f"round {n}: the system lies above its policy alone", (compare(series[n - 1], policies[n - 1]),))
         for n in rounds
     ]
-    return Result("table6", made.title, made.tables, (*rises("system", series), *beats))
+    above = _above_sampling(series, sampled, "the system lies above the majority of")
+    return Result("table6", made.title, made.tables, (*rises("system", series), *beats, *above))
 
 
 def table7(lab: Laboratory) -> Result:
-    """The same base, fine-tuned in the same way on data of four kinds."""
+    """The same base, fine-tuned in the same way on data of several kinds."""
     lines, claims = {}, []
     for n in range(2, lab.num_rounds + 1):
-        cells = {kind: fine_tuned_on(lab, kind, n) for kind in SFT_DATA}
+        cells = {
+            kind: fine_tuned_on(lab, kind, n) for kind in SFT_DATA if lab.settings.controls or kind not in CONTROLS
+        }
         found = {kind: measured for kind, measured in cells.items() if measured is not None}
         for kind, measured in found.items():
             figure = paper.SFT_DATA.get(kind)
@@ -282,12 +216,15 @@ def table7(lab: Laboratory) -> Result:
                 "paper, MATH": f"{figure:.1f}" if figure is not None and n == lab.num_rounds else NONE,
             }
         best = found["verified trajectories"]
-        for kind in ("random samples", "rejection sampling"):
-            claims.append(Claim(f"round {n}: verified trajectories beat {kind}", (compare(best, found[kind]),)))
+        for kind in ("random samples", "rejection sampling", *CONTROLS):
+            if kind in found:
+                claims.append(Claim(f"round {n}: verified trajectories beat {kind}", (compare(best, found[kind]),)))
     note = (
         "Data of a round: its search's verified trajectories; whole solutions sampled from the policy that searched, "
         "two for a problem, whatever they answer (random) or those with the right answer (rejection sampling); right "
-        "solutions by the makers of the problems (demonstrations). All train the base with the settings of the last "
+        "solutions by the makers of the problems (demonstrations); those kept in the same round of iterated rejection "
+        "sampling; and finished trajectories with wrong answers, as many as verified ones "
+        "and of the same lengths (format only). All train the base with the settings of the last "
         "round's SFT. " + _INTERVALS
     )
     title = "Table 7: what the policy is trained on"

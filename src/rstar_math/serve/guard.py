@@ -16,6 +16,9 @@ from rstar_math.serve.errors import RequestError
 from rstar_math.serve.settings import ServeSettings, is_loopback
 
 _OPEN_PATHS = ("/health",)
+_MAX_HEADERS = 100
+MAX_HEAD_BYTES = 16_384
+"""Bytes of a request's line and headers."""
 
 
 class Guard:
@@ -35,6 +38,7 @@ class Guard:
         headers = Headers(scope=scope)
         cors: dict[str, str] = {}
         try:
+            _check_head(headers)
             host = self._host(headers)
             cors = self._origin(headers, host)
             if scope["method"] == "OPTIONS" and cors:
@@ -121,6 +125,18 @@ class Guard:
 
 class _Gone(Exception):
     """The client went away before it had sent everything."""
+
+
+def _check_head(headers: Headers) -> None:
+    """Refuses a head that is too large, or that says twice how long the body is.
+
+    Raises:
+      RequestError: it is, or does.
+    """
+    if len(headers.raw) > _MAX_HEADERS or sum(len(name) + len(value) for name, value in headers.raw) > MAX_HEAD_BYTES:
+        raise RequestError(431, f"a request may have {_MAX_HEADERS} headers of {MAX_HEAD_BYTES:,} bytes in all")
+    if "transfer-encoding" in headers and "content-length" in headers:
+        raise RequestError(400, "a request has either Content-Length or Transfer-Encoding")
 
 
 def _digest(key: str) -> bytes:

@@ -20,10 +20,10 @@ from uvicorn.server import ServerState
 from rstar_math.api.model import RStarMathModel
 from rstar_math.errors import ConfigError
 from rstar_math.serve.app import Server
+from rstar_math.serve.guard import MAX_HEAD_BYTES
 from rstar_math.serve.settings import ServeSettings
 
 log = logging.getLogger("rstar_math.serve")
-_MAX_HEAD_BYTES = 16_384
 
 
 def bound_socket(settings: ServeSettings) -> socket.socket:
@@ -91,7 +91,7 @@ class HttpServer(uvicorn.Server):
             limit_concurrency=settings.max_connections,
             timeout_keep_alive=5,
             timeout_graceful_shutdown=5,
-            h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         )
         config.load()
         config.http_protocol_class = functools.partial(_Bounded, settings.receive_s)  # type: ignore[assignment]

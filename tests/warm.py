@@ -137,6 +137,7 @@ def start(
     env: Mapping[str, str] | None = None,
     pipes: Sequence[str] = ("stdout", "stderr"),
     new_session: bool = False,
+    program: str | None = None,
 ) -> Running:
     """Starts `rstar` with arguments.
 
@@ -146,6 +147,7 @@ def start(
       env: its whole environment; None: this process's.
       pipes: which of stdin, stdout and stderr are pipes to this process; the others are /dev/null.
       new_session: it leads a session, and so a process group, of its own.
+      program: instead of `rstar`: a Python file, or the name of a module.
     """
     ours: dict[str, IO[str]] = {}
     theirs: list[int] = []
@@ -161,6 +163,7 @@ def start(
         "cwd": str(cwd or Path.cwd()),
         "environment": dict(os.environ if env is None else env),
         "new_session": new_session,
+        "program": program,
     }
     connection = _connected()
     socket.send_fds(connection, [json.dumps(request).encode()], theirs)
@@ -170,11 +173,15 @@ def start(
 
 
 def run(
-    *arguments: str | Path, text: str | None = None, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    text: str | None = None,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    program: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `rstar` with arguments to its end; `text` is its standard input."""
+    """Runs `rstar`, or another program, with arguments to its end; `text` is its standard input."""
     pipes = ("stdout", "stderr") if text is None else ("stdin", "stdout", "stderr")
-    with start(*arguments, cwd=cwd, env=env, pipes=pipes) as running:
+    with start(*arguments, cwd=cwd, env=env, pipes=pipes, program=program) as running:
         out, err = running.communicate(text)
     return subprocess.CompletedProcess([str(argument) for argument in arguments], running.wait(), out, err)
 
@@ -280,6 +287,7 @@ def _serve(path: Path) -> None:
 
 def _become(request: dict[str, Any], descriptors: Sequence[int]) -> NoReturn:
     """The new process: runs the command as the installed script does, and ends as an interpreter does."""
+    import runpy
     import threading
     import types
 
@@ -305,11 +313,20 @@ def _become(request: dict[str, Any], descriptors: Sequence[int]) -> NoReturn:
             stream = os.fdopen(number, closefd=False, **options)
             for place in (name, f"__{name}__"):  # the second keeps what the first is, when another is put over it
                 setattr(sys, place, stream)
-        script = types.ModuleType("__main__")
-        script.__file__ = str(Path(sys.executable).with_name("rstar"))
-        sys.modules["__main__"] = script
-        sys.argv = [script.__file__, *request["arguments"]]
-        main()
+        program = request["program"]
+        if program is None:
+            script = types.ModuleType("__main__")
+            script.__file__ = str(Path(sys.executable).with_name("rstar"))
+            sys.modules["__main__"] = script
+            sys.argv = [script.__file__, *request["arguments"]]
+            main()
+        else:
+            sys.argv = [program, *request["arguments"]]
+            sys.path[0] = request["cwd"]
+            if program.endswith(".py"):
+                runpy.run_path(program, run_name="__main__")
+            else:
+                runpy.run_module(program, run_name="__main__", alter_sys=True)
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)

@@ -6,9 +6,9 @@ The example that evolves is run by tests/api/test_runs.py, and the types are che
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from tests import warm
 
 ROOT = Path(__file__).parents[2]
 _FILE = re.compile(r"^<!-- file: (\S+\.py) -->\n```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -19,7 +19,7 @@ FILES = dict(_FILE.findall(PAGE))
 
 def run(code: str, folder: Path, name: str = "shown.py") -> str:
     (folder / name).write_text(code, encoding="utf-8")
-    done = subprocess.run([sys.executable, name], cwd=folder, capture_output=True, text=True, timeout=800)
+    done = warm.run(cwd=folder, program=name)
     assert done.returncode == 0, done.stderr[-3_000:]
     return done.stdout
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -92,6 +93,9 @@ def trained(folder: Path) -> str:
 
 if __name__ == "__main__":
     where = Path(sys.argv[1])
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    expected = os.environ.get("ATEN_CPU_CAPABILITY", "").upper()
+    assert torch.backends.cpu.get_cpu_capability().startswith(expected), "torch has computed before"
     found = {
         "training": trained(where / "first"),
         "generation, together": generated(len(PROMPTS)),

@@ -1,5 +1,8 @@
 """Deterministic mode on other machines: instruction sets of the libraries and numbers of threads, in child processes.
 
+The libraries read these settings when they first compute, so the children are forked from a process that has loaded
+them and has computed nothing. Each sets its number of threads itself.
+
 Each setting is a machine of its own. Its bits may differ from those of another, but not with what else is in a
 batch, nor after a resume, nor with the number of threads.
 """
@@ -8,12 +11,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+from tests import warm
 
 MACHINES = {
     "SSE4.2": {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ATEN_CPU_CAPABILITY": "default", "OMP_NUM_THREADS": "2"},
@@ -22,17 +25,13 @@ MACHINES = {
     "AVX-512, two threads": {"MKL_ENABLE_INSTRUCTIONS": "AVX512", "OMP_NUM_THREADS": "2"},
     "compatible": {"MKL_CBWR": "COMPATIBLE", "OMP_NUM_THREADS": "2"},  # other kernels on processors of every make
 }
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @cache
 def digests(machine: str, folder: Path) -> dict[str, str]:
     """What a child process with a machine's settings computed."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("MKL_", "ATEN_", "OMP_"))}
-    command = [sys.executable, "-m", "tests.engines.machine_child", str(folder)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, cwd=ROOT, env=environment | MACHINES[machine], check=False
-    )
+    done = warm.run(str(folder), env=environment | MACHINES[machine], program="tests.engines.machine_child")
     assert done.returncode == 0, done.stderr
     found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -59,14 +59,31 @@ class Programs:
         """Nothing is held."""
 
 
-def answered(engine: Engine, settings: AnsweringSettings, forged: dict[str, str]) -> tuple[Answered, Forging]:
-    async def run() -> tuple[Answered, Forging]:
-        executor = Forging(SandboxExecutor(ExecutionSettings(num_slots=1)), forged)
-        async with Workbench(engine, executor, FakeGrader(), FakeRewardModel()) as bench:
-            solution, trees = await answer(PROBLEM, bench.environment, settings, seed=0)
-            return await graded(PROBLEM, solution, bench, trees, settings), executor
+class Sandbox:
+    """One sandbox for all tests of this file, on a loop of its own."""
 
-    return asyncio.run(run())
+    def __init__(self) -> None:
+        self.runner = asyncio.Runner()
+        self.executor = SandboxExecutor(ExecutionSettings(num_slots=1))
+
+    def answered(self, engine: Engine, settings: AnsweringSettings, forged: dict[str, str]) -> tuple[Answered, Forging]:
+        """An answer to the problem, and the sandbox that forged outputs on the way."""
+        executor = Forging(self.executor, forged)
+        bench = Workbench(engine, executor, FakeGrader(), FakeRewardModel(), shares_tools=True)
+
+        async def run() -> Answered:
+            solution, trees = await answer(PROBLEM, bench.environment, settings, seed=0)
+            return await graded(PROBLEM, solution, bench, trees, settings)
+
+        return self.runner.run(run()), executor
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    made = Sandbox()
+    with made.runner:
+        yield made
+        made.runner.run(made.executor.aclose())
 
 
 def checked(solution: Solution, executor: Forging) -> None:
@@ -87,11 +104,11 @@ FORGED = {"1\n": "7\n"}
 
 @pytest.mark.parametrize("name", STRATEGIES)
 @pytest.mark.parametrize("form", ["steps", "official", "program"])
-def test_every_strategy_and_form_answers_by_what_was_run_again(name: str, form: str) -> None:
+def test_every_strategy_and_form_answers_by_what_was_run_again(name: str, form: str, sandbox: Sandbox) -> None:
     more = {"observation": "official"} if form == "official" else {"form": form}
     search = SearchSettings.model_validate(SEARCH | more)
     engine = Programs() if form == "program" else FakeEngine(SURE_HAND)
-    honest, executor = answered(engine, AnsweringSettings(strategy=name, search=search, num_trees=2), {})
+    honest, executor = sandbox.answered(engine, AnsweringSettings(strategy=name, search=search, num_trees=2), {})
     if honest.solution.answer is None:  # the one greedy solution may have failed
         assert name == "greedy"
         return
@@ -102,7 +119,7 @@ def test_every_strategy_and_form_answers_by_what_was_run_again(name: str, form: 
     assert len(executor.programs) == len({tuple(recorded(t)) for t in counted})
 
     settings = AnsweringSettings(strategy=name, search=search, num_trees=2)
-    forged, executor = answered(engine, settings, {"0\n": "7\n", "1\n": "7\n", "2\n": "7\n"})
+    forged, executor = sandbox.answered(engine, settings, {"0\n": "7\n", "1\n": "7\n", "2\n": "7\n"})
     checked(forged.solution, executor)
     assert forged.solution.answer != "7"
     assert forged.solution.num_not_reproduced == len(forged.solution.dropped) > 0
@@ -111,11 +128,13 @@ def test_every_strategy_and_form_answers_by_what_was_run_again(name: str, form: 
 
 @pytest.mark.parametrize("selector", ["best", "vote", "majority"])
 @pytest.mark.parametrize("name", ["sample", "mcts", "forest"])
-def test_the_next_by_the_same_rule_is_taken_and_what_was_dropped_counts_nowhere(name: str, selector: str) -> None:
+def test_the_next_by_the_same_rule_is_taken_and_what_was_dropped_counts_nowhere(
+    name: str, selector: str, sandbox: Sandbox
+) -> None:
     settings = AnsweringSettings.model_validate(
         {"strategy": name, "selector": selector, "search": SEARCH | {"num_rollouts": 12}, "num_trees": 2}
     )
-    forged, executor = answered(FakeEngine(SURE_HAND), settings, FORGED)
+    forged, executor = sandbox.answered(FakeEngine(SURE_HAND), settings, FORGED)
     solution = forged.solution
     checked(solution, executor)
     assert solution.answer in ("0", "2")
@@ -129,12 +148,12 @@ def test_the_next_by_the_same_rule_is_taken_and_what_was_dropped_counts_nowhere(
 
 
 @pytest.mark.parametrize("name", ["sample", "mcts", "forest"])
-def test_a_candidate_counts_as_right_only_if_its_program_says_so_again(name: str) -> None:
+def test_a_candidate_counts_as_right_only_if_its_program_says_so_again(name: str, sandbox: Sandbox) -> None:
     settings = AnsweringSettings.model_validate(
         {"strategy": name, "search": SEARCH | {"num_rollouts": 12}, "num_trees": 2}
     )
-    honest, _ = answered(FakeEngine(SURE_HAND), settings, {})
-    forged, executor = answered(FakeEngine(SURE_HAND), settings, {"0\n": "1\n"})
+    honest, _ = sandbox.answered(FakeEngine(SURE_HAND), settings, {})
+    forged, executor = sandbox.answered(FakeEngine(SURE_HAND), settings, {"0\n": "1\n"})
 
     def num_right(found: Answered) -> int:
         return sum(bool(candidate.correct) for candidate in found.candidates)
@@ -145,7 +164,7 @@ def test_a_candidate_counts_as_right_only_if_its_program_says_so_again(name: str
     assert {t.answer for t in forged.solution.dropped} == {"1"}
     assert not set(forged.solution.dropped) & set(forged.solution.candidates)
     assert len({tuple(p) for p in executor.programs}) == len(executor.programs)
-    nothing_right, _ = answered(FakeEngine(SURE_HAND), settings, {"0\n": "1\n", "1\n": "9\n"})
+    nothing_right, _ = sandbox.answered(FakeEngine(SURE_HAND), settings, {"0\n": "1\n", "1\n": "9\n"})
     assert nothing_right.any_correct is False
 
 

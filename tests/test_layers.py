@@ -29,7 +29,7 @@ HEAVY = {
     *("vllm", "ray", "fastapi", "uvicorn", "httpx", "sympy", "math_verify", "pyarrow", "duckdb", "matplotlib", "scipy"),
 }
 
-HEAVY_AT_THE_TOP = ("engines", "training", "execution", "grading", "pocket", "cluster", "serve", "checkpoints")
+HEAVY_AT_THE_TOP = ("engines", "training", "execution", "grading", "pocket", "cluster", "serve", "view", "checkpoints")
 """Where a module may load them when it is imported itself; everywhere else they are loaded inside functions."""
 
 ROOT = Path(rstar_math.__file__).parent

@@ -27,6 +27,7 @@ from rstar_math.cli.search import search
 from rstar_math.cli.select import select
 from rstar_math.cli.serve import serve
 from rstar_math.cli.solve import solve
+from rstar_math.cli.tree import tree
 
 app = typer.Typer(
     name="rstar",
@@ -65,7 +66,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
         strategies,
         benchmarks,
     ),
-    *(search, select, execute, grade),
+    *(tree, search, select, execute, grade),
 )
 """In the order of the help; the name of each is that of its function, but for `eval`."""
 

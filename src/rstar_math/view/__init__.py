@@ -1,0 +1,1 @@
+"""See the search: a run's problems, trees, steps and pairs."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,7 +17,12 @@ import openai
 import pytest
 
 from rstar_math import RStarMathModel
-from rstar_math.config import RuntimeSettings
+from rstar_math.api.asking import question_id
+from rstar_math.config import BudgetSettings, ProblemSource, RuntimeSettings
+from rstar_math.models import default_answering, find_model
+from rstar_math.problems.load import load_problems
+from rstar_math.workers.bench import open_workbench
+from rstar_math.workers.jobs import Answered, AnswerJob, Task, work
 
 RSTAR = Path(sys.executable).with_name("rstar")
 QUESTION = "Dan fills 23 trays with 17 buttons each, and 37 buttons get broken. How many are whole?"
@@ -65,6 +72,35 @@ def test_the_answer_is_the_one_of_this_machine_to_the_letter(client: openai.Open
     assert reply.usage.completion_tokens_details is not None
     assert reply.usage.completion_tokens_details.reasoning_tokens
     assert [model.id for model in client.models.list()][:2] == ["pocket", "pocket:greedy"]
+
+
+def test_right_and_wrong_are_those_of_an_evaluation_at_the_same_budget(client: openai.OpenAI) -> None:
+    chosen = load_problems(ProblemSource(source="pocket/test", num_problems=12)).problems
+    problems = [replace(problem, id=question_id(problem.question)) for problem in chosen]
+    folders = find_model("pocket")
+    settings = default_answering(folders).model_copy(update={"budget": BudgetSettings(tokens=300)})
+    job = AnswerJob(folders.policy, folders.reward_model, settings)
+
+    async def evaluated() -> list[Answered]:
+        runtime = RuntimeSettings(deterministic=True)
+        async with open_workbench(folders.policy, folders.reward_model, runtime) as bench:
+            found = [await work(job, Task(problem, 0), bench) for problem in problems]
+        return [one for one in found if isinstance(one, Answered)]
+
+    rows = asyncio.run(evaluated())
+    reply = client.completions.create(
+        model="pocket", prompt=[problem.question for problem in problems], extra_body={"rstar": {"tokens": 300}}
+    )
+    assert len(rows) == len(reply.choices) == len(problems)
+    for row, choice in zip(rows, reply.choices, strict=True):
+        assert choice.model_extra is not None
+        said = choice.model_extra["rstar"]
+        assert said["answer"] == row.solution.answer
+        assert said["confidence"] == row.solution.confidence
+        assert said["cost"]["tokens_generated"] == row.solution.cost.tokens_generated
+        codes = [step.code.strip() for step in row.solution.reasoning_trace if step.execution]
+        assert re.findall(r"```python\n(.*?)\n```", choice.text, re.DOTALL) == codes
+    assert {row.correct for row in rows} == {True, False}
 
 
 def test_a_stream_is_read_by_the_package(client: openai.OpenAI) -> None:

@@ -36,6 +36,9 @@ def benchmarks() -> None:
     from rstar_math.problems.load import POCKET_SPLITS
 
     lines = {f"pocket/{split}": "Problems of the pocket world, made when they are needed." for split in POCKET_SPLITS}
+    lines["composed/SPLIT"] = (
+        "Problems of the composed world, made when they are needed; composed/SPLIT/5-6 is one tier."
+    )
     for b in BENCHMARKS.values():
         lines[b.name] = f"{b.title}, {b.num_problems:,} problems{f'; {b.note}' if b.note else ''}."
     lines["FILE.jsonl"] = "Your own (docs/formats.md)."

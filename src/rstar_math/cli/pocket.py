@@ -44,18 +44,21 @@ def pretrain(out: Out, settings: Set = None) -> None:
 
 @commands.command()
 def problems(
-    split: Annotated[str, typer.Argument(help="train, validation or test.")],
+    split: Annotated[
+        str, typer.Argument(help="train, validation or test; of the composed world also a tier: train/5-6.")
+    ],
     num: Annotated[int, typer.Option(help="How many.")] = 10,
     seed: Seed = 0,
+    world: Annotated[str, typer.Option(help="pocket or composed.")] = "pocket",
 ) -> None:
-    """Print problems of the pocket world as JSONL."""
+    """Print problems of a world of the pocket scale as JSONL."""
     from dataclasses import asdict
 
     from rstar_math.config import ProblemSource
     from rstar_math.problems.load import load_problems
     from rstar_math.terminal.visible import visible_json
 
-    for p in load_problems(ProblemSource(source=f"pocket/{split}", num_problems=num, seed=seed)).problems:
+    for p in load_problems(ProblemSource(source=f"{world}/{split}", num_problems=num, seed=seed)).problems:
         row = asdict(p)
         row["problem"] = row.pop("question")
         print(visible_json(row))

@@ -8,16 +8,17 @@ from rstar_math.config.base import Settings
 
 
 class ProblemSource(Settings):
-    """A set of problems: a split of the pocket world, a benchmark by name, or a JSONL file."""
+    """A set of problems: a split of a world of the pocket scale, a benchmark by name, or a JSONL file."""
 
     source: str = Field(
-        description="pocket/train, pocket/validation, pocket/test, a benchmark (math500, gsm8k, ...: from the hub; "
+        description="pocket/train, pocket/validation, pocket/test, the same of the composed world or a tier of it "
+        "(composed/train/5-6), a benchmark (math500, gsm8k, ...: from the hub; "
         "FOLDER/math500: from a folder of files), the path of a JSONL file with `problem` and `answer`, or "
         "my_file.py:function"
     )
     num_problems: int | None = Field(default=None, ge=1, description="take the first so many; null: all (files only)")
     skip: int = Field(default=0, ge=0, description="leave out so many before the first")
-    seed: int = Field(default=0, description="of the order in which a pocket split is drawn")
+    seed: int = Field(default=0, description="of the order in which a split of the pocket scale is drawn")
 
 
 class SynthesisSettings(Settings):

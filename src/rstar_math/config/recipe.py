@@ -42,6 +42,10 @@ class ExtraSearch(Settings):
 class RoundSettings(Settings):
     """One round of self-evolution (section 3.4; METHOD.md section 5)."""
 
+    problems: ProblemSource | None = Field(
+        default=None,
+        description="training problems of this round alone, for example harder ones; null: those of the recipe",
+    )
     search: SearchSettings = Field(description="search of every training problem")
     strategy: str = Field(
         default="mcts",

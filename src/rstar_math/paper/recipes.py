@@ -51,6 +51,7 @@ def seed_recipe(recipe: Recipe, seed: int) -> Recipe:
     skip = evaluation.problems.skip + settings.seeds.index(seed) * size
     changes: dict[str, Any] = {
         "problems": _own(recipe.problems, seed),
+        "rounds": tuple(r.model_copy(update={"problems": _own(r.problems, seed)}) for r in recipe.rounds),
         "held_out": recipe.held_out.model_copy(update={"problems": _own(recipe.held_out.problems, seed)}),
         "evaluation": evaluation.model_copy(
             update={

@@ -1,7 +1,8 @@
-"""Makes `pocket-base`, the weak base model that self-evolution starts from, out of nothing.
+"""Makes the weak base models that self-evolution starts from, out of nothing: `pocket-base`, and the composed world's.
 
-A small language model is trained on demonstrations of the base split, with their authors' misconceptions. Every
-demonstration is new, so one pass over the corpus is the whole of it. The shipped base is a Llama; other architectures
+A small language model is trained on demonstrations of the base split: in the pocket world with their authors'
+misconceptions, in the composed world all right and of depth 1 and 2. Every demonstration is new, so one pass over the
+corpus is the whole of it. The shipped base is a Llama; other architectures
 and sizes are for applying the same recipe to other bases (table 10). This is not fine-tuning: that is in
 `rstar_math.training`.
 """
@@ -20,6 +21,7 @@ from pydantic import Field
 
 from rstar_math import steps
 from rstar_math.config import Settings
+from rstar_math.pocket.composed import corpus
 from rstar_math.pocket.demonstrations import demonstration
 from rstar_math.pocket.splits import exercises
 from rstar_math.pocket.tokenizer import Architecture, save_tokenizer, train_tokenizer
@@ -43,6 +45,7 @@ _REPORT_EVERY = 50
 class PretrainSettings(Settings):
     """Size, data and optimisation of the base model. The values were measured at the pocket scale (docs/log.md)."""
 
+    world: Literal["pocket", "composed"] = Field(default="pocket", description="whose base split is demonstrated")
     architecture: Architecture = Field(default="llama", description="as transformers names it (`model_type`)")
     hidden_size: int = Field(default=128, ge=8, description="width of the residual stream")
     num_layers: int = Field(default=4, ge=1, description="transformer layers")
@@ -52,7 +55,9 @@ class PretrainSettings(Settings):
     num_demonstrations: int = Field(
         default=44_800, ge=1, description="demonstrations, each seen once; about 80 tokens each"
     )
-    mix: tuple[float, float, float] = Field(default=(0.30, 0.30, 0.40), description="shares of gsm, math and olympiad")
+    mix: tuple[float, float, float] = Field(
+        default=(0.30, 0.30, 0.40), description="shares of gsm, math and olympiad; pocket alone"
+    )
     batch_size: int = Field(default=32, ge=1, description="demonstrations per optimiser step")
     learning_rate: float = Field(default=3e-3, gt=0, description="peak learning rate")
     warmup_steps: int = Field(default=60, ge=0, description="steps of linear warm-up; linear decay to zero follows")
@@ -110,7 +115,10 @@ def pretrain(
 
     settings = settings or PretrainSettings()
     torch.set_num_threads(settings.num_threads)
-    tokenizer = train_tokenizer(architecture=settings.architecture)
+    if settings.world == "composed":
+        tokenizer = corpus.tokenizer(settings.architecture)
+    else:
+        tokenizer = train_tokenizer(architecture=settings.architecture)
     rows, num_dropped = corpus_rows(tokenizer, settings)
     model = new_model(settings, tokenizer)
     _train(model, rows, settings, tokenizer.pad_token_id, progress)
@@ -123,14 +131,16 @@ def pretrain(
 
 def corpus_rows(tokenizer: PreTrainedTokenizerFast, settings: PretrainSettings) -> tuple[list[Row], int]:
     """The corpus as rows, and how many demonstrations were dropped for their length."""
-    rng = random.Random(f"pocket corpus {settings.seed}")
-    drawn = exercises("base", settings.seed + 1, settings.mix, unique=False)
-    rows = [
-        encoded(tokenizer, exercise.question, demonstration(exercise, rng))
-        for exercise in islice(drawn, settings.num_demonstrations)
-    ]
+    solved = corpus.demonstrations(settings.seed + 1) if settings.world == "composed" else _demonstrations(settings)
+    rows = [encoded(tokenizer, question, done) for question, done in islice(solved, settings.num_demonstrations)]
     kept = [row for row in rows if len(row.ids) <= settings.max_length]
     return kept, len(rows) - len(kept)
+
+
+def _demonstrations(settings: PretrainSettings) -> Iterator[tuple[str, Sequence[Step]]]:
+    rng = random.Random(f"pocket corpus {settings.seed}")
+    for exercise in exercises("base", settings.seed + 1, settings.mix, unique=False):
+        yield exercise.question, demonstration(exercise, rng)
 
 
 def encoded(tokenizer: PreTrainedTokenizerFast, question: str, solution: Sequence[Step]) -> Row:

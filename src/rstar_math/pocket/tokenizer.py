@@ -32,8 +32,15 @@ _PIECE = r"\n*[^\n.?]+[.?]?"
 """What merges stay within: the line breaks before a line, and the line up to the end of its sentence."""
 
 
+_LETTER = r"(?<![A-Za-z])[a-z](?![A-Za-z])"
+
+
 def train_tokenizer(
-    texts: Iterable[str] | None = None, vocab_size: int = VOCAB_SIZE, architecture: Architecture = "llama"
+    texts: Iterable[str] | None = None,
+    vocab_size: int = VOCAB_SIZE,
+    architecture: Architecture = "llama",
+    *,
+    letters_alone: bool = False,
 ) -> PreTrainedTokenizerFast:
     """Makes the tokenizer from texts, or from demonstrations of the base corpus. Encoding adds no token.
 
@@ -42,12 +49,14 @@ def train_tokenizer(
       vocab_size: tokens in all.
       architecture: of the model that it is for. `AutoTokenizer` gives every qwen2 model the pre-tokenizer of Qwen2,
         within which no merge spans words: those models need about half as many tokens again.
+      letters_alone: whether a letter that is a word, such as the name of a quantity, is never merged with what stands
+        beside it; for architectures with the pocket world's own pre-tokenizer.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = _pre_tokenizer(architecture)
+    tokenizer.pre_tokenizer = _pre_tokenizer(architecture, letters_alone)
     if architecture == "qwen2":
         from tokenizers import normalizers
 
@@ -72,10 +81,10 @@ def train_tokenizer(
     )
 
 
-def _pre_tokenizer(architecture: Architecture) -> Any:
+def _pre_tokenizer(architecture: Architecture, letters_alone: bool) -> Any:
     from tokenizers import Regex, pre_tokenizers
 
-    patterns = [r"\d", _PIECE]
+    patterns = [r"\d", *([_LETTER] if letters_alone else []), _PIECE]
     if architecture == "qwen2":
         from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 

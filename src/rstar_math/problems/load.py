@@ -17,7 +17,11 @@ from rstar_math.problems import benchmarks
 from rstar_math.problems.files import ReadProblem, read_file
 from rstar_math.types import Problem
 
+MADE = ("pocket/", "composed/")
+"""How the names of problems begin that are made when they are needed."""
+
 POCKET_SPLITS: tuple[Literal["train", "validation", "test", "base"], ...] = ("train", "validation", "test", "base")
+COMPOSED_SPLITS = POCKET_SPLITS
 _DEFAULT_POCKET_SIZE = 300
 
 
@@ -46,6 +50,8 @@ def load_problems(source: ProblemSource) -> ProblemSet:
     """
     if source.source.startswith("pocket/"):
         return _pocket(source)
+    if source.source.startswith("composed/"):
+        return _composed(source)
     path = Path(source.source)
     name = path.stem
     if is_own(source.source):
@@ -62,7 +68,7 @@ def load_problems(source: ProblemSource) -> ProblemSet:
     else:
         raise DataError(
             f"no problems at {source.source!r}: it is neither a file nor one of "
-            + ", ".join([*(f"pocket/{s}" for s in POCKET_SPLITS), *benchmarks.BENCHMARKS])
+            + ", ".join([*(f"{world}{s}" for world in MADE for s in POCKET_SPLITS), *benchmarks.BENCHMARKS])
             + ", nor a function of yours (my_file.py:function)"
         )
     end = source.skip + (source.num_problems or 1)
@@ -97,6 +103,34 @@ def _pocket(source: ProblemSource) -> ProblemSet:
     num_problems = source.num_problems or _DEFAULT_POCKET_SIZE
     problems = pocket_problems(split, source.skip + num_problems, seed=source.seed)
     return _named(source.source, [ReadProblem(problem) for problem in problems[source.skip :]])
+
+
+def _composed(source: ProblemSource) -> ProblemSet:
+    from rstar_math.pocket.composed import composed_problems
+    from rstar_math.pocket.composed.splits import TIERS
+
+    _, split, *tiers = source.source.split("/")
+    if split not in COMPOSED_SPLITS:
+        raise DataError(f"no composed split {split!r}; choose from {', '.join(COMPOSED_SPLITS)}")
+    num_problems = source.num_problems or _DEFAULT_POCKET_SIZE
+    problems = composed_problems(split, source.skip + num_problems, source.seed, tiers or tuple(TIERS))
+    return _named(source.source, [ReadProblem(problem) for problem in problems[source.skip :]])
+
+
+def union(sets: Sequence[ProblemSet]) -> ProblemSet:
+    """All problems of some sets, each once, in their order.
+
+    Raises:
+      DataError: two different problems have the same id.
+    """
+    found: dict[str, Problem] = {}
+    for problem in (problem for each in sets for problem in each.problems):
+        if found.setdefault(problem.id, problem).question != problem.question:
+            raise DataError(f"two training problems have the id {problem.id!r}; rename one of them")
+    names = dict.fromkeys(each.name for each in sets)
+    merged = _named(" + ".join(names), [ReadProblem(problem) for problem in found.values()])
+    without = tuple(item for each in sets for item in each.without)
+    return replace(merged, without=without, notes=tuple(item for each in sets for item in each.notes))
 
 
 def _own(spec: str) -> list[Problem]:

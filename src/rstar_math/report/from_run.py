@@ -82,7 +82,8 @@ def report_of(folder: Path, command: str | None = None) -> Report:
         confidence=_confidence(last, problems) if last else None,
         suspect_references=_suspects(last) if last else (),
         num_training_problems=counts_by_tier(problems.training.problems),
-        problem_sets={k: _used(v) for k, v in vars(problems).items() if v is not None},
+        problem_sets={k: _used(v) for k, v in vars(problems).items() if isinstance(v, ProblemSet)}
+        | {f"round {number}": _used(own) for number, own in problems.of_rounds.items()},
         command=command,
         hardware=hardware(),
         versions={name: version(name) for name in ("rstar-math", "torch", "transformers")}

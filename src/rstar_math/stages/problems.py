@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rstar_math.config import ProblemSource, Recipe
 from rstar_math.errors import ConfigError, UserError
 from rstar_math.models import ModelFolders, find_model
-from rstar_math.problems.load import ProblemSet, load_problems, with_references
+from rstar_math.problems.load import MADE, ProblemSet, load_problems, union, with_references
 from rstar_math.problems.prepare import require_no_overlap
 
 
@@ -20,7 +20,8 @@ from rstar_math.problems.prepare import require_no_overlap
 class RunProblems:
     """The problems of a run: searched and trained on; steering the PPM; only ever evaluated on.
 
-    `calibration` is None where the held-out problems serve.
+    `calibration` is None where the held-out problems serve. `of_rounds` are those of every round by its number, where
+    any round has its own; `training` are then all that any round searches. Otherwise it is empty.
     """
 
     training: ProblemSet
@@ -28,6 +29,11 @@ class RunProblems:
     evaluation: ProblemSet
     threshold: ProblemSet | None
     calibration: ProblemSet | None = None
+    of_rounds: Mapping[int, ProblemSet] = field(default_factory=dict)
+
+    def searched(self, number: int) -> ProblemSet:
+        """What a round searches."""
+        return self.of_rounds[number] if self.of_rounds else self.training
 
 
 def load_run_problems(recipe: Recipe) -> RunProblems:
@@ -40,12 +46,14 @@ def load_run_problems(recipe: Recipe) -> RunProblems:
       ConfigError: a held-out or evaluation question is also a training question.
     """
     settings = recipe.evaluation
+    of_rounds = _of_rounds(recipe)
     problems = RunProblems(
-        training=with_references(load_problems(recipe.problems)),
+        training=union(list(of_rounds.values())) if of_rounds else with_references(load_problems(recipe.problems)),
         held_out=with_references(load_problems(recipe.held_out.problems)),
         evaluation=load_problems(settings.problems),
         threshold=load_problems(settings.threshold_problems) if settings.threshold_problems else None,
         calibration=load_problems(recipe.calibration.problems) if recipe.calibration.problems else None,
+        of_rounds=of_rounds,
     )
     trained = {p.question.strip() for p in problems.training.problems}
     for other in (problems.held_out, problems.evaluation, problems.threshold, problems.calibration):
@@ -55,10 +63,18 @@ def load_run_problems(recipe: Recipe) -> RunProblems:
     if settings.overlap == "block":
         reported = [load_problems(ProblemSource(source=name)) for name in settings.reported]
         measured = [s for s in (problems.evaluation, problems.threshold) if s is not None]
-        # the pocket world asks in a few phrasings, so its questions share their words by construction
-        others = [s for s in [*measured, *reported] if not s.name.startswith("pocket/")]
+        # these worlds ask in a few phrasings, so their questions share their words by construction
+        others = [s for s in [*measured, *reported] if not s.name.startswith(MADE)]
         require_no_overlap(problems.training.problems, others)
     return problems
+
+
+def _of_rounds(recipe: Recipe) -> dict[int, ProblemSet]:
+    """What every round searches; nothing where no round has problems of its own."""
+    own = [each.problems for each in recipe.rounds]
+    if not any(own):
+        return {}
+    return {number: with_references(load_problems(source or recipe.problems)) for number, source in enumerate(own, 1)}
 
 
 def load_parts(recipe: Recipe) -> tuple[RunProblems, ModelFolders]:
@@ -116,6 +132,9 @@ def unfit_parts(values: Mapping[str, Any]) -> list[str]:
     rounds = values.get("rounds")
     for number, settings in enumerate(rounds if isinstance(rounds, list | tuple) else ()):
         policy = settings.get("policy") if isinstance(settings, Mapping) else None
+        own = settings.get("problems") if isinstance(settings, Mapping) else None
+        if isinstance(own, Mapping):
+            tried(f"rounds[{number}].problems", partial(_load_source, _load_with_references, own))
         if isinstance(policy, str) and policy not in ("base", "previous"):
             tried(f"rounds[{number}].policy", partial(find_model, policy))
     return list(lines)

@@ -22,7 +22,7 @@ def search_stage(work: Work, this: Round) -> Made:
     settings, seed, per_part = work.settings(this), work.seed(this), work.recipe.runtime.trees_per_part
     job = search_job(this, settings, work.base)
     with TreeStore(this.trees, per_part) as store:
-        training, stage = work.problems.training.problems, f"{this.name}, search"
+        training, stage = work.problems.searched(this.number).problems, f"{this.name}, search"
         search_problems(
             work.pool, job, training, store, seed, settings.extra, work.progress, stage, settings.num_tokens
         )

@@ -15,6 +15,9 @@ from rstar_math.types import Cost, Problem, Step, Trajectory
 Terminal = Literal["answer", "dead_end", "depth_limit"]
 """Why a rollout ends at a node: an answer step; no candidate could be continued; as deep as allowed."""
 
+DROPPED = "dropped beside an answer"
+"""Why a candidate was rejected that nothing is wrong with, where `answer_siblings` is `drop`."""
+
 
 @dataclass(slots=True)
 class Node:

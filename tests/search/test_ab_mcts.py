@@ -223,7 +223,11 @@ def test_budgets_end_it_and_what_was_found_stands(limits: BudgetSettings, most: 
 
 @pytest.mark.parametrize(
     ("search", "message"),
-    [({"use_ppm": False}, "needs use_ppm: true"), ({"answer_siblings": "drop"}, "needs answer_siblings: keep")],
+    [
+        ({"use_ppm": False}, "needs use_ppm: true"),
+        ({"answer_siblings": "drop"}, "needs answer_siblings: keep"),
+        ({"terminal_nodes": "revisit"}, "needs terminal_nodes: close"),
+    ],
 )
 def test_settings_that_make_no_sense(search: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

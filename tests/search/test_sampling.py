@@ -11,7 +11,7 @@ from rstar_math import steps
 from rstar_math.config import SearchSettings
 from rstar_math.engines.base import Generation
 from rstar_math.engines.fake import FakePolicy
-from rstar_math.search.sampling import greedy, sample
+from rstar_math.search.sampling import greedy, sample, sample_below
 from rstar_math.tree import Node, Tree
 from rstar_math.types import Completion, Problem, SamplingParams
 from tests.growing import fake_environment, grow_fake
@@ -108,6 +108,24 @@ def test_replies_that_are_no_answer(reply: tuple[str, str | None], reason: str) 
     assert end.terminal == "dead_end"
     assert reason in str(end.rejected)
     assert not tree.trajectories()
+
+
+def test_fresh_rollouts_go_on_from_a_step() -> None:
+    """The program goes on from the steps before it, and tokens are booked on the first step that is new."""
+    given = steps.step_from_text("\nx = 3\n<end_of_step>")
+    engine = TextEngine([("\nprint(x + 4)\n", steps.END_OF_CODE), ("\nprint(y)\n", steps.END_OF_CODE)])
+    env = fake_environment(Problem("p", "Q?", "7"), engine=engine)
+    below = SearchSettings(num_rollouts=2, use_ppm=False)
+    tree = asyncio.run(sample_below(env, [given], below))
+    right, failed = (tree.nodes[i] for i in tree.rollouts)
+    assert (right.terminal, right.correct, right.depth) == ("answer", True, 3)
+    assert (failed.terminal, failed.correct, failed.depth) == ("dead_end", None, 2)
+    assert tree.nodes[1].step == given
+    assert [n.num_tokens for n in tree.path(right)] == [0, 10, 10]
+    program = tree.steps(right)[:2]
+    closed = asyncio.run(sample_below(fake_environment(env.problem, engine=engine), program, below))
+    assert [closed.nodes[i].depth for i in closed.rollouts] == [3, 3]  # only answers can follow
+    assert all(closed.nodes[i].correct for i in closed.rollouts)
 
 
 def test_an_empty_sample_leaves_the_others_alone() -> None:

@@ -6,12 +6,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from rstar_math.config import SelectionSettings
 from rstar_math.execution.fake import FakeExecutor
 from rstar_math.stages.select import every_pair, select
 from rstar_math.store.records import TreeStore
 from rstar_math.types import Execution, Problem
 from tests import warm
+from tests.growing import grow_script
 from tests.stages.answered import answered
 
 PLANTED = Problem(id="planted", question="What is 6 * 7?", answer="43")
@@ -70,6 +73,20 @@ def test_trees_of_one_problem_share_its_answer_pairs() -> None:
     kinds = [(p.kind, p.tree if p.kind == "step" else p.problem) for p in pairs]
     steps_of = [("step", "easy@0"), ("step", "easy@1"), ("step", "easy@1")]
     assert kinds == [*steps_of, *[("answer", "easy")] * 4, ("step", "hard@0"), ("answer", "hard")]
+
+
+def test_pairs_and_trajectories_have_the_values_that_the_settings_name() -> None:
+    tree = grow_script(
+        {"": ["a.", "b."], "a.": ["=7", "=7", "=8"], "b.": ["=8"]}, {"num_candidates": 3, "num_rollouts": 9}
+    )
+    found = {values: select([tree], SelectionSettings(values=values), None) for values in ("backed_up", "expected")}
+    steps = {values: [p for p in each.pairs if p.kind == "step"] for values, each in found.items()}
+    assert {values: [(p.chosen_q, p.rejected_q) for p in pairs] for values, pairs in steps.items()} == {
+        "backed_up": [(0, -1)],  # of two rollouts one is right
+        "expected": [(pytest.approx(1 / 3), -1)],  # of three answers that the policy proposed two
+    }
+    (row,) = found["expected"].rows()
+    assert row[1].q_values == pytest.approx((1 / 3, 1.0))
 
 
 def test_every_pair_passes_rules_without_filters() -> None:

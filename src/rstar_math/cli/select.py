@@ -29,6 +29,7 @@ def select(
     from rstar_math.errors import ConfigError, DataError
     from rstar_math.execution.opening import open_executor
     from rstar_math.selection.scored_texts import merged, outcomes, step_values
+    from rstar_math.selection.values import valued
     from rstar_math.stages.select import select
     from rstar_math.store.files import write_json
     from rstar_math.store.interchange import FORMATS, read_any_trees, write_interchange
@@ -52,7 +53,7 @@ def select(
         for path in trees:
             for tree in read_any_trees(path):
                 finished.extend(outcomes([tree]))
-                values.extend(step_values([tree]))
+                values.extend(step_values([valued(tree, how.values)]))
                 yield tree
 
     with answer_comparison() as same:

@@ -64,6 +64,11 @@ class SearchSettings(Settings):
     backup_dead_ends: bool = Field(
         default=True, description="back dead ends and the depth limit up to the root; released code: on the node alone"
     )
+    terminal_nodes: Literal["close", "revisit"] = Field(
+        default="close",
+        description="close: a terminal node is visited once, and a tree ends when nothing is left (released code); "
+        "revisit: as often as UCT chooses it, so that Q is a mean over rollouts (plain UCT; the paper is silent)",
+    )
     answer_siblings: Literal["keep", "drop"] = Field(
         default="keep",
         description="drop: once a candidate is an answer its siblings go and one answer stays (released code)",

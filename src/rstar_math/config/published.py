@@ -76,6 +76,7 @@ PAPER: Mapping[str, Published] = {
     "rounds.ppm.num_steps": _one(None, "appendix A.2 counts epochs"),
     "rounds.ppm.batch_size": _one(512, "appendix A.2; pairs there, problems here"),
     "selection.num_trajectories": _one(2, "section 3.4"),
+    "selection.values": _one("backed_up", "section 3.1"),
     "selection.num_per_side": _one(2, "section 3.3"),
     "selection.min_q_margin": _one(0.0, "section 3.3 names no filter"),
     "selection.min_edit_distance": _one(0, "section 3.3 names no filter"),
@@ -105,6 +106,7 @@ _SEARCH_IN_CODE = {
     "failure_value": _one(-1, "config.py"),
     "backup_dead_ends": _one(False, "agents/mcts.py"),
     "answer_siblings": _one("drop", "agents/mcts.py"),
+    "terminal_nodes": _one("close", "agents/mcts.py"),
     "prior_weight": _one(0.0, "nodes/mcts_node.py"),
     "num_parallel": _one(1, "solver.py"),
 }
@@ -140,6 +142,7 @@ RELEASED: Mapping[str, Published] = {
     "rounds.ppm.early_stopping": _one(True, f"{_RM}: load_best_model_at_end"),
     "rounds.ppm.scale": _one(5.0, "llms/rm.py"),
     "selection.num_trajectories": _one(2, "train/sample_sft_data.py --n 2"),
+    "selection.values": _one("backed_up", _PAIRS),
     "selection.num_per_side": _one(2, _PAIRS),
     "selection.min_q_margin": _one(0.5, _PAIRS),
     "selection.min_edit_distance": _one(20, _PAIRS),

@@ -19,6 +19,11 @@ class SelectionSettings(Settings):
     num_trajectories: int = Field(
         default=2, ge=1, description="correct trajectories per problem with the highest mean Q (paper)"
     )
+    values: Literal["backed_up", "expected"] = Field(
+        default="backed_up",
+        description="what a step is worth: Q as the search backed it up (paper), or the share of right ends that the "
+        "policy is to be expected to reach below it, by how often it proposed each candidate",
+    )
     num_per_side: int = Field(default=2, ge=1, description="positives and negatives per node (paper: 2)")
     min_q_margin: float = Field(default=0.0, ge=0, le=2, description="least chosen_q - rejected_q (released code: 0.5)")
     min_edit_distance: int = Field(default=0, ge=0, description="least edit distance in characters (released code: 20)")

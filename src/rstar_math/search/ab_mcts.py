@@ -39,6 +39,8 @@ async def ab_mcts(env: Environment, settings: SearchSettings) -> Tree:
         raise ConfigError("strategy ab_mcts compares steps by a reward model; it needs use_ppm: true")
     if settings.answer_siblings == "drop":
         raise ConfigError("strategy ab_mcts draws candidates one by one; it needs answer_siblings: keep")
+    if settings.terminal_nodes == "revisit":
+        raise ConfigError("strategy ab_mcts visits a terminal node once; it needs terminal_nodes: close")
     tree, passed = Tree.start(env.problem, "ab_mcts", env.seed), Passed(list)
     tree.stopped = "rollouts"
     with env.within_budget(tree):

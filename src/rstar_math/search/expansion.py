@@ -10,7 +10,7 @@ from rstar_math.config import SearchSettings
 from rstar_math.search.environment import Environment
 from rstar_math.search.forms import TriedStep, code_is_closed, form_of
 from rstar_math.search.together import all_of
-from rstar_math.tree import Node, Tree
+from rstar_math.tree import DROPPED, Node, Tree
 from rstar_math.types import Completion
 
 _NEAR_ONE = 1.0 - 1e-6
@@ -129,7 +129,7 @@ def _add(tree: Tree, node: Node, candidates: Sequence[_Candidate], settings: Sea
     if answers and settings.answer_siblings == "drop":
         for child in children:
             if child is not answers[0]:
-                child.rejected = "dropped beside an answer"
+                child.rejected = DROPPED
 
 
 async def _score(

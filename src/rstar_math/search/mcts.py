@@ -21,7 +21,9 @@ _NONE_PENDING: Counter[int] = Counter()
 async def mcts(env: Environment, settings: SearchSettings) -> Tree:
     """The paper's search: rollouts that choose steps by UCT, with all candidates of a step drawn at once.
 
-    Ends after `num_rollouts` rollouts, or when nothing is left to visit or to spend.
+    Ends after `num_rollouts` rollouts, or when nothing is left to visit or to spend. Where terminal nodes are closed,
+    Q is no mean over what the policy does: a right leaf counts once, so that most rollouts after it are wrong
+    (`selection.values` reads trees otherwise; docs/log.md, "What Q says").
     """
     tree = Tree.start(env.problem, "mcts", env.seed)
     tree.stopped = "rollouts"
@@ -34,7 +36,8 @@ async def mcts(env: Environment, settings: SearchSettings) -> Tree:
             for leaf, value in zip(leaves, values, strict=True):
                 backup(tree, leaf, value, settings)
                 tree.rollouts.append(leaf.index)
-                close(tree, leaf)
+                if settings.terminal_nodes == "close":
+                    close(tree, leaf)
     if tree.root.closed:
         tree.stopped = "closed"
     tree.cost = env.finish()
@@ -110,7 +113,8 @@ async def evaluate(env: Environment, node: Node, settings: SearchSettings) -> fl
         if node.step.answer is None or node.ppm_score is None:
             return settings.failure_value
         return node.ppm_score
-    node.correct = await env.is_correct(node.step.answer)
+    if node.correct is None:  # a node that is visited again is graded once
+        node.correct = await env.is_correct(node.step.answer)
     return 1.0 if node.correct else settings.failure_value
 
 

@@ -13,10 +13,10 @@ from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
 from rstar_math.search.budget import GIVEN_UP, BudgetSpent
 from rstar_math.search.environment import Environment
-from rstar_math.search.forms import Form, TriedStep, form_of
+from rstar_math.search.forms import Form, TriedStep, code_is_closed, form_of
 from rstar_math.search.together import all_of
 from rstar_math.tree import Node, Tree
-from rstar_math.types import Completion
+from rstar_math.types import Completion, Step
 
 
 async def greedy(env: Environment, settings: SearchSettings) -> Tree:
@@ -30,21 +30,39 @@ async def sample(env: Environment, settings: SearchSettings, strategy: str = "sa
 
     Answers are graded where the problem has a reference and `terminal_value` asks for it; no values are backed up.
     """
+    return await sample_below(env, (), settings, strategy)
+
+
+async def sample_below(
+    env: Environment, steps: Sequence[Step], settings: SearchSettings, strategy: str = "sample"
+) -> Tree:
+    """Fresh rollouts of the policy below a step: as `sample`, but every solution goes on from `steps`.
+
+    Args:
+      env: of the problem.
+      steps: the first steps of every solution, run and with their outputs; none of them is an answer.
+      settings: `num_rollouts` is how many, `temperature` at which.
+      strategy: name in the tree.
+    """
     tree = Tree.start(env.problem, strategy, env.seed)
     tree.stopped = "rollouts"
+    start = tree.root
+    for step in steps:
+        start.expanded = True
+        start = tree.add(start, step)
     with env.within_budget(tree):
-        prompt = tree.prefix(tree.root)
         num_samples = env.budget.begin_rollouts(settings.num_rollouts)
-        samples = await env.propose_solutions(prompt, num_samples, settings)
-        tree.root.expanded = True
         # Equal samples at temperature > 0 each count in a vote, so nothing is merged here. Nodes are added, and seeds
         # drawn, in the order of the samples, whatever the order in which their programs end.
-        solutions = await all_of(_run(env, completion, form_of(settings)) for completion in samples)
-        ends = [_add_solution(tree, *run) for run in zip(samples, solutions, strict=True)]
-        closed = [end for end in ends if end.terminal is None]
-        replies = await all_of(_reply(env, tree.prefix(end), settings) for end in closed)
-        answers = {end.index: _add_reply(tree, end, reply) for end, reply in zip(closed, replies, strict=True)}
-        ends = [answers.get(end.index, end) for end in ends]
+        ends = [start] * num_samples
+        if not code_is_closed(steps):
+            samples = await env.propose_solutions(tree.prefix(start), num_samples, settings)
+            solutions = await all_of(_run(env, steps, completion, form_of(settings)) for completion in samples)
+            ends = [_add_solution(tree, start, *run) for run in zip(samples, solutions, strict=True)]
+        start.expanded = True
+        going = [end for end in ends if end.terminal is None]
+        replies = iter(await all_of(_reply(env, tree.prefix(end), settings) for end in going))
+        ends = [end if end.terminal else _add_reply(tree, end, next(replies)) for end in ends]
         tree.rollouts = [end.index for end in ends]
 
         answered = [end for end in ends if end.terminal == "answer"]
@@ -63,13 +81,13 @@ async def sample(env: Environment, settings: SearchSettings, strategy: str = "sa
     return tree
 
 
-async def _run(env: Environment, completion: Completion, form: Form) -> list[TriedStep]:
+async def _run(env: Environment, before: Sequence[Step], completion: Completion, form: Form) -> list[TriedStep]:
     """Makes a sampled solution steps, one after the other, up to the first that cannot stand."""
     tried: list[TriedStep] = []
     for text in form.split(completion.text + (completion.stop or "")):
         stop = next((s for s in form.step_stops if text.endswith(s)), None)
         try:
-            (made,) = await form.try_steps(env, [t.step for t in tried], [(text, stop)])
+            (made,) = await form.try_steps(env, [*before, *(t.step for t in tried)], [(text, stop)])
         except BudgetSpent:  # the other samples may have ended
             made = TriedStep(step_format.step_from_text(text), GIVEN_UP, is_last=False)
         if made.rejected is not None:  # nobody reads on after it
@@ -78,13 +96,13 @@ async def _run(env: Environment, completion: Completion, form: Form) -> list[Tri
     return tried
 
 
-def _add_solution(tree: Tree, completion: Completion, solution: list[TriedStep]) -> Node:
-    """Adds a solution's steps to the tree; returns the last, terminal unless an answer may follow."""
-    node = tree.root
+def _add_solution(tree: Tree, start: Node, completion: Completion, solution: list[TriedStep]) -> Node:
+    """Adds a solution's steps below `start`; returns the last, terminal unless an answer may follow."""
+    node = start
     for tried in solution:
         node = tree.add(node, tried.step)
         node.expanded, node.visit_count, node.rejected = True, 1, tried.rejected
-    first = tree.path(node)[0]  # the tokens of a sample are booked on its first step: their sum is what counts
+    first = tree.path(node)[start.depth]  # a sample's tokens are booked on its first step: their sum is what counts
     first.num_tokens, first.logprob = completion.num_tokens, completion.logprob
     last = solution[-1]
     if last.is_last and last.rejected is None:

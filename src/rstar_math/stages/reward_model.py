@@ -6,6 +6,7 @@ that a difference between them is one of what they are asked to learn (rStar-Mat
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +18,7 @@ from rstar_math.errors import ConfigError, DataError
 from rstar_math.problems.load import ProblemSet, load_problems, with_references
 from rstar_math.progress import Progress, Steps
 from rstar_math.selection.scored_texts import ScoredText, outcomes, step_values
+from rstar_math.selection.values import valued
 from rstar_math.stages.base import Made, Work
 from rstar_math.stages.calibrate import answers_as, calibrate_reward_model
 from rstar_math.stages.pair_rules import pair_length_accuracy, pair_logprob_accuracy
@@ -25,6 +27,7 @@ from rstar_math.store.records import read_pairs, read_trees
 from rstar_math.store.round import Halves, Round
 from rstar_math.store.run import require_run
 from rstar_math.training.reports import PPMReport, ScoredTextsReport
+from rstar_math.tree import Tree
 from rstar_math.types import PreferencePair
 
 
@@ -100,7 +103,7 @@ class TrainedRound:
     def texts(self, kind: Kind) -> list[ScoredText]:
         """What an ORM or a PQM is trained on, from the trees that those pairs come from."""
         trees = (tree for each in self._rounds for tree in read_trees(each.trees))
-        return outcomes(trees) if kind == "orm" else step_values(trees)
+        return self._texts(kind, trees)
 
     def held_out_pairs(self, steering: bool) -> list[PreferencePair]:
         """Pairs of the held-out problems that steer training, or of those that measure its result."""
@@ -109,7 +112,12 @@ class TrainedRound:
     def held_out_texts(self, kind: Kind, steering: bool) -> list[ScoredText]:
         """The same as texts with targets."""
         trees = [t for t in read_trees(self.round.held_out_trees) if self._halves.steers(t.problem.id) == steering]
-        return outcomes(trees) if kind == "orm" else step_values(trees)
+        return self._texts(kind, trees)
+
+    def _texts(self, kind: Kind, trees: Iterable[Tree]) -> list[ScoredText]:
+        if kind == "orm":
+            return outcomes(trees)
+        return step_values(valued(tree, self.recipe.selection.values) for tree in trees)
 
     @property
     def drawn(self) -> Path | None:

@@ -12,6 +12,7 @@ from rstar_math.execution.opening import open_executor
 from rstar_math.grading.measuring.references import SuspectReference, suspect_references
 from rstar_math.search.confirm import run_again
 from rstar_math.selection import select as selection
+from rstar_math.selection.values import valued
 from rstar_math.stages.base import Made, Work
 from rstar_math.store.files import write_json
 from rstar_math.store.records import read_trees, write_pairs, write_trajectories
@@ -113,7 +114,7 @@ def select(
     step_pairs: dict[str, list[PreferencePair]] = {}
     answer_pairs: dict[str, selection.AnswerPairs] = {}
     last_tree: dict[str, str] = {}
-    for tree in trees:
+    for tree in (valued(tree, settings.values) for tree in trees):
         selected.num_trees += 1
         selected.cost.add(tree.cost)
         answered.setdefault(tree.problem.id, (tree.problem, []))[1].extend(t.answer for t in tree.trajectories())

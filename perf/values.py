@@ -28,6 +28,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -46,7 +47,7 @@ from rstar_math.types import Problem
 from rstar_math.workers.bench import Workbench, open_workbench
 
 TREES = ("close", "revisit")
-VALUES = ("backed_up", "expected")
+VALUES: tuple[Literal["backed_up", "expected"], ...] = ("backed_up", "expected")
 Cell = tuple[str, str]
 
 

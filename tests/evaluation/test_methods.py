@@ -170,13 +170,21 @@ def test_an_unknown_file_and_a_bad_reward_model_are_named(tmp_path: Path) -> Non
         named_reward_models([f"orm={tmp_path}"])
 
 
+def shipped(name: str, tmp_path: Path) -> dict[str, Method]:
+    """The methods of a file inside the package, made ready for the shipped model."""
+    reward_models = {"orm": reward_model(tmp_path / "orm"), "pqm": reward_model(tmp_path / "pqm")}
+    budget = BudgetSettings(tokens=300)
+    return {m.name: prepare(m, find_model("pocket"), budget, reward_models) for m in read_methods(name).methods}
+
+
 @pytest.mark.parametrize("name", shipped_methods())
 def test_the_shipped_methods_fit_the_shipped_model(name: str, tmp_path: Path) -> None:
-    file = read_methods(name)
-    reward_models = {"orm": reward_model(tmp_path / "orm"), "pqm": reward_model(tmp_path / "pqm")}
-    ready = {m.name: prepare(m, find_model("pocket"), BudgetSettings(tokens=300), reward_models) for m in file.methods}
-    assert len({r.settings.search.temperature for r in ready.values()}) == 1
-    paper = ready["MCTS, PPM" if name == "pocket" else "MCTS, best"].settings
+    assert len({method.settings.search.temperature for method in shipped(name, tmp_path).values()}) == 1
+
+
+@pytest.mark.parametrize(("name", "method"), [("pocket", "MCTS, PPM"), ("search", "MCTS, best")])
+def test_the_papers_tree_is_among_them(name: str, method: str, tmp_path: Path) -> None:
+    paper = shipped(name, tmp_path)[method].settings
     assert (paper.search.exploration, paper.search.prior_weight, paper.selector, paper.aggregate) == (
         *(2.0, 0.0, "best"),
         "last",
@@ -188,6 +196,33 @@ def test_the_shipped_methods_have_every_strategy_and_kind_of_reward_model_and_ch
     assert {m.strategy for m in methods} == set(STRATEGIES)
     assert {m.reward_model for m in methods} == {"none", None, "orm", "pqm"}
     assert {m.answering.get("selector") for m in methods} - {None} == set(get_args(SelectorName))
+
+
+def test_parts_of_a_tree_search_are_taken_away_one_at_a_time(tmp_path: Path) -> None:
+    """Each method differs from the first in what its name says, and the trees are large enough for a bonus of UCT."""
+    ready = shipped("uct", tmp_path)
+    first, *others = ready.values()
+    whole = first.settings.model_dump()
+    assert first.settings.search.num_rollouts == 16
+    changed = {
+        method.name: {f"search.{key}" for key in whole["search"] if whole["search"][key] != said["search"][key]}
+        | {key for key in whole if key != "search" and whole[key] != said[key]}
+        for method in others
+        for said in [method.settings.model_dump()]
+    }
+    descents = {"num_trees", "search.num_rollouts"}
+    assert changed == {
+        "no bonus, c = 0": {"search.exploration"},
+        "UCT, c = 2": {"search.exploration"},
+        "no first value": {"search.use_ppm"},
+        "no prior": {"search.prior_weight"},
+        "terminal nodes revisited": {"search.terminal_nodes"},
+        "UCT, c = 2, no prior, best last score": {
+            *("selector", "aggregate", "search.exploration", "search.prior_weight"),
+        },
+        "4 fresh descents": descents,
+        "16 fresh descents": descents,
+    }
 
 
 def test_methods_without_their_reward_model_are_left_out_with_the_command_that_makes_it(

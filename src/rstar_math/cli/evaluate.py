@@ -30,7 +30,7 @@ def evaluate(
     ] = None,
     methods: Annotated[
         list[str] | None,
-        typer.Option(help="YAML file of methods (strategy, reward model, settings), or pocket; may be repeated."),
+        typer.Option(help="YAML file of methods (strategy, reward model, settings), pocket, or uct; may be repeated."),
     ] = None,
     reward_model: Annotated[
         list[str] | None,

@@ -61,7 +61,7 @@ class Terminal:
         self.text = self.text[found.end() :]
 
     def interrupt_until(self, pattern: str) -> None:
-        """Presses Ctrl-C until what the pattern matches is shown: one press, faster than any hand, may come too early."""
+        """Presses Ctrl-C until what the pattern matches is shown: one press may come too early."""
         self.text = ""
         while re.search(pattern, self.text) is None:
             self.type("\x03")

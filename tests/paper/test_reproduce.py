@@ -35,21 +35,21 @@ methods:
 RECIPE = """
 extends: smoke
 name: tiny
-problems: {num_problems: 12}
-held_out: {problems: {num_problems: 6}}
+problems: {num_problems: 10}
+held_out: {problems: {num_problems: 4}}
 calibration: {num_rollouts: 1}
 evaluation:
   problems: {num_problems: 8, skip: 5}
   control_problems: 4
   threshold_problems: null
 rounds: {sft: {num_steps: 3}, ppm: {num_epochs: null, num_steps: 4}}
-runtime: {num_workers: 1}
+runtime: {num_workers: 1, deterministic: false}
 reproduce:
   seeds: [3]
   own_problems: true
   methods: METHODS
   budgets: [150]
-  timed_problems: 3
+  timed_problems: 1
   pair_problems: 6
   num_trajectories: 4
   further_bases:

@@ -43,7 +43,7 @@ evaluation:
   control_problems: 4
   threshold_problems: null
 rounds: {sft: {num_steps: 3}, ppm: {num_epochs: null, num_steps: 4}}
-runtime: {num_workers: 1, deterministic: false}
+runtime: {deterministic: false}
 reproduce:
   seeds: [3]
   own_problems: true

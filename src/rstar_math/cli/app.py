@@ -28,6 +28,7 @@ from rstar_math.cli.select import select
 from rstar_math.cli.serve import serve
 from rstar_math.cli.solve import solve
 from rstar_math.cli.tree import tree
+from rstar_math.cli.view import view
 
 app = typer.Typer(
     name="rstar",
@@ -56,6 +57,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
         serve,
         init,
         evolve,
+        view,
         report,
         reproduce,
         explain,

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import ipaddress
 import json
+from collections.abc import Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -24,8 +25,16 @@ MAX_HEAD_BYTES = 16_384
 class Guard:
     """Wraps the application: Host, Origin, key, size and speed are looked at before anything else is."""
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: ServeSettings, open_paths: Collection[str] = ()) -> None:
+        """Reads nothing yet.
+
+        Args:
+          app: what is guarded.
+          settings: who may ask, and limits.
+          open_paths: further paths that need no key.
+        """
         self._app, self._settings = app, settings
+        self._open_paths = frozenset({*_OPEN_PATHS, *open_paths})
         self._hosts = {host.lower() for host in settings.allow_hosts}
         self._keys = [_digest(key) for key in settings.keys]
 
@@ -44,7 +53,7 @@ class Guard:
             if scope["method"] == "OPTIONS" and cors:
                 await _reply(send, 204, b"", cors | _preflight())
                 return
-            if scope["path"] not in _OPEN_PATHS:
+            if scope["path"] not in self._open_paths:
                 self._key(headers)
             body = await self._body(scope, headers, receive)
         except RequestError as error:

@@ -89,6 +89,10 @@ class TreeSet:
                 raise NotFoundError(f"there is no tree {shown(tree)} in {self.name}")
             return Held(*self._index.rows_of(row))
 
+    def growing(self) -> list[dict[str, Any]]:
+        """The trees that a search is growing at the moment: `tree`, `problem`, `num_nodes`."""
+        return []
+
     def _suspects(self) -> list[str]:
         this = Round.at(self.path.parent)
         if this is None or self.path != this.trees or not this.suspect_references.exists():

@@ -1,0 +1,66 @@
+"""`rstar view`: pages that show a run, its problems, trees, steps and pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rstar_math.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rstar_math.serve.settings import ServeSettings
+    from rstar_math.view.library import Library
+
+
+def view(
+    paths: Annotated[list[Path], typer.Argument(help="Runs, folders of trees, result rows, or folders of such.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback a key is required.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0: any free one.")] = 8010,
+    api_key_file: Annotated[
+        Path | None, typer.Option(help="File of keys, one on each line; the page asks for one.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Name under which browsers reach this machine; may be repeated.")
+    ] = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """See runs, problems, search trees, steps and pairs on a page, live while they grow."""
+    from rstar_math.view.library import Library
+
+    library = Library(paths)
+    try:
+        from rstar_math.serve.settings import ServeSettings
+        from rstar_math.view import process as _needed  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"rstar view needs {error.name}, which is not installed: pip install 'rstar-math[serve]'"
+        ) from None
+    from rstar_math.cli.serve import read_keys
+
+    settings = ServeSettings(
+        host=host,
+        port=port,
+        keys=read_keys(api_key_file) if api_key_file is not None else (),
+        allow_hosts=tuple(allow_host or ()),
+        max_connections=256,
+    )
+    _serve(library, settings, open_browser)
+
+
+def _serve(library: Library, settings: ServeSettings, open_browser: bool) -> None:
+    import webbrowser
+
+    from rstar_math.serve.process import bound_socket, url_of
+    from rstar_math.view.process import serve_pages
+
+    with bound_socket(settings) as bound:
+        url = f"{url_of(bound)}/view/"
+
+        def ready() -> None:
+            print(f"see {url} (Ctrl-C ends it)", flush=True)
+            if open_browser:
+                webbrowser.open(url)
+
+        serve_pages(library, settings, bound, ready)

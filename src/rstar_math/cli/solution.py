@@ -32,8 +32,14 @@ def solution_to_json(solution: Solution, problem: Problem) -> dict[str, Any]:
     }
 
 
-def print_solution(solution: Solution, example: Problem | None) -> None:
-    """The verified steps with their output, the answer, how sure it is, and the cost."""
+def print_solution(solution: Solution, example: Problem | None, of: str = "of the vote") -> None:
+    """The verified steps with their output, the answer, how sure it is, and the cost.
+
+    Args:
+      solution: what was found.
+      example: the problem, where it was chosen for the user.
+      of: what the confidence is a share of.
+    """
     from rich.padding import Padding
     from rich.syntax import Syntax
 
@@ -64,7 +70,7 @@ def print_solution(solution: Solution, example: Problem | None) -> None:
             console.print(Text(f"Reference: {example.answer}"), style="dim")
         others = {t.answer for t in solution.candidates} - {solution.answer}
         doubt = f"; other answers found: {', '.join(str(o) for o in sorted(map(str, others))[:5])}" if others else ""
-        console.print(Text(f"Confidence: {100 * solution.confidence:.0f} % of the vote{doubt}"))
+        console.print(Text(f"Confidence: {100 * solution.confidence:.0f} % {of}{doubt}"))
         if solution.outside:
             console.print(Text(_outside(solution.unknown_words), style="yellow"))
         elif solution.sure is None:

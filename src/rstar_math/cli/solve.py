@@ -120,7 +120,8 @@ def _answer(model: RStarMathModel, problem: Problem, how: _How, example: Problem
     if as_json:
         print(visible_json(solution_to_json(solution, problem)), flush=True)
     else:
-        print_solution(solution, example)
+        is_fitted = how["settings"].selector == "fitted"
+        print_solution(solution, example, "probability" if is_fitted else "of the vote")
     return UNFINISHED if solution.answer is None else 0
 
 

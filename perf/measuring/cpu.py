@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 
-def cpu_seconds() -> float:
-    """User and system seconds of this process, of all below it, and of those that they have waited for."""
+def cpu_seconds(pid: int | None = None) -> float:
+    """User and system seconds of a process (None: this one), of all below it, and of those that they waited for."""
     tick = os.sysconf("SC_CLK_TCK")
     parents: dict[int, int] = {}
     waited: dict[int, float] = {}
@@ -21,7 +21,7 @@ def cpu_seconds() -> float:
                 continue  # it ended while the list was read
             parents[int(entry.name)] = int(fields[1])
             waited[int(entry.name)] = (int(fields[13]) + int(fields[14])) / tick
-    family = {os.getpid()}
+    family = {os.getpid() if pid is None else pid}
     while more := {pid for pid, parent in parents.items() if parent in family} - family:
         family |= more
     total = 0.0

@@ -120,6 +120,7 @@ def test_models_are_listed_with_what_they_can_do(client: httpx.Client) -> None:
         "strategy": "sample",
         "strategies": ["greedy", "sample"],
         "has_reward_model": False,
+        "tokens_by_effort": {},
     }
     assert client.get("/v1/models/fake:forest").json() == listed["fake:forest"]
     assert client.get("/v1/models/none").status_code == 404

@@ -20,7 +20,8 @@ from rstar_math.store.records import write_pairs
 from rstar_math.store.round import Round
 from rstar_math.types import PreferencePair
 from rstar_math.view.again import Again
-from rstar_math.view.app import POLICY, static_files, view_app
+from rstar_math.view.app import POLICY, view_app
+from rstar_math.view.files import static_files
 from rstar_math.view.library import Library
 from tests.view.made import problems, small_tree, write_trees
 
@@ -66,7 +67,7 @@ def fake_executor(settings: ExecutionSettings, num_slots: int | None = None) -> 
 
 @pytest.fixture
 async def client(run: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    app = view_app(Library([run], tmp_path), ServeSettings(), Again(fake_executor))
+    app, _ = view_app(Library([run], tmp_path), ServeSettings(), Again(fake_executor))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as opened:
         yield opened
 
@@ -182,7 +183,7 @@ async def test_other_sites_and_other_names_are_refused(client: httpx.AsyncClient
 
 
 async def test_with_a_key_the_page_opens_and_asks_for_it(run: Path, tmp_path: Path) -> None:
-    app = view_app(Library([run], tmp_path), ServeSettings(keys=("k" * 20,)))
+    app, _ = view_app(Library([run], tmp_path), ServeSettings(keys=("k" * 20,)))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
         assert (await client.get("/view/")).status_code == 200
         assert (await client.get("/view/main.js")).status_code == 200

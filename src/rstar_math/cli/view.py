@@ -1,4 +1,4 @@
-"""`rstar view`: pages that show a run, its problems, trees, steps and pairs."""
+"""`rstar view`: pages that show a run, its problems, trees, steps and pairs; or one file of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rstar_math.cli.places import file_to_write
 from rstar_math.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 def view(
     paths: Annotated[list[Path], typer.Argument(help="Runs, folders of trees, result rows, or folders of such.")],
+    export: Annotated[
+        Path | None, typer.Option(help="Write one page that opens from disk, and end.", callback=file_to_write)
+    ] = None,
+    limit: Annotated[int, typer.Option(help="With --export: most problems of each set.")] = 200,
     host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback a key is required.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0: any free one.")] = 8010,
     api_key_file: Annotated[
@@ -30,12 +35,16 @@ def view(
     from rstar_math.view.library import Library
 
     library = Library(paths)
+    if export is not None:
+        _export(library, export, limit)
+        return
     try:
         from rstar_math.serve.settings import ServeSettings
         from rstar_math.view import process as _needed  # noqa: F401
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"rstar view needs {error.name}, which is not installed: pip install 'rstar-math[serve]'"
+            f"rstar view needs {error.name}, which is not installed: pip install 'rstar-math[serve]' (--export works "
+            "without it)"
         ) from None
     from rstar_math.cli.serve import read_keys
 
@@ -64,3 +73,13 @@ def _serve(library: Library, settings: ServeSettings, open_browser: bool) -> Non
                 webbrowser.open(url)
 
         serve_pages(library, settings, bound, ready)
+
+
+def _export(library: Library, path: Path, limit: int) -> None:
+    from rstar_math.view.export import export_page
+
+    counts = export_page(library, path, limit)
+    left_out = f"; {counts.num_left_out} problems left out (--limit)" if counts.num_left_out else ""
+    print(
+        f"{path}: {counts.num_problems} problems, {counts.num_trees} trees, {counts.num_bytes / 1e6:.1f} MB{left_out}"
+    )

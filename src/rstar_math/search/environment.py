@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -59,6 +59,7 @@ class Environment:
         self.no_room: str | None = None
         self.num_prompt_tokens = 0
         self._listener: Listener | None = None
+        self._watcher: Callable[[Tree], None] | None = None
         self._number = 0
         self._engine, self._executor, self._grader, self._reward_model = engine, executor, grader, reward_model
         self._batch_executor = executor if isinstance(executor, BatchExecutor) else None
@@ -83,8 +84,14 @@ class Environment:
         """From now on `listener` is told what is proposed; `number` is this search's within its answer."""
         self._listener, self._number = listener, number
 
+    def watch(self, watcher: Callable[[Tree], None]) -> None:
+        """From now on `watcher` is shown the tree whenever it has got candidates; it must not block."""
+        self._watcher = watcher
+
     def tell_proposed(self, tree: Tree, node: Node, since: int = 0) -> None:
         """Tells whoever listens of the candidates of a node, from the `since`-th on, when they were run and scored."""
+        if self._watcher is not None:
+            self._watcher(tree)
         if self._listener is None or len(node.children) <= since:
             return
         children = [tree.nodes[i] for i in node.children[since:]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rstar_math.config import ExtraSearch, RoundSettings
 from rstar_math.errors import ConfigError
@@ -150,7 +151,7 @@ def grow_all(
     todo = [t for t in tasks if f"{t.problem.id}@{t.seed}" not in store.done]
     spent = {}
     progress.start(stage, len(tasks), len(tasks) - len(todo))
-    for _, tree in pool.run(job, todo):
+    for _, tree in pool.run(replace(job, watched_in=store.folder.absolute()), todo):
         assert isinstance(tree, Tree)
         store.append(tree)
         spent[tree.id] = tree.cost.tokens_generated

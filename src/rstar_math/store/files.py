@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
         target = path.resolve() if path.is_symlink() else path
         target.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers_of(target)
-    temporary = target.with_name(f".{target.name[:180]}.{_machine()}-{os.getpid()}.tmp")
+    temporary = target.with_name(f".{target.name[:180]}.{this_machine()}-{os.getpid()}.tmp")
     try:
         with writing(path):
             yield temporary
@@ -51,16 +51,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def _remove_leftovers_of(target: Path) -> None:
     """Removes what killed processes of this machine left while they wrote `target`."""
-    begin = f".{target.name[:180]}.{_machine()}-"
+    begin = f".{target.name[:180]}.{this_machine()}-"
     for path in target.parent.iterdir():
         if path.name.startswith(begin) and path.name.endswith(".tmp"):
             pid = path.name[len(begin) : -len(".tmp")]
-            if pid.isdecimal() and not _is_alive(int(pid)):
+            if pid.isdecimal() and not is_alive(int(pid)):
                 with suppress(OSError):  # another user's, or removed by another process just now
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number on this machine."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -71,7 +72,7 @@ def _is_alive(pid: int) -> bool:
 
 
 @functools.cache
-def _machine() -> str:
+def this_machine() -> str:
     """Stands in the names of temporary files: in a folder that machines share, a process id says nothing alone."""
     return hashlib.sha256(platform.node().encode("utf-8", "backslashreplace")).hexdigest()[:6]
 

@@ -6,6 +6,7 @@ as Parquet. Formats carry a version; docs/formats.md shows a real row of each.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT_VERSION = 1
+
+LIVE_FOLDER = ".live"
+"""Beside the parts: what `rstar_math.store.growing` tells of trees that are not finished."""
 
 
 class TreeStore:
@@ -66,6 +70,7 @@ class TreeStore:
             self._write_part()
         self._journal.close()
         self._journal_path.unlink(missing_ok=True)
+        shutil.rmtree(self.folder / LIVE_FOLDER, ignore_errors=True)  # what viewers were told while trees grew
 
     def __enter__(self) -> Self:
         return self
@@ -162,7 +167,7 @@ def tree_to_row(tree: Tree) -> dict[str, Any]:
         "stopped": tree.stopped,
         "rollouts": list(tree.rollouts),
         "cost": asdict(tree.cost),
-        "nodes": [_node_to_row(n) for n in tree.nodes],
+        "nodes": [node_to_row(n) for n in tree.nodes],
     }
 
 
@@ -201,7 +206,8 @@ def row_to_tree(row: dict[str, Any]) -> Tree:
 _PLAIN_NODE_FIELDS = tuple(f.name for f in fields(Node) if f.name not in ("index", "depth", "step", "children"))
 
 
-def _node_to_row(node: Node) -> dict[str, Any]:
+def node_to_row(node: Node) -> dict[str, Any]:
+    """One JSON-able mapping per node, as it stands in the row of its tree."""
     step = node.step
     return {
         **{name: getattr(node, name) for name in _PLAIN_NODE_FIELDS},

@@ -185,6 +185,17 @@ class Answers:
         }
 
 
+def finite(value: Any) -> Any:
+    """The value without numbers that JSON does not have."""
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, dict):
+        return {name: finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(part) for part in value] if not (value and isinstance(value[0], str)) else value
+    return value
+
+
 def _word(words: Words, name: str) -> str:
     if not (value := words.get(name, "")):
         raise UserError(f"the address lacks {name}=")

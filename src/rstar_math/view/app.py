@@ -8,12 +8,10 @@ key.
 from __future__ import annotations
 
 import hashlib
-import importlib.resources
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -26,7 +24,8 @@ from rstar_math.serve.guard import Guard
 from rstar_math.serve.settings import ServeSettings
 from rstar_math.terminal.visible import visible, visible_json
 from rstar_math.view.again import MAX_CODE_CHARS, Again
-from rstar_math.view.answers import Answers
+from rstar_math.view.answers import Answers, finite
+from rstar_math.view.files import KINDS, static_files
 from rstar_math.view.library import Library, NotFoundError
 from rstar_math.view.one_tree import steps_to
 from rstar_math.view.watching import Watching
@@ -46,14 +45,6 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
-_KINDS = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
-
-
-def static_files() -> dict[str, bytes]:
-    """The files of the page by name."""
-    folder = importlib.resources.files("rstar_math.view") / "static"
-    names = [f.name for f in folder.iterdir() if f.name.rpartition(".")[2] in _KINDS]
-    return {name: (folder / name).read_bytes() for name in sorted(names)}
 
 
 class Pages:
@@ -91,7 +82,7 @@ class Pages:
         headers = _HEADERS | {"ETag": tag}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
-        return Response(content, headers=headers, media_type=_KINDS[name.rpartition(".")[2]])
+        return Response(content, headers=headers, media_type=KINDS[name.rpartition(".")[2]])
 
     async def answer(self, request: Request) -> Response:
         """One of `Answers`.
@@ -103,7 +94,7 @@ class Pages:
         if known is None:
             raise NotFoundError("there is no such path")
         words = dict(request.query_params)
-        text = await run_in_threadpool(lambda: visible_json(_finite(known(words))))
+        text = await run_in_threadpool(lambda: visible_json(finite(known(words))))
         return Response(text, media_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def again(self, request: Request) -> Response:
@@ -138,9 +129,13 @@ class Pages:
 
         return StreamingResponse(events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
+    def end(self) -> None:
+        """Ends the streams of events, so that a server can end."""
+        self._watching.end()
+
     async def aclose(self) -> None:
         """Ends what was opened for pages."""
-        await self._watching.aclose()
+        self.end()
         await self._again.aclose()
 
     def _told(self, handle: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -161,8 +156,8 @@ class Pages:
         return told
 
 
-def view_app(library: Library, settings: ServeSettings, again: Again | None = None) -> Guard:
-    """The application of `rstar view`: the pages alone, and the guard before them."""
+def view_app(library: Library, settings: ServeSettings, again: Again | None = None) -> tuple[Guard, Pages]:
+    """The application of `rstar view`, the guard before it included, and its pages."""
     pages = Pages(library, again)
 
     @asynccontextmanager
@@ -182,7 +177,7 @@ def view_app(library: Library, settings: ServeSettings, again: Again | None = No
 
     routes = [Route("/", _to_view), Route("/health", health), *pages.routes()]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: none, 405: none, Exception: unexpected})
-    return Guard(app, settings, pages.open_paths)
+    return Guard(app, settings, pages.open_paths), pages
 
 
 async def _to_view(request: Request) -> Response:
@@ -192,14 +187,3 @@ async def _to_view(request: Request) -> Response:
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     body = visible_json({"error": {"message": message[:2000]}})
     return Response(body, status, headers, media_type="application/json")
-
-
-def _finite(value: Any) -> Any:
-    """The value without numbers that JSON does not have."""
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else None
-    if isinstance(value, dict):
-        return {name: _finite(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(part) for part in value] if not (value and isinstance(value[0], str)) else value
-    return value

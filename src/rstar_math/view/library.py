@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +14,13 @@ import pyarrow.compute as pc
 
 from rstar_math.errors import DataError, UserError
 from rstar_math.store.files import read_json
+from rstar_math.store.growing import Growing, watch
 from rstar_math.store.paths import shown
 from rstar_math.store.records import row_to_tree
 from rstar_math.store.round import Round
+from rstar_math.store.schemas import tree_schema
 from rstar_math.tree import Tree
-from rstar_math.view.index import TreeIndex
+from rstar_math.view.index import JOURNAL, TreeIndex
 from rstar_math.view.places import Place, open_places
 from rstar_math.view.problems import Problems
 
@@ -54,6 +57,8 @@ class TreeSet:
         self._index = TreeIndex(path, cache)
         self._lock = threading.Lock()
         self._problems: Problems | None = None
+        self._growing = Growing(path)
+        self._watch_again = 0.0
 
     def index(self) -> pa.Table:
         """One row a tree (`rstar_math.view.index.SCHEMA`), as of now."""
@@ -85,13 +90,35 @@ class TreeSet:
         with self._lock:
             self._index.refresh()
             row = self._index.find(tree)
+            if row is None and tree in self._growing.trees:
+                return Held(pa.Table.from_pylist([self._growing.trees[tree]], schema=tree_schema()), 0)
             if row is None:
                 raise NotFoundError(f"there is no tree {shown(tree)} in {self.name}")
             return Held(*self._index.rows_of(row))
 
     def growing(self) -> list[dict[str, Any]]:
-        """The trees that a search is growing at the moment: `tree`, `problem`, `num_nodes`."""
-        return []
+        """The trees that a search is growing at the moment: `tree`, `problem`, `num_nodes`, `num_rollouts`.
+
+        Whoever asks is taken to look on: searches tell of their trees from then on, for a few seconds.
+        """
+        if not self.path.is_dir() or not (self.path / JOURNAL).exists():
+            return []
+        with self._lock:
+            now = time.monotonic()
+            if now >= self._watch_again:
+                watch(self.path)
+                self._watch_again = now + 1.0
+            self._growing.refresh()
+            return [
+                {
+                    "tree": tree_id,
+                    "problem": row["problem"]["id"],
+                    "num_nodes": len(row["nodes"]),
+                    "num_rollouts": len(row["rollouts"]),
+                }
+                for tree_id, row in self._growing.trees.items()
+                if self._index.find(tree_id) is None
+            ]
 
     def _suspects(self) -> list[str]:
         this = Round.at(self.path.parent)

@@ -100,6 +100,11 @@ def steps_to(held: Held, node: int) -> list[dict[str, Any]]:
     return [{"index": i, **nodes[i].as_py()} for i in reversed(path)]
 
 
+def all_nodes(held: Held) -> list[dict[str, Any]]:
+    """All nodes with what `steps_to` says of each; the root first."""
+    return [{"index": i, **node} for i, node in enumerate(_nodes(held).to_pylist())]
+
+
 def children_of(held: Held, node: int) -> list[int]:
     """The candidates of a node, in the order in which they were proposed."""
     found: list[int] = np.flatnonzero(_nodes(held).field("parent").to_numpy(zero_copy_only=False) == node).tolist()

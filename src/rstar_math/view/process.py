@@ -10,6 +10,7 @@ from collections.abc import Callable
 import uvicorn
 
 from rstar_math.serve.settings import ServeSettings
+from rstar_math.view.again import Again
 from rstar_math.view.app import view_app
 from rstar_math.view.library import Library
 
@@ -23,29 +24,46 @@ def serve_pages(library: Library, settings: ServeSettings, bound: socket.socket,
       bound: from `rstar_math.serve.process.bound_socket`.
       ready: is called when browsers may come.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="rstar view: %(message)s")
-    config = uvicorn.Config(
-        view_app(library, settings),
-        http="h11",
-        ws="none",
-        lifespan="on",
-        loop="asyncio",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        limit_concurrency=settings.max_connections,
-        timeout_keep_alive=5,
-        timeout_graceful_shutdown=1,
-    )
-    _Viewer(config, ready).run([bound])
+    Viewer(library, settings, ready).run([bound])
 
 
-class _Viewer(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+class Viewer(uvicorn.Server):
+    """uvicorn, whose streams end when it does."""
+
+    def __init__(
+        self, library: Library, settings: ServeSettings, ready: Callable[[], None], again: Again | None = None
+    ) -> None:
+        """Opens nothing yet.
+
+        Args:
+          library, settings, ready: as `serve_pages` takes them.
+          again: runs steps once more; None: in the sandbox.
+        """
+        logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="rstar view: %(message)s")
+        app, self._pages = view_app(library, settings, again)
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="on",
+            loop="asyncio",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=settings.max_connections,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=1,
+        )
         super().__init__(config)
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listens, and says so."""
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends the streams first: nothing waits for them."""
+        self._pages.end()
+        await super().shutdown(sockets)

@@ -24,6 +24,7 @@ class Watching:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._watched: dict[str, _Watched] = {}
+        self._is_ending = False
 
     async def changes(self, name: str) -> AsyncIterator[dict[str, Any] | None]:
         """Changes of a set of trees, or of what there is at all where `name` is ""; None where nothing has long.
@@ -36,11 +37,13 @@ class Watching:
         watched.num_watching += 1
         try:
             seen = -1
-            while True:
+            while not self._is_ending:
                 if watched.version == seen:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(_PING_S):
                             await watched.wait(seen)
+                if self._is_ending:
+                    return
                 if watched.version == seen:
                     yield None
                     continue
@@ -52,8 +55,9 @@ class Watching:
                 watched.end()
                 self._watched.pop(name, None)
 
-    async def aclose(self) -> None:
-        """Ends all watching."""
+    def end(self) -> None:
+        """Ends all watching: whoever waits for a change is told that there will be none."""
+        self._is_ending = True
         for watched in list(self._watched.values()):
             watched.end()
 
@@ -66,15 +70,18 @@ class _Watched:
         self.num_watching = 0
         self.version = -1
         self.state: dict[str, Any] = {}
+        self._is_ended = False
         self._changed = asyncio.Event()
         self._task = asyncio.create_task(self._look_on())
 
     async def wait(self, seen: int) -> None:
-        while self.version == seen:
+        while self.version == seen and not self._is_ended:
             await self._changed.wait()
 
     def end(self) -> None:
+        self._is_ended = True
         self._task.cancel()
+        self._changed.set()
 
     async def _look_on(self) -> None:
         while True:

@@ -14,6 +14,7 @@ from rstar_math.search.choice import worths
 from rstar_math.search.confirm import recorded, run_again
 from rstar_math.search.posterior import log_score
 from rstar_math.search.strategies import Strategy, grow, strategy
+from rstar_math.store.growing import growing_trees
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, Solution, Trajectory
 from rstar_math.workers.bench import Workbench
@@ -21,12 +22,19 @@ from rstar_math.workers.bench import Workbench
 
 @dataclass(frozen=True, slots=True)
 class SearchJob:
-    """Grow one tree for each problem, its reference in view: data for training."""
+    """Grow one tree for each problem, its reference in view: data for training.
+
+    Attributes:
+      policy, reward_model: the models.
+      strategy, settings: of the search.
+      watched_in: folder where viewers look for trees while they grow; None: nobody does.
+    """
 
     policy: Policy
     reward_model: Path | None
     strategy: str
     settings: SearchSettings
+    watched_in: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,15 @@ Result = Tree | Answered
 async def work(job: Job, task: Task, bench: Workbench) -> Result:
     """Does one task of a job."""
     if isinstance(job, SearchJob):
-        return await grow(job.strategy, bench.environment(task.problem, task.seed), job.settings)
+        environment = bench.environment(task.problem, task.seed)
+        if job.watched_in is None:
+            return await grow(job.strategy, environment, job.settings)
+        growing = growing_trees(job.watched_in)
+        environment.watch(growing)
+        try:
+            return await grow(job.strategy, environment, job.settings)
+        finally:
+            growing.ended(f"{task.problem.id}@{task.seed}")
     solution, trees = await answer(task.problem, bench.environment, job.settings, task.seed)
     return await graded(task.problem, solution, bench, trees, job.settings)
 

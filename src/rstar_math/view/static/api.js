@@ -21,11 +21,21 @@ export async function openEmbedded() {
 export async function ask(name, words = {}) {
   const address = new URLSearchParams(words).toString();
   if (embedded) {
-    const found = embedded[`${name}?${address}`];
+    const found = embedded[name + "?" + new URLSearchParams(KEPT[name] ? KEPT[name].map((w) => [w, words[w]]) : words)];
+    if (found && name === "node") return stepsTo(found.nodes, Number(words.node));
     if (found === undefined) throw new Error("This is not in the exported page: it holds only what was chosen then.");
     return found;
   }
   return read(await send(`api/${name}?${address}`));
+}
+
+// The words by which an exported page knows an answer, where it leaves some out.
+const KEPT = { pairs: ["set"], rows: ["rows"], compare: ["a", "b"], node: ["set", "tree"] };
+
+function stepsTo(nodes, at) {
+  const steps = [];
+  for (let i = at; i > 0; i = nodes[i].parent) steps.push(nodes[i]);
+  return { steps: steps.reverse(), children: nodes.filter((node) => node.parent === at).map((node) => node.index) };
 }
 
 /** Runs a step once more. */

@@ -1,23 +1,23 @@
 // Preference pairs, and one of them with both its sides; comparing two searches, runs or strategies.
 
-import { ask } from "./api.js";
+import { ask, isExported } from "./api.js";
 import { brief, count, fill, h, percent, signed, verbatim } from "./dom.js";
 import { setKeys } from "./keys.js";
 import { change, to } from "./route.js";
 import { pick, table } from "./runs.js";
 
-const PAGE = 100;
+const PAIRS_A_PAGE = 100;
 
 export async function pairsPage(main, words) {
   const offset = Number(words.offset ?? 0);
-  const found = await ask("pairs", { set: words.set, problem: words.problem ?? "", offset, limit: PAGE });
-  const rows = found.rows.map((p) => h("tr", null,
+  const found = await ask("pairs", { set: words.set, problem: words.problem ?? "", offset, limit: PAIRS_A_PAGE });
+  const rows = (isExported() ? found.rows.slice(offset, offset + PAIRS_A_PAGE) : found.rows).map((p) => h("tr", null,
     h("th", { scope: "row" }, h("a", { href: to("pair", { set: words.set, number: p.number }) }, `pair ${p.number}`)), h("td", null, brief(p.problem, 40)), h("td", null, p.kind),
     h("td", { class: "mono" }, brief(p.chosen, 70)), h("td", { class: "number good" }, signed(p.chosen_q)), h("td", { class: "mono" }, brief(p.rejected, 70)), h("td", { class: "number bad" }, signed(p.rejected_q))));
   const turn = (name, at) => h("button", { type: "button", disabled: at < 0 || at >= found.num_found, onclick: () => change({ offset: at }, true) }, name);
   fill(main, h("h1", null, "Preference pairs"), h("p", { class: "muted" }, `${count(found.num_found)} pairs of ${words.set}`),
     table(["pair", "problem", "kind", "preferred", "Q", "other", "Q"], rows, "preference pairs"),
-    found.num_found > PAGE ? h("p", { class: "tools" }, turn("before", offset - PAGE), turn("next", offset + PAGE)) : null);
+    found.num_found > PAIRS_A_PAGE ? h("p", { class: "tools" }, turn("before", offset - PAIRS_A_PAGE), turn("next", offset + PAIRS_A_PAGE)) : null);
 }
 
 export async function pairPage(main, words) {
@@ -48,8 +48,8 @@ export async function comparePage(main, words) {
   const found = await ask("compare", { a, b, kind, offset: 0, limit: 500 });
   const d = found.difference;
   const tabs = [["", "all", found.num_common], ...Object.entries(KINDS).map(([k, name]) => [k, name, found.counts[k]])];
-  const rows = found.rows.map((row) => {
-    const tree = (side, name) => (found.kinds[side] === "trees" ? h("a", { href: to("problem", { set: name, problem: row.problem }), "aria-label": `trees of ${row.problem} in ${side.toUpperCase()}` }, row[side] ? "✓ yes" : "✗ no") : row[side] ? "✓ yes" : "✗ no");
+  const rows = found.rows.filter((row) => !kind || row.kind === kind).map((row) => {
+    const tree = (side, name) => (found.kinds[side] === "trees" ? h("a", { href: to("problem", { set: name, problem: row.problem }) }, row[side] ? "✓ yes" : "✗ no") : row[side] ? "✓ yes" : "✗ no");
     const two = found.kinds.a === "trees" && found.kinds.b === "trees" ? h("a", { href: to("both", { a, b, problem: row.problem }), "aria-label": `both trees of ${row.problem}` }, "both trees") : null;
     return h("tr", null, h("th", { scope: "row" }, brief(row.problem, 40)), h("td", { class: "question" }, brief(row.question ?? "", 200)), h("td", { class: row.a ? "good" : "bad" }, tree("a", a)), h("td", { class: row.b ? "good" : "bad" }, tree("b", b)), h("td", null, two));
   });

@@ -1,7 +1,7 @@
 // The problems of a set of trees; the trees of one problem.
 
 import { ask, hear, isExported } from "./api.js";
-import { brief, count, fill, h, percent } from "./dom.js";
+import { brief, count, fill, h, percent, verbatim } from "./dom.js";
 import { change, to } from "./route.js";
 import { pick, table } from "./runs.js";
 import { setKeys } from "./keys.js";
@@ -96,7 +96,7 @@ export async function problemPage(main, words) {
     h("td", { class: "number" }, `${count(t.num_correct)} of ${count(t.num_rollouts)}`), h("td", { class: "number" }, count(t.num_nodes)), h("td", { class: "number" }, count(t.tokens)),
     h("td", null, t.answers.map((a, k) => `${brief(a, 30)} (${t.counts[k]})`).join(", "))));
   const others = Object.entries(elsewhere).flatMap(([set, ids]) => ids.map((tree) => ({ set, tree })));
-  fill(main, h("h1", null, words.problem), h("p", { class: "question" }, trees[0].question), h("p", { class: "muted" }, `reference ${trees[0].reference ?? "none"}`),
+  fill(main, h("h1", null, brief(words.problem, 200)), verbatim(trees[0].question, "text", "question"), h("p", { class: "muted" }, `reference ${brief(trees[0].reference ?? "none")}`),
     h("h2", null, `Trees in ${words.set}`), table(["tree", "strategy", "", "rollouts right", "nodes", "tokens", "answers"], rows, "trees of this problem"),
     others.length ? h("section", null, h("h2", null, "Trees elsewhere"), h("ul", { class: "cards" }, others.map((o) => h("li", null, h("a", { href: to("tree", o) }, `${o.set}: ${o.tree}`), " ",
       h("a", { href: to("two", { set: words.set, tree: trees[0].tree, set2: o.set, tree2: o.tree }), "aria-label": `side by side with ${o.tree} of ${o.set}` }, "side by side"))))) : null);

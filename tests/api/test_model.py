@@ -88,7 +88,7 @@ def test_evaluate_step_is_a_probability_that_tells_steps_apart(
 
 @pytest.fixture(scope="module")
 def judged(model: RStarMathModel) -> dict[str, list[tuple[float, bool]]]:
-    """Steps of fresh solutions of 40 test problems: what `evaluate_step` says of each, and how its solution ended."""
+    """Steps of fresh solutions of 40 test problems: what the reward model alone says, and how each solution ended."""
     found: dict[str, list[tuple[float, bool]]] = {"step": [], "answer": []}
     fresh = load_problems(ProblemSource(source="pocket/test", num_problems=40, seed=31)).problems
 
@@ -103,7 +103,7 @@ def judged(model: RStarMathModel) -> dict[str, list[tuple[float, bool]]]:
                 if step.answer is None and step.text.endswith("<end_of_code>"):
                     continue
                 kind = "answer" if step.answer is not None else "step"
-                said = model.evaluate_step(steps[:k], step.text, question=problem.question)
+                said = model.evaluate_step(steps[:k], step.text, question=problem.question, num_rollouts=0)
                 found[kind].append((said, trajectory.answer == problem.answer))
     return found
 

@@ -220,6 +220,7 @@ def test_parts_of_a_tree_search_are_taken_away_one_at_a_time(tmp_path: Path) -> 
         "UCT, c = 2, no prior, best last score": {
             *("selector", "aggregate", "search.exploration", "search.prior_weight"),
         },
+        "2 trees, UCT, c = 1.4": {"num_trees"},
         "4 fresh descents": descents,
         "16 fresh descents": descents,
     }

@@ -18,9 +18,9 @@ from typing import NoReturn, Self
 from rstar_math.api.asking import Asked, asked, shown
 from rstar_math.api.background import BackgroundLoop
 from rstar_math.api.probing import Probe, probe
-from rstar_math.api.step_probability import step_probability, step_text
+from rstar_math.api.step_probability import step_text
+from rstar_math.api.step_rollouts import Answers, probability
 from rstar_math.api.thinking import Thinking
-from rstar_math.checkpoints.ppm_file import read_ppm_file
 from rstar_math.config import AnsweringSettings, RuntimeSettings
 from rstar_math.config.curve import EffortName
 from rstar_math.engines.base import NoteKind, Noting, Tokenizing
@@ -75,6 +75,7 @@ class RStarMathModel:
         self.folders = folders
         self.answering: AnsweringSettings = default_answering(folders)
         self._bench = bench
+        self._answers = Answers()
         self._shared = shared
         self._loop = shared.loop if shared is not None else BackgroundLoop(f"model {folders.name}")
         if bench is None:
@@ -300,33 +301,44 @@ class RStarMathModel:
         return await self._loop.acall(probe(self._workbench, timeout_s))
 
     def evaluate_step(
-        self, current_state: str | Sequence[Step], next_step: str, *, question: str | None = None
+        self,
+        current_state: str | Sequence[Step],
+        next_step: str,
+        *,
+        question: str | None = None,
+        num_rollouts: int = 16,
     ) -> float:
         """How likely it is that the policy goes on from a step to a right answer: a calibrated probability.
 
-        It holds for the steps that the policy itself makes, at the temperature at which it answers: of those that get
-        0.8, about 80 % of fresh rollouts below them end right. `ppm.json` says how exactly, on problems held out.
+        The policy goes on from the step, and each end counts as much as the model's own answer to the question, made
+        once, believes it. The calibrated reward model counts as one more rollout. Alone (0 rollouts) it takes one pass,
+        and holds only for steps that the policy itself makes, at the temperature at which it answers.
 
         Args:
-          current_state: the text so far (a question alone, or a prompt with steps as `Tree.prefix` gives it), or the
-            steps so far together with `question`.
+          current_state: the text so far (a question, or a prompt with steps as `Tree.prefix` gives it), or its steps.
           next_step: text of the step; its closing marker is added where it is missing.
           question: the question, where `current_state` is a sequence of steps.
+          num_rollouts: fresh rollouts below the step; 0: the reward model alone.
 
         Returns:
           A probability in (0, 1).
 
         Raises:
-          ConfigError: an argument is of the wrong type, or `question` is missing.
+          ConfigError: an argument is of the wrong type or below 0, or `question` is missing.
           ModelError: there is no reward model, or it is not calibrated.
         """
-        return self._loop.call(self._probability(step_text(current_state, next_step, question)))
+        return self._loop.call(self._probability(step_text(current_state, next_step, question), num_rollouts))
 
     async def aevaluate_step(
-        self, current_state: str | Sequence[Step], next_step: str, *, question: str | None = None
+        self,
+        current_state: str | Sequence[Step],
+        next_step: str,
+        *,
+        question: str | None = None,
+        num_rollouts: int = 16,
     ) -> float:
         """`evaluate_step`, awaited."""
-        return await self._loop.acall(self._probability(step_text(current_state, next_step, question)))
+        return await self._loop.acall(self._probability(step_text(current_state, next_step, question), num_rollouts))
 
     def close(self) -> None:
         """Ends every search and process and frees the models; calling it twice does no harm."""
@@ -381,17 +393,8 @@ class RStarMathModel:
         sure = is_sure(solution, settings, self.folders.answering, self.folders.threshold)
         return replace(solution, sure=sure)
 
-    async def _probability(self, text: str) -> float:
-        reward_model = self._workbench.reward_model
-        if self.folders.reward_model is None or reward_model is None:
-            raise ModelError(f"{self.folders.name} has no process preference model; evaluate_step needs one")
-        in_memory = self.folders.reward_model == Path()  # see `from_workbench`
-        calibration = None if in_memory else read_ppm_file(self.folders.reward_model).calibration
-        if calibration is None:
-            raise ModelError(
-                f"the reward model of {self.folders.name} is not calibrated; `rstar calibrate` does it for a folder"
-            )
-        return await step_probability(reward_model, calibration, text)
+    async def _probability(self, text: str, num_rollouts: int) -> float:
+        return await probability(self._workbench, self.folders, self.answering, text, num_rollouts, self._answers)
 
 
 async def _open(folders: ModelFolders, runtime: RuntimeSettings, tools: Tools | None) -> Workbench:

@@ -308,7 +308,7 @@ class RStarMathModel:
         question: str | None = None,
         num_rollouts: int = 16,
     ) -> float:
-        """How likely it is that the policy goes on from a step to a right answer: a calibrated probability.
+        """How likely the policy goes on from a step to a right answer: a calibrated probability, in (0, 1).
 
         The policy goes on from the step, and each end counts as much as the model's own answer to the question, made
         once, believes it. The calibrated reward model counts as one more rollout. Alone (0 rollouts) it takes one pass,
@@ -319,9 +319,6 @@ class RStarMathModel:
           next_step: text of the step; its closing marker is added where it is missing.
           question: the question, where `current_state` is a sequence of steps.
           num_rollouts: fresh rollouts below the step; 0: the reward model alone.
-
-        Returns:
-          A probability in (0, 1).
 
         Raises:
           ConfigError: an argument is of the wrong type or below 0, or `question` is missing.

@@ -78,10 +78,10 @@ def test_evaluate_step_is_a_probability_that_tells_steps_apart(
             continue
         answered += 1
         steps = solution.reasoning_trace
-        good = model.evaluate_step(problem.question, steps[0].text)
+        good = model.evaluate_step(problem.question, steps[0].text, num_rollouts=0)
         assert 0 <= good <= 1
-        assert good == pytest.approx(model.evaluate_step((), steps[0].text, question=problem.question))
-        later = model.evaluate_step(steps[:1], steps[1].text, question=problem.question)
+        assert good == pytest.approx(model.evaluate_step((), steps[0].text, question=problem.question, num_rollouts=0))
+        later = model.evaluate_step(steps[:1], steps[1].text, question=problem.question, num_rollouts=0)
         assert 0 <= later <= 1
     assert answered
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from rstar_math.pocket.composed.composition import LARGEST, SMALLEST, SMALLEST_ANSWER, Composition, Link, draw
+from rstar_math.pocket.composed.composition import LARGEST, SMALLEST, SMALLEST_ANSWER, Composition, Link, beside, draw
 from rstar_math.pocket.composed.skills import SKILLS
 
 BY_NAME = {skill.name: skill for skill in SKILLS}
@@ -46,6 +46,16 @@ def test_a_step_that_changes_nothing_is_seen() -> None:
         Link(BY_NAME["larger"], 0, 0, number(40), y_used=True),
     )
     assert not Composition(links, "km", 0).counts_in_full()
+
+
+def test_two_chains_beside_each_other_by_hand() -> None:
+    second = Composition((Link(BY_NAME["times"], 0, number(8), number(5), y_used=True),), "c", 1)
+    both = beside(second, by_hand(), random.Random(0))
+    assert both.values == [40, 49, 7, 56]
+    assert (both.depth, both.answer, len(both.names)) == (3, 56, 4)
+    assert both.pairs == by_hand().pairs
+    assert [line.code for line in both.lines][2] == f"{both.names[2]} = int({both.names[1]} ** 0.5)"
+    assert beside(by_hand(), second, random.Random(0)).answer == 40
 
 
 @pytest.mark.parametrize("depth", [1, 2, 5, 12])

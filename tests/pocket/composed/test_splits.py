@@ -36,6 +36,7 @@ def test_splits_share_no_problem(drawn: dict[str, list[Composition]]) -> None:
 def test_the_base_knows_depth_1_and_2_and_nothing_deeper(drawn: dict[str, list[Composition]]) -> None:
     assert {found.depth for found in drawn["base"]} == {1, 2}
     assert {tier_of(found) for found in drawn["base"]} == {"1-2"}
+    assert {len(found.links) for found in drawn["base"]} == {1, 2, 3, 4}
     skills = {link.skill.name for found in drawn["base"] for link in found.links}
     assert skills >= {link.skill.name for found in drawn["train"] for link in found.links}
 

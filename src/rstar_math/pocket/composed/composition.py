@@ -1,10 +1,13 @@
-"""A composed problem: a chain of quantities, each made by a skill from the one before and perhaps an earlier one."""
+"""A composed problem: a chain of quantities, each made by a skill from the one before and perhaps an earlier one.
+
+What the base is made from may have a second chain beside it, which the question does not ask for.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rstar_math.pocket.composed.skills import JUDGED, PLAIN, Skill
 from rstar_math.pocket.families import Line
@@ -69,8 +72,12 @@ class Composition:
 
     @property
     def depth(self) -> int:
-        """Steps from the numbers of the text to the answer."""
-        return len(self.links)
+        """Steps from the numbers of the text to the quantity that is farthest from them."""
+        depths: list[int] = []
+        for link in self.links:
+            parents = [term for term in (link.x, link.y) if term >= 0]
+            depths.append(1 + max((depths[parent] for parent in parents), default=0))
+        return max(depths)
 
     @property
     def values(self) -> list[int]:
@@ -123,7 +130,7 @@ class Composition:
     def counts_in_full(self) -> bool:
         """Whether leaving out any one step changes the answer."""
         answer = self.answer
-        return all(self._without(i) != answer for i in range(self.depth))
+        return all(self._without(i) != answer for i in range(len(self.links)))
 
     def _filling(self, i: int) -> dict[str, object]:
         link = self.links[i]
@@ -158,6 +165,16 @@ def draw(rng: random.Random, depth: int, num_judged: int) -> Composition:
         found = Composition(tuple(links), names, rng.randrange(len(QUESTIONS)))
         if found.counts_in_full():
             return found
+
+
+def beside(first: Composition, second: Composition, rng: random.Random) -> Composition:
+    """Both compositions in one text, which asks for the last quantity of the second."""
+
+    def moved(term: int) -> int:
+        return term if term < 0 else term + len(first.links)
+
+    links = (*first.links, *(replace(link, x=moved(link.x), y=moved(link.y)) for link in second.links))
+    return Composition(links, "".join(rng.sample(NAMES, len(links))), second.closing)
 
 
 def _draw_link(rng: random.Random, skills: Sequence[Skill], values: Sequence[int]) -> Link | None:

@@ -1,8 +1,9 @@
 """The problems of the composed world, in splits that share none, and in tiers by depth.
 
-The base knows depth 1 and 2 alone. Training, validation and test problems have depth 3 to 12, and belong to one split
-by the hash of their text. One in ten pairs of skills, and one in ten templates with a quantity of two parents, are held
-out: no base, training or validation problem has one. Test problems that have one are "novel", one in two.
+The base knows depth 1 and 2 alone, in texts of up to four quantities: two chains may stand beside each other. Training,
+validation and test problems have depth 3 to 12, and belong to one split by the hash of their text. One in ten pairs of
+skills, and one in ten templates with a quantity of two parents, are held out: no base, training or validation problem
+has one. Test problems that have one are "novel", one in two.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import lru_cache
 from itertools import islice
 
 from rstar_math.errors import UserError
-from rstar_math.pocket.composed.composition import Composition, draw
+from rstar_math.pocket.composed.composition import Composition, beside, draw
 from rstar_math.types import Problem
 
 SPLITS = ("train", "validation", "test", "base")
@@ -28,7 +29,10 @@ TIERS: Mapping[str, tuple[range, range]] = {
 """Depths of a tier, and how many of its steps are judged by running."""
 
 BASE = (range(1, 3), range(2))
-"""Depths of what the base is made from; at most one step is judged by running."""
+"""Depths of what the base is made from; at most one step of a chain is judged by running."""
+
+SHARE_BESIDE = 0.6
+"""Share of the base's texts that have a second chain, so that more than two quantities in a text are nothing new."""
 
 PLAIN_EVERY = 2
 """One in so many validation and test problems has no step that is judged by running: a policy alone can do them."""
@@ -127,6 +131,9 @@ def _draw(split: str, rng: random.Random, depths: range, judged: range, novel: b
     for _ in range(_MOST_MISSES):
         depth = rng.choice(depths)
         found = draw(rng, depth, min(rng.choice(judged), depth - 1))
+        if split == "base" and rng.random() < SHARE_BESIDE:
+            depth = rng.choice(depths)
+            found = beside(draw(rng, depth, min(rng.choice(judged), depth - 1)), found, rng)
         if found.question in seen or is_held_out(found) != novel:
             continue
         if split == "base" or novel or split_of(found) == split:

@@ -98,9 +98,10 @@ def find_model(spec: str | Path) -> ModelFolders:
 
     Args:
       spec: `pocket`, `pocket-base`, a run folder (its last whole round), a folder that holds `policy/` and perhaps
-        `ppm/`, the folder of a Hugging Face checkpoint, a name at the hub, the URL of an OpenAI-compatible server
-        (`http://localhost:8000/v1?model=NAME`; further keys of `EndpointSettings` and `bootstrap` the same way), a
-        YAML file with the keys of `PolicySettings`, or `my_file.py:function`, which gives an engine.
+        `ppm/`, the folder of a Hugging Face checkpoint, a GGUF file (imported once), a name at the hub, the URL of an
+        OpenAI-compatible server (`http://localhost:8000/v1?model=NAME`; further keys of `EndpointSettings` and
+        `bootstrap` the same way), a YAML file with the keys of `PolicySettings`, or `my_file.py:function`, which gives
+        an engine.
 
     Raises:
       ModelError: there is nothing of the kind there.
@@ -170,9 +171,13 @@ def _from_file(path: Path) -> ModelFolders:
 
 
 def _folder_or_hub(name: str) -> Path:
-    """The folder of a checkpoint: as it stands, or from the hub's cache, or loaded from the hub."""
+    """The folder of a checkpoint: as it stands, of a GGUF file in the cache, or from the hub or its cache."""
     if Path(name).is_dir():
         return Path(name)
+    if name.endswith(".gguf"):
+        from rstar_math.checkpoints.gguf_import import imported
+
+        return imported(Path(name))
     if not _HUB_NAME.fullmatch(name):
         raise ModelError(
             f"no model {name!r}: it is neither a folder nor one of {', '.join(SHIPPED_MODELS)}; give the folder of a "

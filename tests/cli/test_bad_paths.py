@@ -24,7 +24,7 @@ PATH_TEXTS = {
 
 OTHER_TEXTS = {
     *("problem", "question", "strategy", "names", "baseline", "settings", "device", "kind", "isolation", "tiers"),
-    *("accept_missing", "overlap", "split", "name"),
+    *("accept_missing", "overlap", "split", "name", "dtype"),
 }
 """Options that are texts and no paths."""
 

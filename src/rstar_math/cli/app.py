@@ -19,6 +19,7 @@ from rstar_math.cli.execute import execute
 from rstar_math.cli.explain import explain
 from rstar_math.cli.grade import grade
 from rstar_math.cli.help import HELP_OPTIONS, Group
+from rstar_math.cli.import_gguf import import_gguf
 from rstar_math.cli.init import init
 from rstar_math.cli.listings import benchmarks, recipes, strategies
 from rstar_math.cli.report import report
@@ -68,12 +69,15 @@ COMMANDS: tuple[Callable[..., None], ...] = (
         strategies,
         benchmarks,
     ),
-    *(tree, search, select, execute, grade),
+    *(tree, search, select, execute, grade, import_gguf),
 )
-"""In the order of the help; the name of each is that of its function, but for `eval`."""
+"""In the order of the help."""
+
+_NAMES = {evaluate: "eval", import_gguf: "import"}
+"""Of commands whose names mean something else in Python; the others are called as their functions are."""
 
 for _command in COMMANDS:
-    app.command(name="eval" if _command is evaluate else _command.__name__)(_command)
+    app.command(name=_NAMES.get(_command, _command.__name__))(_command)
 app.add_typer(train.commands, name="train")
 app.add_typer(pocket.commands, name="pocket")
 app.add_typer(problems.commands, name="problems")

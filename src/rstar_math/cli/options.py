@@ -12,8 +12,9 @@ from rstar_math.cli.places import folder_to_write
 Model = Annotated[
     str,
     typer.Option(
-        help="pocket, pocket-base, a run, a folder with policy/ and ppm/, a checkpoint, a hub name (OWNER/NAME), the "
-        "URL of an OpenAI-compatible server (http://HOST:PORT/v1?model=NAME), or a model file (.yaml)."
+        help="pocket, pocket-base, a run, a folder with policy/ and ppm/, a checkpoint, a GGUF file, a hub name "
+        "(OWNER/NAME), the URL of an OpenAI-compatible server (http://HOST:PORT/v1?model=NAME), or a model file "
+        "(.yaml)."
     ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]

@@ -18,7 +18,8 @@ def open_policy(policy: Path | PolicySettings, runtime: RuntimeSettings, device:
     """Opens a policy.
 
     A tokenizer without the markers gets the few-shot prompt of `rstar_math.engines.few_shot`, with markers as plain
-    text, unless the model's settings say otherwise.
+    text, unless the model's settings say otherwise: with `bootstrap: none` a policy that was trained on the markers as
+    plain text runs without examples.
 
     Raises:
       ModelError: a folder is missing or unfit, or a needed package is not installed.
@@ -80,12 +81,13 @@ def _open_local(policy: PolicySettings, runtime: RuntimeSettings, device: str) -
     name = policy.bootstrap
     if name == "auto":
         name = "none" if knows_markers(folder) else "default"
+    with_text = name != "none" or policy.bootstrap == "none"  # who says none knows that the policy writes them as text
     engine: Engine
     if runtime.engine == "vllm":
         from rstar_math.engines.vllm import VLLMEngine
 
         if any(folder.glob("tokenizer*")):  # an adapter may leave it to its base
-            check_tokenizer(folder, allow_text_markers=name != "none")  # vLLM reads it by AutoTokenizer as well
+            check_tokenizer(folder, allow_text_markers=with_text)  # vLLM reads it by AutoTokenizer as well
         engine = VLLMEngine.from_pretrained(folder, dtype=runtime.dtype, memory_share=0.5)  # for a reward model
     else:
         engine = load_engine(
@@ -94,6 +96,6 @@ def _open_local(policy: PolicySettings, runtime: RuntimeSettings, device: str) -
             dtype=runtime.dtype,
             max_batch_rows=runtime.max_batch_rows,
             deterministic=runtime.deterministic,
-            allow_text_markers=name != "none",
+            allow_text_markers=with_text,
         )
     return engine if name == "none" else BootstrapEngine(engine, Bootstrap.named(name))

@@ -151,8 +151,8 @@ def _check_markers(folder: Path, vocabulary: Mapping[str, int]) -> None:
         raise ModelError(
             f"the tokenizer of {folder} has no token {missing[0]}"
             + (f" (nor {len(missing) - 1} more of the markers)" if len(missing) > 1 else "")
-            + ". Train the model on the step format first (`rstar train sft` adds the markers), or allow markers as "
-            "plain text (allow_text_markers)"
+            + ". Train the model on the step format first (`rstar train sft` adds the markers), or say that it writes "
+            "them as plain text (a model file with `bootstrap: none`, or `default` for worked examples)"
         )
 
 

@@ -16,18 +16,19 @@ if TYPE_CHECKING:
 def add_markers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """Adds the markers that the tokenizer lacks, and rows for them where the model has none.
 
-    A new row starts as the mean of all trained rows, as in the released code: a token that no other resembles. Markers
-    are ordinary added tokens, not special ones, which decoders leave out of texts.
+    A new row starts as the mean of the rows of the marker's own text pieces. Differs from the released code, where all
+    markers start as the same mean of all trained rows, so that nothing tells one from another at first (docs/log.md,
+    2026-11-30). Markers are ordinary added tokens, not special ones, which decoders leave out of texts.
 
     Returns:
       The ids of the new tokens; empty where all markers were known.
     """
     known = tokenizer.get_vocab()
     num_rows = len(_weights(model)[0])
-    num_trained = min(max(known.values()) + 1, num_rows)
     missing = [m for m in step_format.MARKERS if m not in known]
     if not missing:
         return []
+    pieces = [tokenizer(m, add_special_tokens=False)["input_ids"] for m in missing]
     tokenizer.add_tokens([AddedToken(m, special=False, normalized=False) for m in missing])
     vocabulary = tokenizer.get_vocab()
     ids = [vocabulary[m] for m in missing]
@@ -35,7 +36,8 @@ def add_markers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> l
         model.resize_token_embeddings(max(ids) + 1, mean_resizing=False)
     with torch.no_grad():
         for weight in _weights(model):
-            weight[ids] = weight[:num_trained].mean(dim=0)
+            for row, own in zip(ids, pieces, strict=True):
+                weight[row] = weight[own].mean(dim=0)  # [D]
     return ids
 
 

@@ -51,7 +51,7 @@ def test_every_command_is_one_with_its_options() -> None:
 
     commands: Any = typer.main.get_command(app)
     lines = re.findall(r"^\s+rstar (\w+) (.*)$", PAGE, re.MULTILINE)
-    assert {name for name, _ in lines} == {"doctor", "solve", "eval", "search"}
+    assert {name for name, _ in lines} == {"doctor", "solve", "eval", "search", "import"}
     for name, rest in lines:
         command = commands.get_command(None, name)
         known = {option for parameter in command.params for option in parameter.opts}

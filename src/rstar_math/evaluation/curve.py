@@ -77,7 +77,11 @@ def check_has_place(model: ModelFolders) -> None:
 
 
 def store_curve(model: ModelFolders, curve: Curve) -> Path:
-    """Writes the curve into `answering.json` beside the model; gives its path."""
+    """Writes the curve into `answering.json` beside the model; gives its path.
+
+    Raises:
+      ConfigError: the model has no folder of its own, or another strategy than the curve's.
+    """
     check_has_place(model)
     assert isinstance(model.policy, Path)
     if curve.strategy != default_answering(model).strategy:

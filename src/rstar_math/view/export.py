@@ -45,7 +45,7 @@ def export_page(library: Library, path: Path, limit: int) -> Exported:
     """Writes a page that holds everything, or of each set of trees the first `limit` problems.
 
     Raises:
-      DataError: something cannot be read.
+      DataError: something cannot be read, or there is nothing to export.
       PathError: the file cannot be written.
     """
     answers = _Collected(library)
@@ -69,6 +69,8 @@ def export_page(library: Library, path: Path, limit: int) -> Exported:
     for a in names:
         for b in names:
             answers.put("compare", {"a": a, "b": b}, limit="500")
+    if not num_problems and not any(place.rows or place.pairs for place in library.places()):
+        raise DataError("there is nothing to export: no trees, no pairs and no result rows")
     page = _page(static_files(), answers.packed())
     with replacing(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -134,11 +134,14 @@ def set_up() -> server.Server:
     gc.collect()
     gc.freeze()  # the collector then leaves the pages shared with the children alone
     ready = b"Z" + json.dumps({"missing": missing, "layers": layers}).encode()
-    if listener >= 0:
-        socket.send_fds(control, [ready], [listener])
-        os.close(listener)
-    else:
-        control.send(ready)
+    try:
+        if listener >= 0:
+            socket.send_fds(control, [ready], [listener])
+            os.close(listener)
+        else:
+            control.send(ready)
+    except BrokenPipeError:  # the supervisor is gone: nobody is left to be told
+        os._exit(0)
     os.dup2(1, 2)  # until here it said what went wrong; a program could write to the caller's terminal there
     return server.Server(control, None, die_with_parent=bool(layers["pid_namespace"]))
 

@@ -53,6 +53,7 @@ GOOD = {
     "seeds": "good.jsonl",
     "paths": "run",
     "problem": "p",
+    "file": "good.jsonl",
 }
 """A value of each argument that must be given; nothing is done with it where another one is bad."""
 

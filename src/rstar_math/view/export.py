@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
 
-from rstar_math.errors import RStarError
+from rstar_math.errors import DataError, RStarError
 from rstar_math.store.files import replacing
 from rstar_math.terminal.visible import visible_json
 from rstar_math.view.answers import Answers, finite
@@ -49,7 +49,7 @@ def export_page(library: Library, path: Path, limit: int) -> Exported:
       PathError: the file cannot be written.
     """
     answers = _Collected(library)
-    num_problems, num_trees, num_left_out = 0, 0, 0
+    num_problems, num_trees, num_left_out, num_rows = 0, 0, 0, 0
     for place in library.places():
         answers.take("run", place=place.name)
         for within in place.trees:
@@ -62,14 +62,14 @@ def export_page(library: Library, path: Path, limit: int) -> Exported:
         for within in place.pairs:
             _pairs(answers, f"{place.name}/{within}")
         for within in place.rows:
-            answers.put("rows", {"rows": f"{place.name}/{within}"}, limit=str(limit))
+            num_rows += len(answers.put("rows", {"rows": f"{place.name}/{within}"}, limit=str(limit))["rows"])
     answers.take("places")
     answers.take("sides")
     names = library.tree_sets()[:_MOST_COMPARED]
     for a in names:
         for b in names:
             answers.put("compare", {"a": a, "b": b}, limit="500")
-    if not num_problems and not any(place.rows or place.pairs for place in library.places()):
+    if not num_problems and not num_rows and not any(place.pairs for place in library.places()):
         raise DataError("there is nothing to export: no trees, no pairs and no result rows")
     page = _page(static_files(), answers.packed())
     with replacing(path) as temporary:

@@ -14,10 +14,12 @@ pytest.importorskip("gguf")
 
 from gguf import GGMLQuantizationType as Kind
 from transformers import AutoModelForCausalLM
+from typer.testing import CliRunner
 
 from rstar_math import models
 from rstar_math.checkpoints import gguf_import
 from rstar_math.checkpoints.gguf_import import import_gguf
+from rstar_math.cli.app import app
 from rstar_math.engines.torch.weights import PlainFolder
 from rstar_math.errors import ModelError
 from tests.checkpoints.tiny_gguf import make_model, write_gguf
@@ -85,6 +87,19 @@ def test_a_file_is_a_model_and_is_imported_once(tmp_path: Path, llama: Any, monk
     assert models.find_model(tmp_path / "m.yaml").policy_folder == found.policy_folder
 
 
+def test_the_command_says_what_it_made(tmp_path: Path, llama: Any) -> None:
+    file, out = write_gguf(tmp_path / "m.gguf", llama, pre="bloom"), tmp_path / "out"
+    done = CliRunner().invoke(app, ["import", str(file), "--out", str(out), "--untested", "--dtype", "float16"])
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("llama, ")
+    assert lines[0].endswith(" parameters, float16")
+    assert lines[1].startswith("goes on as the file does: ")
+    assert lines[2].startswith("never compared: the pre-tokenizer 'bloom'")
+    assert lines[3] == str(out)
+    assert PlainFolder.find(out) is not None
+
+
 def refusal(file: Path, out: Path) -> str:
     with pytest.raises(ModelError) as raised:
         import_gguf(file, out)
@@ -95,7 +110,7 @@ def refusal(file: Path, out: Path) -> str:
 def test_damaged_files_are_refused(tmp_path: Path, llama: Any) -> None:
     whole = write_gguf(tmp_path / "m.gguf", llama).read_bytes()
     for name, content, words in (
-        ("end", whole[:-100], "is cut off: it has"),
+        ("end", whole[:-100], "damaged or cut off"),
         ("header", whole[:2000], "damaged or cut off"),
         ("text", b"hello", "does not begin with GGUF"),
     ):

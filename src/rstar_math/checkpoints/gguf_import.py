@@ -107,6 +107,7 @@ def imported(path: Path) -> Path:
     """
     if not path.is_file():
         raise ModelError(f"no file {path}; give the path of a GGUF file")
+    _require_packages()
     found = path.stat()
     key = f"{_CACHE_FORMAT} {path.resolve()} {found.st_size} {found.st_mtime_ns}"
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rstar-math" / "gguf"

@@ -211,3 +211,15 @@ def test_the_page_is_small_and_has_no_script_in_its_markup() -> None:
             )
             assert not [word for word in forbidden if word in text], name
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text), name
+
+
+async def test_rstar_serve_has_the_same_pages_beside_its_own_paths(run: Path, tmp_path: Path) -> None:
+    from rstar_math.serve.app import Server
+
+    server = Server({}, ServeSettings(keys=("k" * 20,)), Library([run], tmp_path))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(server.app), base_url="http://127.0.0.1") as client:
+        assert (await client.get("/view/")).headers["content-security-policy"] == POLICY
+        await ask(client, "places", 401)
+        client.headers["Authorization"] = "Bearer " + "k" * 20
+        assert (await ask(client, "places"))["places"][0]["name"] == "run"
+        assert (await client.get("/v1/models")).json() == {"object": "list", "data": []}

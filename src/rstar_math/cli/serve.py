@@ -29,6 +29,7 @@ class Asked:
     request_seconds: float
     shutdown_seconds: float
     deterministic: bool
+    view: Sequence[Path] = ()
 
 
 def serve(
@@ -48,6 +49,9 @@ def serve(
     max_queued: Annotated[int, typer.Option(help="Searches that may wait; further ones are refused.")] = 256,
     request_seconds: Annotated[float, typer.Option(help="Most seconds of an answer; then the best so far.")] = 600.0,
     shutdown_seconds: Annotated[float, typer.Option(help="Seconds that running answers have at the end.")] = 30.0,
+    view: Annotated[
+        list[Path] | None, typer.Option(help="A run, trees or result rows to show under /view/; may be repeated.")
+    ] = None,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Each answer is the one it gets alone, to the last bit; slower.")
     ] = False,
@@ -66,6 +70,7 @@ def serve(
             request_seconds=request_seconds,
             shutdown_seconds=shutdown_seconds,
             deterministic=deterministic,
+            view=view or (),
         )
     )
 
@@ -85,7 +90,9 @@ def serve_command(asked: Asked) -> None:
     from rstar_math.api.several import Models
     from rstar_math.config import RuntimeSettings
     from rstar_math.serve.settings import ServeSettings
+    from rstar_math.view.library import Library
 
+    library = Library(asked.view) if asked.view else None
     settings = ServeSettings(
         host=asked.host,
         port=asked.port,
@@ -101,7 +108,9 @@ def serve_command(asked: Asked) -> None:
         bound_socket(settings) as bound,
         Models(asked.models, RuntimeSettings(deterministic=asked.deterministic)) as models,
     ):
-        serve(models, settings, bound, lambda: print(f"serving {', '.join(models)} at {url_of(bound)}/v1", flush=True))
+        pages = f", pages at {url_of(bound)}/view/" if library is not None else ""
+        told = f"serving {', '.join(models)} at {url_of(bound)}/v1{pages}"
+        serve(models, settings, bound, lambda: print(told, flush=True), library)
 
 
 def read_keys(path: Path) -> tuple[str, ...]:

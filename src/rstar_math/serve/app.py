@@ -27,6 +27,8 @@ from rstar_math.serve.sending import JsonReply, error_reply
 from rstar_math.serve.settings import ServeSettings
 from rstar_math.serve.slots import Slots
 from rstar_math.terminal.visible import visible
+from rstar_math.view.app import Pages
+from rstar_math.view.library import Library
 
 log = logging.getLogger("rstar_math.serve")
 RequestT = TypeVar("RequestT", bound=BaseModel)
@@ -39,10 +41,14 @@ class Server:
       app: the ASGI application, guard included.
       searches: the requests under way.
       health: whether models and sandbox work.
+      pages: what `rstar view` shows, under `/view/`; None: nothing there.
     """
 
-    def __init__(self, models: Mapping[str, RStarMathModel], settings: ServeSettings) -> None:
+    def __init__(
+        self, models: Mapping[str, RStarMathModel], settings: ServeSettings, library: Library | None = None
+    ) -> None:
         self.settings = settings
+        self.pages = Pages(library) if library is not None else None
         self._models = models
         slots = Slots(settings.max_concurrent, settings.max_queued)
         self._counters = Counters(lambda: slots.num_running, lambda: slots.num_waiting)
@@ -51,7 +57,9 @@ class Server:
         self.names = model_names(models)
         self._api = FastAPI(title="rstar serve", docs_url=None, redoc_url=None, lifespan=self._lifespan)
         self._add_routes()
-        self.app = Guard(self._api, settings)
+        if self.pages is not None:
+            self._api.router.routes.extend(self.pages.routes())
+        self.app = Guard(self._api, settings, self.pages.open_paths if self.pages is not None else ())
 
     @asynccontextmanager
     async def _lifespan(self, app: FastAPI) -> AsyncIterator[None]:
@@ -60,6 +68,8 @@ class Server:
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
+        if self.pages is not None:
+            await self.pages.aclose()
 
     def _add_routes(self) -> None:
         api = self._api

@@ -22,6 +22,7 @@ from rstar_math.errors import ConfigError
 from rstar_math.serve.app import Server
 from rstar_math.serve.guard import MAX_HEAD_BYTES
 from rstar_math.serve.settings import ServeSettings
+from rstar_math.view.library import Library
 
 log = logging.getLogger("rstar_math.serve")
 
@@ -56,7 +57,11 @@ def url_of(bound: socket.socket) -> str:
 
 
 def serve(
-    models: Mapping[str, RStarMathModel], settings: ServeSettings, bound: socket.socket, ready: Callable[[], None]
+    models: Mapping[str, RStarMathModel],
+    settings: ServeSettings,
+    bound: socket.socket,
+    ready: Callable[[], None],
+    library: Library | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT; then running answers end, up to a limit. A second signal gives them up.
 
@@ -65,9 +70,10 @@ def serve(
       settings: limits.
       bound: from `bound_socket`.
       ready: is called when clients may come.
+      library: shown on pages under `/view/`; None: there are none.
     """
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="rstar serve: %(message)s")
-    asyncio.run(HttpServer(Server(models, settings), ready).serve([bound]))
+    asyncio.run(HttpServer(Server(models, settings, library), ready).serve([bound]))
 
 
 class HttpServer(uvicorn.Server):
@@ -130,6 +136,8 @@ class HttpServer(uvicorn.Server):
 
     async def _end(self, within_s: float) -> None:
         log.warning("ending: running answers have %g s", within_s)
+        if self._server.pages is not None:
+            self._server.pages.end()
         await self._server.searches.aclose(within_s)
         await asyncio.sleep(0.05)  # what was answered is sent
         self.should_exit = True

@@ -22,13 +22,19 @@ def label(text: str, answer: str | None = None) -> str:
     """
     if answer is not None:
         return _short(f"answer: {answer}")
-    lines = [line.strip() for line in text[:_LOOKED_AT].splitlines()]
-    lines = [line for line in lines if line and not (line.startswith("<") and line.endswith(">"))]
-    comment = next((line.lstrip("# ") for line in lines if line.startswith("#")), "")
-    code = next((line for line in lines if not line.startswith("#")), "")
-    return _short(" · ".join(part for part in (comment, code) if part))
+    comment = ""
+    for line in text[:_LOOKED_AT].split("\n"):
+        line = line.strip()
+        if not line or (line[0] == "<" and line[-1] == ">"):
+            continue
+        if line[0] != "#":
+            return _short(f"{comment} · {line}" if comment else line)
+        comment = comment or line.lstrip("# ")
+    return _short(comment)
 
 
 def _short(text: str) -> str:
-    text = visible(text[: 2 * MAX_CHARS]).replace("\n", " ").replace("\t", " ")
+    text = text[: 2 * MAX_CHARS]
+    if not text.isprintable():
+        text = visible(text).replace("\n", " ").replace("\t", " ")
     return text if len(text) <= MAX_CHARS else text[: MAX_CHARS - 1] + "…"

@@ -124,10 +124,10 @@ def _nodes(held: Held) -> pa.StructArray:
 
 def _labels(texts: pa.Array, answers: pa.Array) -> pa.Array:
     """The label of each node. Long texts are cut first, equal ones labelled once."""
-    cut = pc.utf8_slice_codeunits(texts, 0, _LABELLED_CHARS).dictionary_encode()
+    has_answer = pc.is_valid(answers)
+    cut = pc.if_else(has_answer, "", pc.utf8_slice_codeunits(texts, 0, _LABELLED_CHARS)).dictionary_encode()
     of_text = pa.array([label(text) for text in cut.dictionary.to_pylist()], pa.string())
     labels = of_text.take(cut.indices)
-    has_answer = pc.is_valid(answers)
     of_answers = pa.array([label("", a) if a is not None else None for a in answers.to_pylist()], pa.string())
     return pc.if_else(has_answer, of_answers, labels)
 

@@ -1,5 +1,7 @@
 // What the page asks for: of the server that it came from, or of the answers that stand in an exported page.
 
+import { unpacked } from "./treedata.js";
+
 let embedded = null;
 let key = null;
 
@@ -12,7 +14,7 @@ export function isExported() {
 export async function openEmbedded() {
   const element = document.getElementById("answers");
   if (!element) return;
-  const packed = Uint8Array.from(atob(element.textContent.trim()), (c) => c.charCodeAt(0));
+  const packed = unpacked(element.textContent.trim());
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   embedded = JSON.parse(await new Response(stream).text());
 }

@@ -3,7 +3,7 @@
 import { signed } from "./dom.js";
 import { Layout } from "./treedata.js";
 
-const NEAR = 12, MIDDLE = 4, NARROWEST = 150, WIDEST = 270, VALUE = 46;
+const NEAR = 12, MIDDLE = 4, NARROWEST = 158, WIDEST = 270, VALUE = 46;
 const SCALE = ["#8f3d00", "#b85a13", "#d98643", "#e8b78c", "#a9adb3", "#9cbfe0", "#5b97cf", "#2a6fb3", "#0b4a8a"];
 const NONE = SCALE.length;
 
@@ -14,6 +14,12 @@ export const COLOURS = {
   logprob: { name: "log-probability", of: (tree, i) => (i ? tree.logprob[i] : NaN), range: [-6, 0] },
   visits: { name: "visits", of: (tree, i) => (tree.visits[i] ? Math.log2(tree.visits[i]) : NaN), range: [0, 6] },
 };
+
+/** A colour #rrggbb as a pixel of ImageData. */
+function asPixel(hex) {
+  const value = parseInt(hex.slice(1), 16);
+  return ((255 << 24) | ((value & 255) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
+}
 
 export class TreeCanvas {
   /** `told(node)` hears which node was chosen. */
@@ -190,39 +196,35 @@ export class TreeCanvas {
 
   #drawCells() {
     const { tree, layout, row, column, context: c } = this;
-    const bottom = this.upper + this.height / row;
-    const paths = Array.from({ length: NONE + 1 }, () => new Path2D());
+    const bottom = this.upper + this.height / row, lines = Math.ceil(this.height * this.ratio), perRow = row * this.ratio;
+    const pixels = new Uint32Array((tree.maxDepth + 1) * lines), colours = [...SCALE, this.faint].map(asPixel), depths = tree.maxDepth + 1;
     const marks = new Path2D(), best = new Path2D();
-    for (let depth = 0; depth <= tree.maxDepth; depth++) {
+    for (let depth = 0; depth < depths; depth++) {
       const x = depth * column - this.left;
       if (x + column < 0 || x > this.width) continue;
       const nodes = layout.byDepth[depth];
-      const wide = column - 1;
-      let line = -1, held = -1, weight = -1;
+      let line = -1, weight = -1;
       for (let k = layout.firstBelow(depth, this.upper); k < nodes.length; k++) {
         const i = nodes[k];
         if (layout.top[i] > bottom) break;
         if (tree.born[i] > this.at) continue;
-        const y = (layout.top[i] - this.upper) * row, high = (layout.bottom[i] - layout.top[i]) * row;
-        const isMarked = this.found?.has(i), onBest = tree.best[i];
-        if (onBest) best.rect(x, y, wide, Math.max(2, high));
-        if (isMarked) marks.rect(x, y, wide, Math.max(2, high));
-        if (high >= 1) {
-          paths[this.#shade(i)].rect(x, y, wide, high > 3 ? high - 0.6 : high);
-          continue;
+        const from = Math.max(0, Math.floor((layout.top[i] - this.upper) * perRow)), to = Math.min(lines, Math.floor((layout.bottom[i] - this.upper) * perRow));
+        const isMarked = this.found?.has(i);
+        if (isMarked || tree.best[i]) (isMarked ? marks : best).rect(x, from / this.ratio, column - 1, Math.max(2, (to - from) / this.ratio));
+        if (to - from <= 1) {
+          const mine = tree.visits[i] + (tree.right[i] ? 1e6 : 0);
+          if (from === line && mine <= weight) continue;
+          [line, weight] = [from, mine];
         }
-        const here = Math.floor(y), mine = tree.visits[i] + (tree.right[i] ? 1e6 : 0);
-        if (here !== line) {
-          if (held >= 0) paths[this.#shade(held)].rect(x, line, wide, 1);
-          [line, held, weight] = [here, i, mine];
-        } else if (mine > weight) [held, weight] = [i, mine];
+        const colour = colours[this.#shade(i)], end = Math.max(from + 1, to - (to - from > 4 ? 1 : 0));
+        for (let y = from; y < end; y++) pixels[y * depths + depth] = colour;
       }
-      if (held >= 0) paths[this.#shade(held)].rect(x, line, wide, 1);
     }
-    paths.forEach((path, k) => {
-      c.fillStyle = k === NONE ? this.faint : SCALE[k];
-      c.fill(path);
-    });
+    this.cells ??= document.createElement("canvas");
+    [this.cells.width, this.cells.height] = [depths, lines];
+    this.cells.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), depths, lines), 0, 0);
+    c.imageSmoothingEnabled = false;
+    for (let depth = 0; depth < depths; depth++) c.drawImage(this.cells, depth, 0, 1, lines, depth * column - this.left, 0, column - 1, this.height);
     c.lineWidth = 1.5;
     c.strokeStyle = this.ink;
     c.stroke(best);
@@ -294,7 +296,7 @@ export class TreeCanvas {
   }
 
   #wide(i) {
-    return Math.min(this.column - 34, VALUE + 22 + 6.4 * this.tree.label(i).length);
+    return Math.min(this.column - 26, VALUE + 22 + 6.4 * this.tree.label(i).length);
   }
 
   #box(i, x, y) {
@@ -311,13 +313,13 @@ export class TreeCanvas {
     c.stroke();
     c.fillStyle = shade === NONE ? this.faint : SCALE[shade];
     c.fillRect(x, y - high / 2, VALUE - 4, high);
-    c.fillStyle = shade === NONE || (shade >= 2 && shade <= 5) ? "#111" : "#fff";
+    c.fillStyle = shade === NONE ? this.ink : shade >= 2 && shade <= 5 ? "#111" : "#fff";
     const value = COLOURS[this.colour].of(tree, i);
     const words = isRejected ? "✕" : this.colour === "visits" ? (tree.visits[i] ? String(tree.visits[i]) : "–") : signed(value);
     c.fillText(words, x + 4, y + 0.5);
     c.fillStyle = this.ink;
     const sign = tree.correct(i) === true ? "✓ " : tree.correct(i) === false ? "✗ " : "";
-    const text = sign + tree.label(i), most = Math.max(3, Math.floor((wide - VALUE - 4) / 6.1));
+    const text = sign + (tree.isAnswer(i) ? tree.label(i).replace(/^answer: /, "") : tree.label(i)), most = Math.max(3, Math.floor((wide - VALUE - 4) / 6.1));
     c.fillText(text.length > most ? text.slice(0, most - 1) + "…" : text, x + VALUE + 1, y + 0.5, wide - VALUE - 3);
     c.globalAlpha = 1;
     c.beginPath();

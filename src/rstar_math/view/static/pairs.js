@@ -51,7 +51,7 @@ export async function comparePage(main, words) {
   const rows = found.rows.filter((row) => !kind || row.kind === kind).map((row) => {
     const tree = (side, name) => (found.kinds[side] === "trees" ? h("a", { href: to("problem", { set: name, problem: row.problem }) }, row[side] ? "✓ yes" : "✗ no") : row[side] ? "✓ yes" : "✗ no");
     const two = found.kinds.a === "trees" && found.kinds.b === "trees" ? h("a", { href: to("both", { a, b, problem: row.problem }), "aria-label": `both trees of ${row.problem}` }, "both trees") : null;
-    return h("tr", null, h("th", { scope: "row" }, brief(row.problem, 40)), h("td", { class: "question" }, brief(row.question ?? "", 200)), h("td", { class: row.a ? "good" : "bad" }, tree("a", a)), h("td", { class: row.b ? "good" : "bad" }, tree("b", b)), h("td", null, two));
+    return h("tr", null, h("th", { scope: "row" }, brief(row.problem, 40)), h("td", { class: "question" }, brief(row.question ?? "", 200)), h("td", { class: row.a ? "good" : "bad" }, tree("a", a)), h("td", { class: row.b ? "good" : "bad" }, tree("b", b)), h("td", { class: "links" }, two));
   });
   fill(main, h("h1", null, "Compare"), choose,
     h("p", { class: "verdict" }, `A solves ${percent(found.a)}, B ${percent(found.b)} of ${count(found.num_common)} problems that both have. `,

@@ -4,10 +4,18 @@ export const TERMINALS = [null, "answer", "dead end", "depth limit"];
 export const STATUSES = [null, "ok", "error", "CPU limit", "wall limit", "memory limit", "output limit", "killed"];
 const GRADED = 4, CORRECT = 8, REJECTED = 16;
 
+/** Bytes of base64. */
+export function unpacked(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const raw = atob(text), bytes = new Uint8Array(raw.length);
+  for (let k = 0; k < raw.length; k++) bytes[k] = raw.charCodeAt(k);
+  return bytes;
+}
+
 /** The tree of an answer of the server. */
 export class TreeData {
   constructor(answer) {
-    const bytes = (name) => Uint8Array.from(atob(answer.columns[name]), (c) => c.charCodeAt(0));
+    const bytes = (name) => unpacked(answer.columns[name]);
     const ints = (name) => new Int32Array(bytes(name).buffer);
     const floats = (name) => new Float32Array(bytes(name).buffer);
     Object.assign(this, { id: answer.id, problem: answer.problem, strategy: answer.strategy, seed: answer.seed });

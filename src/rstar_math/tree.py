@@ -144,6 +144,10 @@ class Tree:
         """The steps from the root to `node`."""
         return [n.step for n in self.path(node) if n.step is not None]
 
+    def num_tokens(self, node: Node) -> int:
+        """Tokens of the steps from the root to `node`."""
+        return sum(n.num_tokens for n in self.path(node))
+
     def prefix(self, node: Node) -> str:
         """The text that ends at `node`: the prompt and the steps with their observations."""
         return step_format.prompt(self.problem.question) + step_format.render(self.steps(node))

@@ -17,8 +17,7 @@ from rstar_math.config import SearchSettings
 from rstar_math.errors import ConfigError
 from rstar_math.search.environment import Environment
 from rstar_math.search.expansion import max_candidates, num_drawn, widen_all
-from rstar_math.search.forest import best_child
-from rstar_math.search.mcts import backup, evaluate
+from rstar_math.search.forest import best_child, grafted
 from rstar_math.search.together import all_of
 from rstar_math.tree import Node, Tree
 
@@ -42,25 +41,9 @@ async def fresh_descents(env: Environment, settings: SearchSettings, strategy: s
         raise ConfigError(f"strategy {strategy} chooses steps by a reward model; it needs use_ppm: true")
     if settings.answer_siblings == "drop":
         raise ConfigError(f"strategy {strategy} draws candidates a few at a time; it needs answer_siblings: keep")
-    tree = Tree.start(env.problem, strategy, env.seed)
-    tree.stopped = "rollouts"
-    with env.within_budget(tree):
-        while len(tree.rollouts) < settings.num_rollouts:
-            num_left = settings.num_rollouts - len(tree.rollouts)
-            is_first = env.budget.tokens_left is not None and not env.budget.solutions.count
-            num_descents = env.budget.begin_rollouts(1 if is_first else min(settings.num_parallel, num_left))
-            shoots = [Tree.start(env.problem, strategy, env.seed) for _ in range(num_descents)]
-            for shoot, leaf in zip(shoots, await _descend(env, shoots, settings, wanted), strict=True):
-                if leaf.terminal == "answer":
-                    env.budget.solutions.note(_tokens_of(shoot, leaf), leaf.depth)
-                backup(shoot, leaf, await evaluate(env, leaf, settings), settings)
-                shoot.rollouts.append(leaf.index)
-                tree.graft(shoot)
-            if not tree.nodes[1:]:
-                break  # the question alone fills the policy's context
-    tree.root.expanded = True
-    tree.cost = env.finish()
-    return tree
+    return await grafted(
+        env, settings, strategy, lambda shoots: _descend(env, shoots, settings, wanted), finishes_one_first=True
+    )
 
 
 async def _descend(env: Environment, shoots: list[Tree], settings: SearchSettings, wanted: Wanted) -> list[Node]:
@@ -98,9 +81,5 @@ def affordable(env: Environment, tree: Tree, node: Node, num_descents: int) -> f
         return math.inf
     if not solutions.count:
         return 1
-    rest = max(solutions.mean_tokens - _tokens_of(tree, node), solutions.mean_tokens / solutions.mean_steps)
+    rest = max(solutions.mean_tokens - tree.num_tokens(node), solutions.mean_tokens / solutions.mean_steps)
     return max(1, math.floor(left / (rest * num_descents)))
-
-
-def _tokens_of(tree: Tree, node: Node) -> int:
-    return sum(n.num_tokens for n in tree.path(node))

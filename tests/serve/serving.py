@@ -14,7 +14,8 @@ import httpx
 
 from rstar_math.api.model import RStarMathModel
 from rstar_math.serve.app import Server
-from rstar_math.serve.process import HttpServer, bound_socket, url_of
+from rstar_math.serve.listening import bound_socket, url_of
+from rstar_math.serve.process import HttpServer
 from rstar_math.serve.settings import ServeSettings
 
 CHAT = "/v1/chat/completions"

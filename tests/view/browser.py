@@ -28,14 +28,14 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def served(paths: Sequence[Path], cache: Path, again: Any = None) -> Iterator[str]:
+def served(paths: Sequence[Path], cache: Path, again: Any = None, receive_s: float = 10.0) -> Iterator[str]:
     """The pages of some paths, by a server in a thread of its own; gives their address."""
-    from rstar_math.serve.process import bound_socket, url_of
+    from rstar_math.serve.listening import bound_socket, url_of
     from rstar_math.serve.settings import ServeSettings
     from rstar_math.view.library import Library
     from rstar_math.view.process import Viewer
 
-    settings, ready = ServeSettings(port=0), threading.Event()
+    settings, ready = ServeSettings(port=0, receive_s=receive_s), threading.Event()
     with bound_socket(settings) as bound:
         server = Viewer(Library(paths, cache), settings, ready.set, again)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([bound])), daemon=True)

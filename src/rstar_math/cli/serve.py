@@ -82,7 +82,8 @@ def serve_command(asked: Asked) -> None:
       ConfigError: the packages of the extra `serve` are not installed.
     """
     try:
-        from rstar_math.serve.process import bound_socket, serve, url_of
+        from rstar_math.serve.listening import bound_socket, url_of
+        from rstar_math.serve.process import serve
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"rstar serve needs {error.name}, which is not installed: pip install 'rstar-math[serve]'"

@@ -61,7 +61,7 @@ def view(
 def _serve(library: Library, settings: ServeSettings, open_browser: bool) -> None:
     import webbrowser
 
-    from rstar_math.serve.process import bound_socket, url_of
+    from rstar_math.serve.listening import bound_socket, url_of
     from rstar_math.view.process import serve_pages
 
     with bound_socket(settings) as bound:

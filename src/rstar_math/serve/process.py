@@ -1,10 +1,9 @@
-"""The server's process: its socket, its signals, its end."""
+"""The server's process: its signals, its end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import signal
 import socket
@@ -14,46 +13,14 @@ from collections.abc import Callable, Generator, Mapping
 
 import uvicorn
 from sse_starlette.sse import AppStatus
-from uvicorn.protocols.http.h11_impl import H11Protocol
-from uvicorn.server import ServerState
 
 from rstar_math.api.model import RStarMathModel
-from rstar_math.errors import ConfigError
 from rstar_math.serve.app import Server
-from rstar_math.serve.guard import MAX_HEAD_BYTES
+from rstar_math.serve.listening import config_of
 from rstar_math.serve.settings import ServeSettings
 from rstar_math.view.library import Library
 
 log = logging.getLogger("rstar_math.serve")
-
-
-def bound_socket(settings: ServeSettings) -> socket.socket:
-    """The address, taken before models are loaded; nothing listens on it yet.
-
-    Raises:
-      ConfigError: there is no such address, or another program has it.
-    """
-    bound: socket.socket | None = None
-    try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError as error:
-        if bound is not None:
-            bound.close()
-        raise ConfigError(
-            f"cannot listen on {settings.host} port {settings.port}: {error.strerror or error}; give another --host or "
-            "--port (0: any free port)"
-        ) from error
-    return bound
-
-
-def url_of(bound: socket.socket) -> str:
-    """Where clients find a socket."""
-    host, port = bound.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def serve(
@@ -68,7 +35,7 @@ def serve(
     Args:
       models: by the names that clients give.
       settings: limits.
-      bound: from `bound_socket`.
+      bound: from `rstar_math.serve.listening.bound_socket`.
       ready: is called when clients may come.
       library: shown on pages under `/view/`; None: there are none.
     """
@@ -83,25 +50,7 @@ class HttpServer(uvicorn.Server):
         self._server, self._ready = server, ready
         self._ending: asyncio.Task[None] | None = None
         AppStatus.enable_automatic_graceful_drain = False  # streams end when their answers do
-        settings = server.settings
-        config = uvicorn.Config(
-            server.app,
-            http="h11",
-            ws="none",
-            lifespan="on",
-            loop="asyncio",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=settings.max_connections,
-            timeout_keep_alive=5,
-            timeout_graceful_shutdown=5,
-            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-        )
-        config.load()
-        config.http_protocol_class = functools.partial(_Bounded, settings.receive_s)  # type: ignore[assignment]
-        super().__init__(config)
+        super().__init__(config_of(server.app, server.settings, graceful_s=5))
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listens, and says so."""
@@ -141,40 +90,3 @@ class HttpServer(uvicorn.Server):
         await self._server.searches.aclose(within_s)
         await asyncio.sleep(0.05)  # what was answered is sent
         self.should_exit = True
-
-
-class _Bounded(H11Protocol):
-    """A connection whose first request must arrive in time."""
-
-    def __init__(
-        self,
-        receive_s: float,
-        config: uvicorn.Config,
-        server_state: ServerState,
-        app_state: dict[str, object],
-        _loop: asyncio.AbstractEventLoop | None = None,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
-        self._receive_s = receive_s
-        self._head: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._expect_head()
-
-    def data_received(self, data: bytes) -> None:
-        if self._head is None and (self.cycle is None or self.cycle.response_complete):
-            self._expect_head()
-        before = self.cycle
-        super().data_received(data)
-        if self.cycle is not before and self._head is not None:
-            self._head.cancel()
-            self._head = None
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._head is not None:
-            self._head.cancel()
-        super().connection_lost(exc)
-
-    def _expect_head(self) -> None:
-        self._head = self.loop.call_later(self._receive_s, self.transport.abort)

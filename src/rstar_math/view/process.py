@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import uvicorn
 
+from rstar_math.serve.listening import config_of
 from rstar_math.serve.settings import ServeSettings
 from rstar_math.view.again import Again
 from rstar_math.view.app import view_app
@@ -21,7 +22,7 @@ def serve_pages(library: Library, settings: ServeSettings, bound: socket.socket,
     Args:
       library: what is shown.
       settings: who may ask, and limits.
-      bound: from `rstar_math.serve.process.bound_socket`.
+      bound: from `rstar_math.serve.listening.bound_socket`.
       ready: is called when browsers may come.
     """
     Viewer(library, settings, ready).run([bound])
@@ -41,21 +42,7 @@ class Viewer(uvicorn.Server):
         """
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="rstar view: %(message)s")
         app, self._pages = view_app(library, settings, again)
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="on",
-            loop="asyncio",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=settings.max_connections,
-            timeout_keep_alive=5,
-            timeout_graceful_shutdown=1,
-        )
-        super().__init__(config)
+        super().__init__(config_of(app, settings, graceful_s=1))
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

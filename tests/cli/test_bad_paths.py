@@ -33,9 +33,10 @@ NOT_PATHS = {("grade", "policy"), ("grade", "against"), ("tree", "trees")}
 BESIDE = {
     ("eval", "from_folder"): ("--benchmark", "gsm8k"),
     ("view", "paths"): ("--export", "page.html"),  # a file that may still get its first row is served
+    ("serve", "view"): ("--host", "256.0.0.1"),  # likewise: it ends where it would listen
     ("execute", "programs"): ("--isolation", "none"),  # without root's rights there is no sandbox
 }
-"""What makes a command look at an option."""
+"""What makes a command look at an option, and end."""
 
 WRITTEN = {"out", "ledger", "summary"}
 GOOD = {

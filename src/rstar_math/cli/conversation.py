@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rstar_math.errors import UserError
 
@@ -17,10 +18,35 @@ def conversation(answer: Callable[[str], int]) -> int:
     Returns:
       The exit status.
     """
-    if sys.stdin.isatty():
-        import readline  # noqa: F401  (input() then has a history and can be edited)
+    if not sys.stdin.isatty():
+        return _ask(answer)
+    import readline  # noqa: F401  (input() then has a history and can be edited)
 
-        print("One question on each line. Ctrl-C stops a question, Ctrl-D ends.", file=sys.stderr)
+    print("One question on each line. Ctrl-C stops a question, Ctrl-D ends.", file=sys.stderr)
+    with _keys_kept():
+        return _ask(answer)
+
+
+@contextmanager
+def _keys_kept() -> Iterator[None]:
+    """Ctrl-C leaves keys that are not yet read where they are.
+
+    By default a terminal throws them away. Readline that was about to read one of them then waits for another key, and
+    hears neither Ctrl-C nor SIGTERM until it is pressed.
+    """
+    import termios
+
+    before = termios.tcgetattr(sys.stdin)
+    changed = termios.tcgetattr(sys.stdin)
+    changed[3] |= termios.NOFLSH
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _ask(answer: Callable[[str], int]) -> int:
     while True:
         try:
             question = input("? " if sys.stdin.isatty() else "").strip()

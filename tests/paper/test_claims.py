@@ -64,6 +64,32 @@ def test_a_margin_asks_for_one_gain_and_no_loss_beyond_it() -> None:
     assert verdict(0.05, -0.03) == "within noise"
 
 
+def test_no_worse_alone_asks_for_no_gain() -> None:
+    def verdict(*values: float) -> str:
+        claim = Claim("", tuple(map(evidence, values)), margin=0.02, may_be_level=True)
+        return decided([claim])[0].verdict
+
+    assert verdict(0.0) == "holds"
+    assert verdict(0.05, 0.0) == "holds"
+    assert verdict(-0.005) == "within noise"
+    assert verdict(-0.05) == "does not hold"
+
+
+def test_primary_claims_are_corrected_by_themselves() -> None:
+    def claims(primary: bool) -> list[Claim]:
+        further = [Claim("", (evidence(0.0),)) for _ in range(20)]
+        return [
+            Claim("of two", (evidence(0.024),), primary=primary),
+            Claim("", (evidence(0.0),), primary=True),
+            *further,
+        ]
+
+    among_two, among_many = decided(claims(True)), decided(claims(False))
+    assert (among_two[0].verdict, among_two[0].num_claims, among_two[2].num_claims) == ("holds", 2, 20)
+    assert (among_many[0].verdict, among_many[0].num_claims) == ("within noise", 21)
+    assert among_two[0].p == pytest.approx(2 * among_two[0].claim.p)
+
+
 def test_seeds_with_problems_of_their_own_are_pooled() -> None:
     measured = Measured("m", {1: rows({"a": 1, "b": 0}), 2: rows({"c": 1, "d": 1, "e": None})})
     assert measured.outcomes() == {"a": 1.0, "b": 0.0, "c": 1.0, "d": 1.0}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from rstar_math.evaluation.methods import read_methods
 from rstar_math.paper.claims import Measured, decided
-from rstar_math.paper.methods_compared import better
+from rstar_math.paper.methods_compared import PRIMARY, better, claims_on
 
 
 def measured(num_right: int) -> Measured:
@@ -39,3 +40,15 @@ def test_the_best_of_several_budgets_is_corrected_for_their_number() -> None:
     cells = {b: {"ours": measured(206 if b == 300 else 200), "theirs": measured(200)} for b in (300, 600, 1200)}
     alone = better("ours", "theirs", {300: cells[300]})
     assert better("ours", "theirs", cells).p_holds == pytest.approx(3 * alone.p_holds)
+
+
+def test_at_most_eight_claims_of_the_shipped_table_are_primary() -> None:
+    methods = read_methods("pocket").methods
+    cells = {budget: {m.name: measured(200) for m in methods} for budget in (300, 600)}
+    of_two_rounds = [claim for where in ("2: ", "4: ") for claim in claims_on(methods, cells, where)]
+    primary = [claim for claim in of_two_rounds if claim.primary]
+    assert 0 < len(primary) == 2 * len(PRIMARY) <= 8
+    texts = [claim.text for claim in of_two_rounds]
+    assert len(set(texts)) == len(texts), "no claim is made twice"
+    without = {budget: {k: v for k, v in of.items() if k != "MCTS, PQM"} for budget, of in cells.items()}
+    assert len([c for c in claims_on(methods, without, "") if c.primary]) == len(PRIMARY) - 1

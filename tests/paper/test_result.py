@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rstar_math.intervals import Estimate
 from rstar_math.paper.claims import Claim, Evidence
 from rstar_math.paper.result import Result, claims_markdown
@@ -23,6 +25,18 @@ def test_a_verdict_says_its_method_its_seeds_and_its_corrected_p() -> None:
     assert "- **within noise** (p = 0.028, 0.084 after Holm over 4 claims; t over 3 seeds and problems)" in text
     assert "(p = 0.028; t over problems, one seed)" in claims_markdown([claim("one", 0.022, seeds=1)])
     assert claims_markdown([Claim("nothing there", ())]) == "- **not measured**: nothing there.\n"
+
+
+def test_primary_claims_come_first_and_say_so() -> None:
+    claims = [claim("further", 0.022), *[replace(claim(text, 0.05), primary=True) for text in ("first", "second")]]
+    lines = [line for line in claims_markdown(claims).splitlines() if not line.startswith("  ")]
+    assert lines[0] == "Primary claims, stated before the run:"
+    assert "first." in lines[2]
+    assert "after Holm over 2 primary claims" in lines[2]
+    assert lines[4:7] == ["", "Further claims:", ""]
+    assert lines[7] == "- **holds** (p = 0.028; t over 3 seeds and problems): further."
+    found = Result("table0", "Table 0", (), tuple(claims)).as_json()["claims"]
+    assert [c["primary"] for c in found] == [False, True, True]
 
 
 def test_programs_get_the_same() -> None:

@@ -2,7 +2,9 @@
 
 A claim is a list of differences that should be positive. It holds where all of them are shown to be, it does not hold
 where one is shown to be negative, and is within noise otherwise. Shown means p of at most 0.05, two-sided, corrected
-for the number of claims that the same table makes (Holm). `rstar_math.intervals` says what p is of.
+for the number of claims that the same table makes (Holm). A table that makes many may name a few of them primary in
+its code, before it is measured: these are corrected for their own number, and so are the others.
+`rstar_math.intervals` says what p is of.
 """
 
 from __future__ import annotations
@@ -57,24 +59,31 @@ class Claim:
       note: what a reader must know to judge it, or "".
       margin: None, or the claim is another one: one of the differences at least is positive, and none lies below
         -`margin`.
+      may_be_level: with a margin, none need be positive: the claim is "no worse" alone.
+      primary: whether it is one of the few that the table stands or falls with.
     """
 
     text: str
     evidence: tuple[Evidence, ...]
     note: str = ""
     margin: float | None = None
+    may_be_level: bool = False
+    primary: bool = False
 
     @property
     def p_holds(self) -> float:
         """p of the claim being wrong: the largest of its differences, all of which must be shown (Berger 1982).
 
-        With a margin, the smallest of the differences, corrected for their number, and the largest of the margins.
+        With a margin, the smallest of the differences, corrected for their number, and the largest of the margins;
+        the latter alone where all may be level.
         """
         found = [e.estimate for e in self.evidence]
+        if not found:
+            return 1.0
         if self.margin is None:
-            return max((e.p_above() for e in found), default=1.0)
-        best = min(holm([e.p_above() for e in found]), default=1.0)
-        return max(best, *(e.p_above(-self.margin) for e in found)) if found else 1.0
+            return max(e.p_above() for e in found)
+        no_worse = max(e.p_above(-self.margin) for e in found)
+        return no_worse if self.may_be_level else max(no_worse, min(holm([e.p_above() for e in found])))
 
     @property
     def p_fails(self) -> float:
@@ -100,7 +109,7 @@ class Decision:
       claim: it.
       verdict: of it.
       p: corrected by Holm.
-      num_claims: that the correction is over.
+      num_claims: that the correction is over: all of the table, or its primary ones, or the others.
     """
 
     claim: Claim
@@ -110,16 +119,23 @@ class Decision:
 
 
 def decided(claims: Sequence[Claim]) -> tuple[Decision, ...]:
-    """Every claim of a table with its verdict; the chance of one wrong verdict among them is 5 % at most."""
-    measured = [claim for claim in claims if claim.evidence]
-    corrected = dict(zip(map(id, measured), holm([claim.p for claim in measured]), strict=True))
+    """Every claim of a table with its verdict.
+
+    The chance of one wrong verdict among the primary claims is 5 % at most, and so is it among the others.
+    """
+    corrected: dict[int, float] = {}
+    sizes = {}
+    for primary in (True, False):
+        measured = [claim for claim in claims if claim.evidence and claim.primary is primary]
+        corrected |= zip(map(id, measured), holm([claim.p for claim in measured]), strict=True)
+        sizes[primary] = len(measured)
     found = []
     for claim in claims:
         p = corrected.get(id(claim), 1.0)
         verdict: Verdict = "within noise" if claim.evidence else "not measured"
         if claim.evidence and p <= 1 - LEVEL:
             verdict = "holds" if claim.p_holds <= claim.p_fails else "does not hold"
-        found.append(Decision(claim, verdict, p, len(measured)))
+        found.append(Decision(claim, verdict, p, sizes[claim.primary]))
     return tuple(found)
 
 

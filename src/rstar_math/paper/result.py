@@ -75,10 +75,18 @@ class Result:
 
 
 def claims_markdown(claims: Sequence[Claim]) -> str:
-    """One line for each claim, decided beside the others, with method and corrected p; the evidence below it."""
-    lines = []
-    for decision in decided(claims):
+    """One line for each claim, decided beside the others, with method and corrected p; the evidence below it.
+
+    Primary claims come first, below a line that says so.
+    """
+    lines: list[str] = []
+    decisions = sorted(decided(claims), key=lambda decision: not decision.claim.primary)
+    has_primary = any(claim.primary for claim in claims)
+    for i, decision in enumerate(decisions):
         claim = decision.claim
+        if has_primary and (i == 0 or claim.primary != decisions[i - 1].claim.primary):
+            heading = "Primary claims, stated before the run" if claim.primary else "Further claims"
+            lines += ["", f"{heading}:", ""] if lines else [f"{heading}:", ""]
         lines.append(
             f"- **{decision.verdict}**{_how(decision)}: {claim.text}." + (f" {claim.note}" if claim.note else "")
         )
@@ -89,7 +97,8 @@ def claims_markdown(claims: Sequence[Claim]) -> str:
 def _how(decision: Decision) -> str:
     if not decision.claim.evidence:
         return ""
-    corrected = f", {decision.p:.2g} after Holm over {decision.num_claims} claims" if decision.num_claims > 1 else ""
+    kind = "primary claims" if decision.claim.primary else "claims"
+    corrected = f", {decision.p:.2g} after Holm over {decision.num_claims} {kind}" if decision.num_claims > 1 else ""
     return f" ({p_text(decision.claim.p)}{corrected}; {decision.claim.method})"
 
 
@@ -107,6 +116,7 @@ def _decision_json(decision: Decision) -> dict[str, Any]:
     claim = decision.claim
     return {
         "claim": claim.text,
+        "primary": claim.primary,
         "verdict": decision.verdict,
         "method": claim.method,
         "p": claim.p,
@@ -114,6 +124,7 @@ def _decision_json(decision: Decision) -> dict[str, Any]:
         "correction": "Holm",
         "num_claims": decision.num_claims,
         "margin": claim.margin,
+        "may_be_level": claim.may_be_level,
         "note": claim.note,
         "evidence": [
             {

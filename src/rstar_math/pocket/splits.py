@@ -1,7 +1,8 @@
 """The problems of the pocket world, in splits that share none.
 
 A problem belongs to one split by the hash of its whole text. Its composition is its text without its numbers: one in
-ten compositions is held out, by hash too, and occurs in the test split alone (part "novel").
+ten compositions is held out, by hash too, and occurs in the test split alone (part "reworded"). Names count as words:
+such a problem is new as a text, not in kind. What it asks was asked of the base in other words.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ DEFAULT_MIX: Mapping[Split, tuple[float, float, float]] = {
 SMALLEST_REFERENCE = 10
 """Smaller answers (in absolute value) are hit by luck, which spoils the labels that a search gives to steps."""
 
-NOVEL_EVERY = 4
+REWORDED_EVERY = 4
 """One in so many test problems is of a held-out composition."""
 
 _PERCENT: Mapping[Split, range] = {
@@ -82,7 +83,7 @@ def problem_of(exercise: Exercise) -> Problem:
     split = split_of(exercise.question)
     part = None
     if split == "test":
-        part = "novel" if is_held_out(exercise.question) else "seen"
+        part = "reworded" if is_held_out(exercise.question) else "seen"
     return Problem(
         id=f"pocket-{_digest(exercise.question).hex()[:12]}",
         question=exercise.question,
@@ -114,8 +115,8 @@ def exercises(
     seen: set[str] = set()
     while True:
         tier = _pick_tier(rng, shares)
-        novel = split == "test" and rng.randrange(NOVEL_EVERY) == 0
-        exercise = _draw(split, tier, novel, rng, seen)
+        reworded = split == "test" and rng.randrange(REWORDED_EVERY) == 0
+        exercise = _draw(split, tier, reworded, rng, seen)
         if unique:
             seen.add(exercise.question)
         yield exercise
@@ -135,7 +136,7 @@ def composition_of(question: str) -> str:
 
 
 def is_held_out(question: str) -> bool:
-    """Whether the problem's composition is kept for the novel part of the test split."""
+    """Whether the problem's composition is kept for the reworded part of the test split."""
     return int.from_bytes(_digest(f"composition {composition_of(question)}")[:8], "big") % 10 == 0
 
 
@@ -143,14 +144,14 @@ def _pick_tier(rng: random.Random, shares: Sequence[float]) -> str:
     return rng.choices(TIERS, shares)[0]
 
 
-def _draw(split: Split, tier: str, novel: bool, rng: random.Random, seen: set[str]) -> Exercise:
+def _draw(split: Split, tier: str, reworded: bool, rng: random.Random, seen: set[str]) -> Exercise:
     for _ in range(_MOST_MISSES):
         exercise = _DRAWS[tier](rng)
         question = exercise.question
         if (
             question not in seen
             and abs(exercise.reference) >= SMALLEST_REFERENCE
-            and is_held_out(question) == novel
+            and is_held_out(question) == reworded
             and split_of(question) == split
             and misleads(exercise)
         ):

@@ -76,4 +76,4 @@ def _parts(problems: Sequence[Problem]) -> dict[str, list[Problem]]:
     for problem in problems:
         if problem.part is not None:
             parts.setdefault(problem.part, []).append(problem)
-    return dict(sorted(parts.items(), reverse=True))  # "seen" before "novel"
+    return dict(sorted(parts.items(), reverse=True))  # "seen" first

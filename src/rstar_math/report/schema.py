@@ -25,7 +25,7 @@ Count = Annotated[int, Field(ge=0)]
 ByTier = dict[str, Share]
 """Share by tier, in the order of the tiers, and under "all"."""
 ByPart = dict[str, ByTier]
-"""Shares by the part of the problem set that they were measured on, for example "seen" and "novel"."""
+"""Shares by the part of the problem set that they were measured on, for example "seen" and "reworded"."""
 
 
 class Numbers(BaseModel):

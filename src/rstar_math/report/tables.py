@@ -113,7 +113,7 @@ def solved_table(report: Report) -> TextTable | None:
 
 
 def parts_table(report: Report) -> TextTable | None:
-    """Accuracy of base and last round on each part of the held-out problems (seen and novel compositions)."""
+    """Accuracy of base and last round on each part of the held-out problems (seen and reworded, or novel)."""
     names: dict[str, None] = {}
     for numbers in (report.base.policy_greedy_parts, *(r.policy_greedy_parts for r in report.rounds)):
         names.update(dict.fromkeys(numbers or {}))

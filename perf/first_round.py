@@ -1,25 +1,27 @@
 """Does the search of round 1 solve as many problems as plain samples of the base, for the same tokens?
 
-    python perf/first_round.py [--policy FOLDER] [--problems 150] [--seed 42] [--candidates 2 3 5] [--json FILE]
+    python perf/first_round.py [--policy FOLDER] [--problems 150] [--seed 42] [--candidates 2 3 5] [--trees 1]
 
 Every problem of `pocket/validation` is searched by its reference as round 1 of the recipe `pocket` does, with so many
-candidates for a step, and sampled at the same temperature: as many samples as the tokens of that search are worth over
-all problems. Rows are searches:
+candidates for a step and so many trees of different seeds, and sampled at the same temperature: as many samples as the
+tokens of that search are worth over all problems. "No worse" is p of a loss of a point or more. Rows are searches:
 
     tokens       generated for a problem
     solved       share of problems with a right trajectory
     samples      of each problem, for the same tokens
     difference   solved less what so many samples solve in the mean, in points: the unbiased estimate of pass@k from all
-                 samples that were drawn; its interval (95 %) resamples problems
-    first steps  distinct first steps that a tree holds
+                 samples that were drawn; its interval (95 %) is one of t over problems
+    no worse p   one-sided p of the difference being -1 point or less
+    first steps  distinct first steps that the trees of a problem hold
     passed       share of the generated tokens that lie in steps which a rollout passed
-    rollouts     until the tree ends
+    rollouts     until the trees end
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 from collections.abc import Sequence
@@ -31,7 +33,8 @@ import numpy as np
 
 from rstar_math.config import RuntimeSettings, SearchSettings
 from rstar_math.config.reading import load_recipe
-from rstar_math.metrics import paired_difference, pass_at_k
+from rstar_math.intervals import difference, estimate
+from rstar_math.metrics import pass_at_k
 from rstar_math.models import SHIPPED
 from rstar_math.pocket.splits import pocket_problems
 from rstar_math.search.mcts import mcts
@@ -39,6 +42,9 @@ from rstar_math.search.sampling import sample
 from rstar_math.tree import Tree
 from rstar_math.types import Problem
 from rstar_math.workers.bench import Workbench, open_workbench
+
+MARGIN = 0.01
+"""A loss of fewer points counts as none."""
 
 
 def main() -> None:
@@ -48,21 +54,28 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=150, help="of pocket/validation")
     parser.add_argument("--seed", type=int, default=42, help="of the problems, the searches and the samples")
     parser.add_argument("--candidates", type=int, nargs="+", default=[2, 3, 5], help="of each expansion")
+    parser.add_argument("--trees", type=int, nargs="+", default=[1], help="of each problem, with seeds of their own")
+    parser.add_argument("--rollouts", type=int, nargs="+", default=[8], help="of each tree, at most")
+    parser.add_argument("--nodes", nargs="+", default=["close", "revisit"], help="search.terminal_nodes")
     parser.add_argument("--samples", type=int, default=32, help="drawn of each problem")
     parser.add_argument("--json", type=Path, help="write {row: {column: number}} there")
     options = parser.parse_args()
     first = load_recipe("pocket").rounds[0].search
     searches = {
-        f"{n} candidates, {kind}": first.model_copy(update={"num_candidates": n, "terminal_nodes": kind})
-        for n in options.candidates
-        for kind in ("close", "revisit")
+        f"{n} candidates, {rollouts} rollouts, {trees} trees, {kind}": (
+            first.model_copy(update={"num_candidates": n, "num_rollouts": rollouts, "terminal_nodes": kind}),
+            trees,
+        )
+        for n, rollouts, trees, kind in itertools.product(
+            options.candidates, options.rollouts, options.trees, options.nodes
+        )
     }
     problems = pocket_problems("validation", options.problems, options.seed)
     samples = first.model_copy(update={"num_rollouts": options.samples})
     rows = {}
     for name, row in asyncio.run(_measured(options.policy, problems, options.seed, searches, samples)).items():
         rows[name] = row
-        print(f"{name:24}", "  ".join(f"{column} {value:,.2f}" for column, value in row.items()), flush=True)
+        print(f"{name:40}", "  ".join(f"{column} {value:,.2f}" for column, value in row.items()), flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
@@ -71,15 +84,17 @@ async def _measured(
     policy: Path,
     problems: Sequence[Problem],
     seed: int,
-    searches: dict[str, SearchSettings],
+    searches: dict[str, tuple[SearchSettings, int]],
     samples: SearchSettings,
 ) -> dict[str, dict[str, float]]:
     async with open_workbench(policy, None, RuntimeSettings()) as bench:
         sampled = await _grown(bench, problems, seed, samples, is_search=False)
-        return {
-            name: table_row(await _grown(bench, problems, seed, settings, is_search=True), sampled)
-            for name, settings in searches.items()
-        }
+        rows = {}
+        for name, (settings, num_trees) in searches.items():
+            # seeds of their own for every problem's trees, far from those of the samples
+            grown = [await _grown(bench, problems, seed + 1000 * k, settings, is_search=True) for k in range(num_trees)]
+            rows[name] = table_row(list(zip(*grown, strict=True)), sampled)
+        return rows
 
 
 async def _grown(
@@ -94,26 +109,36 @@ async def _grown(
     return await asyncio.gather(*(one(problem) for problem in problems))
 
 
-def table_row(trees: Sequence[Tree], sampled: Sequence[Tree]) -> dict[str, float]:
-    """One search against samples for the same tokens; trees of the same problems, in the same order."""
-    tokens = float(np.mean([tree.cost.tokens_generated for tree in trees]))
+def table_row(searched: Sequence[Sequence[Tree]], sampled: Sequence[Tree]) -> dict[str, float]:
+    """One search against samples for the same tokens.
+
+    Args:
+      searched: the trees of each problem.
+      sampled: the samples of the same problems, in the same order.
+    """
+    trees = [tree for of_problem in searched for tree in of_problem]
+    tokens = sum(tree.cost.tokens_generated for tree in trees) / len(searched)
     num_drawn = len(sampled[0].rollouts)
     of_one = float(np.mean([tree.cost.tokens_generated / num_drawn for tree in sampled]))
     num_samples = min(num_drawn, max(1, round(tokens / of_one)))
-    solved = [float(tree.solved) for tree in trees]
+    solved = [float(any(tree.solved for tree in of_problem)) for of_problem in searched]
     right = [sum(bool(tree.nodes[i].correct) for i in tree.rollouts) for tree in sampled]
     chance = [pass_at_k(num_drawn, num_right, num_samples) for num_right in right]
-    difference = paired_difference(solved, chance)
+    found = estimate({(0, str(i)): (a, b) for i, (a, b) in enumerate(zip(solved, chance, strict=True))}, difference)
+    steps = [
+        len({step.text for tree in of for i in tree.root.children if (step := tree.nodes[i].step)}) for of in searched
+    ]
     return {
         "tokens": tokens,
         "solved %": 100 * float(np.mean(solved)),
         "samples": num_samples,
-        "difference": 100 * difference.value,
-        "low": 100 * difference.low,
-        "high": 100 * difference.high,
-        "first steps": float(np.mean([len(tree.root.children) for tree in trees])),
+        "difference": 100 * found.value,
+        "low": 100 * found.interval.low,
+        "high": 100 * found.interval.high,
+        "no worse p": found.p_value(-MARGIN) / 2 if found.value > -MARGIN else 1.0,
+        "first steps": float(np.mean(steps)),
         "passed %": 100 * sum(map(_tokens_passed, trees)) / sum(tree.cost.tokens_generated for tree in trees),
-        "rollouts": float(np.mean([len(tree.rollouts) for tree in trees])),
+        "rollouts": sum(len(tree.rollouts) for tree in trees) / len(searched),
     }
 
 

@@ -56,7 +56,7 @@ LAYERS = (
             *("execution.observation", "terminal.visible"),
         ),
     ),
-    Layer(0, "what everybody speaks of", ("types", "errors")),
+    Layer(0, "what everybody speaks of", ("types", "errors", "lean_torch")),
 )
 
 

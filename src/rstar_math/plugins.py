@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rstar_math.errors import ConfigError
+from rstar_math.lean_torch import complete_torch
 
 
 def is_own(spec: str) -> bool:
@@ -44,6 +45,7 @@ def load_own(spec: str, what: str) -> Callable[[], Any]:
     assert module_spec is not None
     assert module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)
+    complete_torch()
     try:
         module_spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file raises

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 from rstar_math import steps
 from rstar_math.engines.torch.codec import TokenCodec
@@ -29,9 +29,14 @@ def plain_folder(path: Path) -> PlainFolder:
     return found
 
 
-@pytest.mark.parametrize("name", ["policy", "ppm", "tiny"])
-def test_the_same_as_through_transformers(name: str, checkpoints: dict[str, Path]) -> None:
-    folder = {"policy": POCKET.policy_folder, "ppm": POCKET.reward_model or Path(), "tiny": checkpoints["llama"]}[name]
+@pytest.mark.parametrize("name", ["policy", "ppm", "two heads share keys", "a head of its own"])
+def test_the_same_as_through_transformers(name: str, checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    folder = {
+        "policy": POCKET.policy_folder,
+        "ppm": POCKET.reward_model or Path(),
+        "two heads share keys": checkpoints["llama"],
+        "a head of its own": with_own_head(checkpoints["llama"], tmp_path / "untied"),
+    }[name]
     kind: Any = AutoModelForSequenceClassification if name == "ppm" else AutoModelForCausalLM
     model = kind.from_pretrained(folder, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -53,6 +58,14 @@ def test_the_same_as_through_transformers(name: str, checkpoints: dict[str, Path
     assert bare.added_tokens() == whole.added_tokens()
     ids = bare.encode(TEXTS[:2])
     assert bare.decode_continuations(5, ids) == whole.decode_continuations(5, ids) == TEXTS[:2]
+
+
+def with_own_head(source: Path, folder: Path) -> Path:
+    shutil.copytree(source, folder)
+    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(source, tie_word_embeddings=False))
+    assert not torch.equal(model.lm_head.weight, model.model.embed_tokens.weight)
+    model.save_pretrained(folder)
+    return folder
 
 
 def changed(source: Path, folder: Path, file: str, change: dict[str, Any]) -> Path:

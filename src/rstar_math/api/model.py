@@ -31,7 +31,7 @@ from rstar_math.search.choice import is_sure
 from rstar_math.search.course import Course
 from rstar_math.search.strategies import STRATEGIES
 from rstar_math.types import Problem, Solution, Step, Unfinished
-from rstar_math.workers.bench import Tools, Workbench, open_workbench
+from rstar_math.workers.bench import Tools, Workbench, open_workbench_beside
 
 _NOTES: dict[Unfinished, tuple[NoteKind, ...]] = {
     Unfinished.QUESTION_TOO_LONG: ("too_long",),
@@ -395,4 +395,4 @@ class RStarMathModel:
 
 
 async def _open(folders: ModelFolders, runtime: RuntimeSettings, tools: Tools | None) -> Workbench:
-    return open_workbench(folders.policy, folders.reward_model, runtime, tools=tools)
+    return await open_workbench_beside(folders.policy, folders.reward_model, runtime, tools=tools)

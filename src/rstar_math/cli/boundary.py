@@ -8,6 +8,7 @@ import os
 from rstar_math.cli.app import app
 from rstar_math.cli.ending import INTERRUPTED, Stopped, flushed, print_error
 from rstar_math.errors import PathError, RStarError, UserError
+from rstar_math.lean_torch import expect_torch
 from rstar_math.store.paths import explanation
 from rstar_math.terminal.streams import show_controls
 
@@ -21,6 +22,9 @@ def run() -> int:
     # read when torch is loaded: threads that wait for one another sleep. Spinning, which is a little quicker on an idle
     # machine, brings training to a halt on one that others use as well (docs/log.md, 2026-11-28)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    expect_torch()
+    # pydantic looks through every installed package for plugins of its own, which takes as long as its import
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     show_controls()
     message, code = _run()
     code = flushed(code)

@@ -8,4 +8,5 @@ from pydantic import BaseModel, ConfigDict
 class Settings(BaseModel):
     """Base of all settings: immutable, unknown keys forbidden, descriptions taken from the fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+    # built when first used: a command uses few of them
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, defer_build=True)

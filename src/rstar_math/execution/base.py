@@ -54,3 +54,12 @@ class Recorder(Protocol):
     async def record_program(self, steps: Sequence[str]) -> list[Execution]:
         """As `execute_program`; each step that reported is a `RecordedExecution`."""
         ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """An executor that can start what programs need before the first of them comes."""
+
+    def prepare(self) -> None:
+        """Begins to start it, inside the event loop of the executor. What fails here fails at the first program."""
+        ...

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from rstar_math.config import SearchSettings
 from rstar_math.errors import ConfigError
+from rstar_math.lean_torch import complete_torch
 from rstar_math.search.ab_mcts import ab_mcts
 from rstar_math.search.beam import beam, diverse_beam
 from rstar_math.search.budget import BudgetSpent
@@ -135,6 +136,7 @@ def _from_file(path: Path, function: str) -> Strategy:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    complete_torch()
     try:
         spec.loader.exec_module(module)
     except Exception as error:  # whatever the user's file raises

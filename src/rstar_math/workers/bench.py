@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Self
 
 from rstar_math.config import RuntimeSettings
 from rstar_math.engines.base import Engine, RewardModel
-from rstar_math.execution.base import Executor
+from rstar_math.execution.base import Executor, Preparing
 from rstar_math.grading.base import Grader
 from rstar_math.models import Policy
 from rstar_math.search.environment import Environment
@@ -131,3 +132,25 @@ def open_workbench(
             scoring = RememberingRewardModel(scoring, Memory(Path(runtime.remember)), model_key(reward_model))
     own = tools or open_tools(runtime, num_slots)
     return Workbench(engine, own.executor, own.grader, scoring, shares_tools=tools is not None)
+
+
+async def open_workbench_beside(
+    policy: Policy,
+    reward_model: Path | None,
+    runtime: RuntimeSettings,
+    device: str | None = None,
+    num_slots: int | None = None,
+    tools: Tools | None = None,
+) -> Workbench:
+    """`open_workbench`, with the sandbox starting while the models are loaded, and without holding up the loop."""
+    own = tools or open_tools(runtime, num_slots)
+    if isinstance(own.executor, Preparing):
+        own.executor.prepare()
+    try:
+        bench = await asyncio.to_thread(open_workbench, policy, reward_model, runtime, device, num_slots, own)
+    except BaseException:
+        if tools is None:
+            await own.aclose()
+        raise
+    bench.shares_tools = tools is not None
+    return bench

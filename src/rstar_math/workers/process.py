@@ -13,10 +13,11 @@ from pathlib import Path
 
 from rstar_math.config import RuntimeSettings
 from rstar_math.errors import EngineError, RStarError
+from rstar_math.lean_torch import expect_torch
 from rstar_math.models import Policy
 from rstar_math.terminal.streams import show_controls
 from rstar_math.tree import Tree
-from rstar_math.workers.bench import Tools, Workbench, open_tools, open_workbench
+from rstar_math.workers.bench import Tools, Workbench, open_tools, open_workbench_beside
 from rstar_math.workers.jobs import Answered, AnswerJob, Job, Result, SearchJob, Task, work
 from rstar_math.workers.starting import stay_deaf
 
@@ -32,6 +33,7 @@ def serve(connection: Connection, runtime: RuntimeSettings, device: str, num_wor
     """The life of a worker process: jobs and tasks in, results out, until the parent is gone."""
     stay_deaf()
     show_controls()
+    expect_torch()
     import torch
 
     if device == "cpu":
@@ -94,7 +96,7 @@ class _Server:
             self._bench = None
         try:
             self._tools = self._tools or open_tools(self._runtime, self._num_slots)
-            self._bench = open_workbench(
+            self._bench = await open_workbench_beside(
                 job.policy, job.reward_model, self._runtime, self._device, self._num_slots, self._tools
             )
         except Exception as error:  # told to the parent, for every task that wants these models

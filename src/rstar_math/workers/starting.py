@@ -1,6 +1,6 @@
 """Processes that a command starts: what they are made from, and that a terminal's signals are not theirs to handle.
 
-Importing torch takes more than a second of CPU, transformers three more. A spawned process imports them again; one that
+Importing torch takes almost a second of CPU, transformers three more. A spawned process imports them again; one that
 is forked from multiprocessing's fork server has them at once. The server computes nothing, so that no thread and no
 accelerator is forked. It starts with the first process, with the environment of that moment.
 
@@ -19,7 +19,13 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 
 StartContext = ForkServerContext | SpawnContext
 
-_FOR_SEARCHING = ("torch", "rstar_math.workers.pool", "rstar_math.workers.bench", "rstar_math.engines.torch.engine")
+_FOR_SEARCHING = (
+    "rstar_math.workers.lean",
+    "torch",
+    "rstar_math.workers.pool",
+    "rstar_math.workers.bench",
+    "rstar_math.engines.torch.engine",
+)
 _FOR_TRAINING = ("transformers.models.auto.modeling_auto", "rstar_math.training.sft", "rstar_math.training.ppm")
 
 _OF_A_TERMINAL = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)

@@ -14,6 +14,7 @@ Where a program runs, cheapest first:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections import deque
 from collections.abc import Coroutine, Sequence
@@ -96,6 +97,11 @@ class SandboxExecutor:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    def prepare(self) -> None:
+        """See `Preparing`: starts the zygote that most programs run in."""
+        self._enter_loop()
+        self._later(self._prepare())
 
     async def execute(self, prefix: Sequence[str], code: str) -> Execution:
         """Runs `code` in a fresh namespace that holds what `prefix` defined and nothing else."""
@@ -250,6 +256,10 @@ class SandboxExecutor:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)  # the loop itself keeps only weak references
         task.add_done_callback(self._tasks.discard)
+
+    async def _prepare(self) -> None:
+        with contextlib.suppress(SandboxError):  # the first program starts it again, and says what is wrong
+            await self.zygotes.started("light", self._disabled_layers)
 
     async def _start_when_ready(self, request: Request) -> None:
         try:

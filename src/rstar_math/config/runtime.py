@@ -64,7 +64,11 @@ class RuntimeSettings(Settings):
         default=False, description="fixed batch shapes: the same trees at any concurrency, slower"
     )
     engine: Literal["torch", "vllm"] = Field(default="torch", description="what runs a policy of this machine")
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="weights while searching")
+    dtype: Literal["float32", "bfloat16", "float16", "int8"] = Field(
+        default="float32",
+        description="weights while searching; int8: the policy's matrix products on a CPU with 8 bits, everything else "
+        "in float32",
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:1, mps")
     remember: str | None = Field(
         default=None,

@@ -54,8 +54,9 @@ def open_reward_model(folder: Path, runtime: RuntimeSettings, device: str | None
         return VLLMRewardModel.from_pretrained(folder, dtype=runtime.dtype)
     from rstar_math.engines.torch.loading import load_torch_reward_model
 
+    dtype = "float32" if runtime.dtype == "int8" else runtime.dtype  # scores are compared to the last digits
     return load_torch_reward_model(
-        folder, device=device or runtime.device, dtype=runtime.dtype, deterministic=runtime.deterministic
+        folder, device=device or runtime.device, dtype=dtype, deterministic=runtime.deterministic
     )
 
 
@@ -84,6 +85,8 @@ def _open_local(policy: PolicySettings, runtime: RuntimeSettings, device: str) -
     with_text = name != "none" or policy.bootstrap == "none"  # who says none knows that the policy writes them as text
     engine: Engine
     if runtime.engine == "vllm":
+        if runtime.dtype == "int8":
+            raise ModelError("runtime.dtype: int8 is for runtime.engine: torch; with vllm use bfloat16")
         from rstar_math.engines.vllm import VLLMEngine
 
         if any(folder.glob("tokenizer*")):  # an adapter may leave it to its base

@@ -52,6 +52,7 @@ class TorchEngine:
         max_batch_rows: int = 256,
         prefix_cache_mb: int = 256,
         deterministic: bool = False,
+        eight_bit: bool = False,
     ) -> None:
         """Makes an engine from a loaded model, which it may take apart: do not use the model afterwards.
 
@@ -63,6 +64,7 @@ class TorchEngine:
           deterministic: completions are the same, to the last bit, whatever else is asked for at the same time. All
             products have a few fixed shapes (`rstar_math.engines.torch.tiling`); architectures that the packed decoder
             does not know are answered one request at a time, which is much slower.
+          eight_bit: multiply with weights of 8 bits; on a CPU, with a Llama-like model in float32.
         """
         self.codec = codec
         self._new_decoder: Callable[[], Decoder]
@@ -72,12 +74,17 @@ class TorchEngine:
         if weights is not None:
             self.context_length, self._vocab_size = weights.context_length, len(weights.head)
             self._device = weights.head.device
-            decoder = PackedDecoder(weights, deterministic)
+            decoder = PackedDecoder(weights, deterministic, eight_bit)
             prefixes = PrefixCache(prefix_cache_mb * 1_000_000)
             self._new_decoder = partial(PackedRows, decoder, prefixes)
             self._tiling = decoder.tiling
         else:
             assert not isinstance(model, LlamaWeights)
+            if eight_bit:
+                raise EngineError(
+                    f"dtype int8 is for Llama-like models (llama, qwen2, phi3), and this is {model.config.model_type}; "
+                    "use bfloat16"
+                )
             self.context_length = int(getattr(model.config, "max_position_embeddings", None) or 1 << 20)
             self._vocab_size, self._device = int(model.get_output_embeddings().weight.shape[0]), model.device
             self._new_decoder, self._tiling = partial(ModuleRows, model), None
@@ -108,19 +115,25 @@ class TorchEngine:
         Args:
           path: the folder.
           device: a torch device; "auto" takes CUDA, else MPS, else the CPU.
-          dtype: a torch dtype; "auto" takes float32 on the CPU, and what the checkpoint was saved in elsewhere.
+          dtype: a torch dtype; "auto" takes float32 on the CPU, and what the checkpoint was saved in elsewhere; "int8"
+            multiplies with weights of 8 bits, on a CPU.
           max_batch_rows: completions that are decoded at the same time.
           prefix_cache_mb: see the constructor.
           deterministic: see the constructor.
         """
         where = choose_device(device)
-        model, codec = load_model(Path(path), "AutoModelForCausalLM", where, choose_dtype(dtype, where))
+        eight_bit = dtype == "int8"
+        if eight_bit and where.type != "cpu":
+            raise EngineError(f"dtype int8 is for CPUs, and the device is {where}; use bfloat16 there")
+        loaded_as = choose_dtype("float32" if eight_bit else dtype, where)
+        model, codec = load_model(Path(path), "AutoModelForCausalLM", where, loaded_as)
         return cls(
             model,
             codec,
             max_batch_rows=max_batch_rows,
             prefix_cache_mb=prefix_cache_mb,
             deterministic=deterministic,
+            eight_bit=eight_bit,
         )
 
     def encode(self, text: str) -> list[int]:

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from rstar_math.engines.torch.eight_bit import EightBitWeight, Weight, product
 from rstar_math.engines.torch.key_values import KeyValuePool
 from rstar_math.engines.torch.packed_tokens import PackedTokens, Part
 from rstar_math.engines.torch.sampling import next_tokens
@@ -37,26 +38,27 @@ class PackedDecoder:
       tiling: the fixed shapes of deterministic mode; None outside of it.
     """
 
-    def __init__(self, weights: LlamaWeights, deterministic: bool = False) -> None:
+    def __init__(self, weights: LlamaWeights, deterministic: bool = False, eight_bit: bool = False) -> None:
         """Takes the weights apart.
 
         Args:
           weights: of the model.
           deterministic: a token's result does not depend on the other tokens of a call, to the last bit.
+          eight_bit: multiply with weights of 8 bits; on a CPU, with weights given in float32.
         """
         self._embedding = weights.embedding
         self.device = self._embedding.device
         self.hidden_size = self._embedding.shape[1]
         self._num_heads, self._num_kv_heads, self._head_dim = weights.num_heads, weights.num_kv_heads, weights.head_dim
         self._eps = weights.eps
-        self._head = _aligned(weights.head)
+        self._head: Weight = EightBitWeight.of(weights.head) if eight_bit else _aligned(weights.head)
         self._head_bias = weights.head_bias
         self._final_norm = _aligned(weights.backbone["norm.weight"])
         self._inverse_frequencies, self._rotation_scale = weights.inverse_frequencies, weights.rotation_scale
         self._rotations = torch.zeros(0, self._head_dim // 2, dtype=torch.complex64, device=self.device)
         self._layers: list[_Layer] = []
         while f"layers.{len(self._layers)}.input_layernorm.weight" in weights.backbone:
-            self._layers.append(_Layer.build(weights, f"layers.{len(self._layers)}."))
+            self._layers.append(_Layer.build(weights, f"layers.{len(self._layers)}.", eight_bit))
         self.tiling = self._tiling(weights.context_length) if deterministic else None
 
     def new_pool(self) -> KeyValuePool:
@@ -109,16 +111,18 @@ class PackedDecoder:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """The head's output for `[S', D]` of `forward`: `[S', V]`."""
-        return self._by_rows(hidden, lambda rows: F.linear(rows, self._head, self._head_bias))
+        return self._by_rows(hidden, lambda rows: product(rows, self._head, self._head_bias))
 
     def value(self, hidden: Tensor) -> Tensor:
         """The same for a head with one output, `[S']` in float32.
 
         Summed row by row: for a product with a single column libraries sum in another order in every shape.
         """
+        head = self._head
+        assert isinstance(head, Tensor)  # only policies have weights of 8 bits
 
         def summed(rows: Tensor) -> Tensor:
-            return (rows.float() * self._head.float()).sum(-1)
+            return (rows.float() * head.float()).sum(-1)
 
         values = self._by_rows(hidden, summed)
         return values if self._head_bias is None else values + self._head_bias.float()
@@ -140,10 +144,10 @@ class PackedDecoder:
 
     def _after_attention(self, layer: _Layer, x: Tensor, a: Tensor) -> None:
         """Adds to `[T, D]`, in place, what the layer makes of the heads' output `[T, H * head_dim]`."""
-        x += F.linear(a, layer.output, layer.output_bias)
+        x += product(a, layer.output, layer.output_bias)
         h = _rms_norm(x, layer.mlp_norm, self._eps)
-        gate, up = F.linear(h, layer.gate_up, layer.gate_up_bias).chunk(2, -1)
-        x += F.linear(F.silu(gate) * up, layer.down, layer.down_bias)
+        gate, up = product(h, layer.gate_up, layer.gate_up_bias).chunk(2, -1)
+        x += product(F.silu(gate) * up, layer.down, layer.down_bias)
 
     def _attention(self, q: Tensor, cache: Tensor, masks: Sequence[Tensor], parts: tuple[Part, ...]) -> Tensor:
         """Attention of `[B, kv_heads, Q, head_dim]` to slots of `[slots, 2, kv_heads, columns, head_dim]`.
@@ -200,8 +204,10 @@ class PackedDecoder:
 
         def ends(x: Tensor) -> Tensor:
             hidden = _rms_norm(x, self._final_norm, self._eps)
-            head = F.linear(hidden, self._head, self._head_bias)
-            found = [hidden, head, (hidden.float() * self._head[:1].float()).sum(-1, keepdim=True)]
+            head = product(hidden, self._head, self._head_bias)
+            found = [hidden, head]
+            if isinstance(self._head, Tensor):  # a reward model's may have a single output
+                found.append((hidden.float() * self._head[:1].float()).sum(-1, keepdim=True))
             for temperature, top_p in ((1.0, 1.0), (0.7, 1.0), (1.0, 0.9)):
                 settings = (head.new_full((len(x),), value) for value in (0.37, temperature, top_p))
                 found += [drawn[:, None] for drawn in next_tokens(head, *settings)]
@@ -235,14 +241,14 @@ class _Layer:
     """Weights of one layer; queries, keys and values in one matrix, gate and up projection in one."""
 
     attention_norm: Tensor
-    qkv: Tensor
+    qkv: Weight
     qkv_bias: Tensor | None
-    output: Tensor
+    output: Weight
     output_bias: Tensor | None
     mlp_norm: Tensor
-    gate_up: Tensor
+    gate_up: Weight
     gate_up_bias: Tensor | None
-    down: Tensor
+    down: Weight
     down_bias: Tensor | None
 
     @property
@@ -252,7 +258,7 @@ class _Layer:
         return tuple(None if weight is None else weight.shape for weight in weights)
 
     @classmethod
-    def build(cls, weights: LlamaWeights, prefix: str) -> _Layer:
+    def build(cls, weights: LlamaWeights, prefix: str, eight_bit: bool) -> _Layer:
         tensors: Mapping[str, Tensor] = weights.backbone
         head_dim, half = weights.head_dim, weights.head_dim // 2
         # transformers rotates dimension i with i + half; side by side they are one complex number
@@ -272,19 +278,20 @@ class _Layer:
             gate, up = (tensors.get(f"{prefix}mlp.{name}_proj.{kind}") for name in ("gate", "up"))
             return None if gate is None or up is None else torch.cat((gate, up))
 
-        qkv, gate_up = fused_qkv("weight"), fused_gate_up("weight")
-        assert qkv is not None
-        assert gate_up is not None
+        def kept(weight: Tensor | None) -> Weight:
+            assert weight is not None
+            return EightBitWeight.of(weight) if eight_bit else _aligned(weight)
+
         return cls(
             attention_norm=_aligned(tensors[f"{prefix}input_layernorm.weight"]),
-            qkv=qkv,
+            qkv=kept(fused_qkv("weight")),
             qkv_bias=fused_qkv("bias"),
-            output=_aligned(tensors[f"{prefix}self_attn.o_proj.weight"]),
+            output=kept(tensors[f"{prefix}self_attn.o_proj.weight"]),
             output_bias=tensors.get(f"{prefix}self_attn.o_proj.bias"),
             mlp_norm=_aligned(tensors[f"{prefix}post_attention_layernorm.weight"]),
-            gate_up=gate_up,
+            gate_up=kept(fused_gate_up("weight")),
             gate_up_bias=fused_gate_up("bias"),
-            down=_aligned(tensors[f"{prefix}mlp.down_proj.weight"]),
+            down=kept(tensors[f"{prefix}mlp.down_proj.weight"]),
             down_bias=tensors.get(f"{prefix}mlp.down_proj.bias"),
         )
 
@@ -293,8 +300,10 @@ def _attend(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> None:
-    if bias is None:
+def _linear(x: Tensor, weight: Weight, bias: Tensor | None, out: Tensor) -> None:
+    if isinstance(weight, EightBitWeight):
+        out.copy_(product(x, weight, bias))
+    elif bias is None:
         torch.mm(x, weight.t(), out=out)
     else:
         torch.addmm(bias, x, weight.t(), out=out)

@@ -65,6 +65,9 @@ class TorchEngine:
             products have a few fixed shapes (`rstar_math.engines.torch.tiling`); architectures that the packed decoder
             does not know are answered one request at a time, which is much slower.
           eight_bit: multiply with weights of 8 bits; on a CPU, with a Llama-like model in float32.
+
+        Raises:
+          EngineError: weights of 8 bits are asked for, and the model is not Llama-like.
         """
         self.codec = codec
         self._new_decoder: Callable[[], Decoder]
@@ -120,6 +123,9 @@ class TorchEngine:
           max_batch_rows: completions that are decoded at the same time.
           prefix_cache_mb: see the constructor.
           deterministic: see the constructor.
+
+        Raises:
+          EngineError: there is no such dtype, or it is int8 and neither the device nor the model is one for it.
         """
         where = choose_device(device)
         eight_bit = dtype == "int8"

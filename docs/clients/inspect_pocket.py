@@ -37,7 +37,7 @@ def by_our_grader(rstar: str) -> Any:
         boxed = re.findall(r"\\boxed\{(.*)\}", state.output.completion)
         if not boxed:
             return Score(value=INCORRECT, explanation="no answer")
-        right = await grade(rstar, boxed[-1], target.text)
+        right = boxed[-1] == target.text or await grade(rstar, boxed[-1], target.text)
         return Score(value=CORRECT if right else INCORRECT, answer=boxed[-1])
 
     return score

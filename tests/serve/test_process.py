@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,16 +22,16 @@ from rstar_math.models import default_answering, find_model
 from rstar_math.problems.load import load_problems
 from rstar_math.workers.bench import open_workbench
 from rstar_math.workers.jobs import Answered, AnswerJob, Task, work
+from tests import warm
 
 RSTAR = Path(sys.executable).with_name("rstar")
 QUESTION = "Dan fills 23 trays with 17 buttons each, and 37 buttons get broken. How many are whole?"
 
 
 @contextmanager
-def served(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def served(*options: str) -> Iterator[tuple[str, warm.Running]]:
     """`rstar serve` on a free port: its URL, and its process."""
-    command = [str(RSTAR), "serve", "--port", "0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = warm.start("serve", "--port", "0", *options)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

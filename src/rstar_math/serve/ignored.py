@@ -22,6 +22,10 @@ def _is_set(value: JsonValue) -> bool:
     return value not in (None, False, 0, 0.0, "", [], {})
 
 
+def _is_asked_for(value: JsonValue) -> bool:
+    return value is not None and value is not False  # the older interface asks by 0 for the chosen token's
+
+
 def _names_a_tool(value: JsonValue) -> bool:
     return value not in (None, "none", "auto")
 
@@ -45,24 +49,24 @@ _REFUSED: dict[str, tuple[Callable[[JsonValue], bool], str]] = {
     "function_call": (_names_a_tool, "functions cannot be called"),
     "response_format": (_wants_json, "the answer is text; response_format can only be {'type': 'text'}"),
     "logit_bias": (_is_set, "logit_bias would change what the search finds; leave it out"),
-    "logprobs": (
-        _is_set,
-        "log-probabilities are not given: an answer is what a search chose, not one sequence of tokens",
-    ),
-    "top_logprobs": (_is_set, "log-probabilities are not given; leave top_logprobs out"),
-    "prompt_logprobs": (_is_set, "log-probabilities are not given; leave prompt_logprobs out"),
     "echo": (
         _is_set,
         "echo is not given. Log-likelihoods of given texts (as lm-eval's multiple-choice tasks ask for) cannot be had "
         "from a search; take tasks that let the model write (generate_until)",
     ),
+    "logprobs": (
+        _is_asked_for,
+        "log-probabilities are not given: an answer is what a search chose, not one sequence of tokens",
+    ),
+    "top_logprobs": (_is_set, "log-probabilities are not given; leave top_logprobs out"),
+    "prompt_logprobs": (_is_set, "log-probabilities are not given; leave prompt_logprobs out"),
     "suffix": (_is_set, "nothing can be put in before a suffix; leave it out"),
     "best_of": (_is_several, "best_of must be 1: the search itself chooses the best; give it more tokens instead"),
     "modalities": (_wants_audio, "the answer is text; modalities can only be ['text']"),
     "audio": (_is_set, "the answer is text, without audio"),
     "web_search_options": (_is_set, "the model does not search the web"),
 }
-"""Field -> whether its value asks for what cannot be given, and what to say then."""
+"""Field -> whether its value asks for what cannot be given, and what to say then; the first one is told."""
 
 
 def check_others(others: Mapping[str, JsonValue]) -> list[str]:
@@ -71,11 +75,8 @@ def check_others(others: Mapping[str, JsonValue]) -> list[str]:
     Raises:
       RequestError: one of them asks for an answer of another kind.
     """
-    ignored = []
-    for name, value in others.items():
-        asks, message = _REFUSED.get(name, (None, ""))
-        if asks is not None and asks(value):
+    for name, (asks, message) in _REFUSED.items():
+        if name in others and asks(others[name]):
             raise refused(name, message, "unsupported_parameter")
-        if asks is None and name not in _SILENT:
-            ignored.append(name[:64])
+    ignored = [name[:64] for name in others if name not in _SILENT and name not in _REFUSED]
     return [f"ignored: {', '.join(sorted(ignored)[:16])}"] if ignored else []

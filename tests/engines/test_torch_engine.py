@@ -14,7 +14,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from rstar_math import steps
-from rstar_math.engines.base import Generation
+from rstar_math.engines.base import Generation, Meter
 from rstar_math.engines.torch.engine import TorchEngine
 from rstar_math.errors import ContextLengthError, EngineError
 from rstar_math.types import SamplingParams
@@ -264,6 +264,28 @@ def test_a_cancelled_request_leaves_the_batch(folder: Path, monkeypatch: pytest.
     assert exact(asyncio.run(run())) == expected
     assert rows_of_steps[0] > 4  # both were in the batch
     assert max(rows_of_steps[1:]) <= 4
+
+
+def test_what_a_request_cost_is_known_to_the_token_also_where_it_is_given_up(folder: Path) -> None:
+    engine = TorchEngine.from_pretrained(folder, device="cpu")
+
+    async def run() -> list[Meter]:
+        long = SamplingParams(n=20, max_tokens=400, temperature=2.0)
+        meters = [Meter() for _ in range(4)]
+        answered = await engine.generate_metered(PROMPTS[1], sampled(), meters[0])
+        assert meters[0].num_tokens == sum(completion.num_tokens for completion in answered.completions)
+        assert meters[0].num_prompt_tokens == answered.num_prompt_tokens
+        for meter, after_s in zip(meters[1:], (0.0, 0.02, 0.05), strict=True):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(after_s):
+                    await engine.generate_metered(PROMPTS[0], long, meter)
+        return meters
+
+    meters = asyncio.run(run())
+    assert sum(meter.num_tokens for meter in meters) == engine.batches.num_rows
+    assert 0 < meters[-1].num_tokens < 20 * 400
+    assert sum(engine.batches.by_size) == engine.batches.num_steps > 0
+    assert not engine._batcher._taken
 
 
 def test_closing_ends_the_engine(folder: Path) -> None:

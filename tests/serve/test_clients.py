@@ -167,4 +167,5 @@ def test_inspect_finds_what_rstar_eval_finds_whole_and_streamed(measured: Measur
 
 def last_boxed(text: str) -> str:
     """The last boxed answer of a text; "" without one."""
-    return (re.findall(r"\\boxed\{(.*)\}", text) or [""])[-1]
+    found: list[str] = re.findall(r"\\boxed\{(.*)\}", text)
+    return found[-1] if found else ""

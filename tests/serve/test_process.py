@@ -6,7 +6,9 @@ import asyncio
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +131,36 @@ def test_errors_are_those_that_the_package_knows(client: openai.OpenAI) -> None:
             messages=[{"role": "user", "content": QUESTION}],
             extra_body={"rstar": {"tokens": 1_000_000}},
         )
+
+
+def test_tokens_are_counted_to_the_last_one_also_where_an_early_end_gave_them_up(url: str) -> None:
+    """Disconnects and "answer now": what the engine drew is what `usage` and `/metrics` say."""
+
+    def counted() -> tuple[float, float]:
+        text = httpx.get(f"{url}/metrics").text
+        names = ("rstar_engine_batch_rows_sum", "rstar_tokens_generated_total")
+        drawn, generated = (float(re.findall(rf'^{name}{{model="pocket"}} (\S+)$', text, re.M)[0]) for name in names)
+        return drawn, generated
+
+    chat = f"{url}/v1/chat/completions"
+    endless = {"model": "pocket", "messages": [{"role": "user", "content": QUESTION}], "rstar": {"tokens": 1_000_000}}
+    httpx.post(chat, json=endless | {"rstar": {"tokens": 50}}, timeout=60)
+    before, began = counted(), time.monotonic()
+    for wait_s in (0.1, 0.3):  # gone in the middle
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(chat, json=endless, timeout=wait_s)
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(httpx.post, chat, json=endless, headers={"X-Client-Request-Id": "mine"}, timeout=60)
+        time.sleep(0.5)
+        assert httpx.post(f"{chat}/control", json={"id": "mine"}).status_code == 200
+        usage = answer.result().json()["usage"]
+    while "rstar_searches_running 0.0" not in httpx.get(f"{url}/metrics").text:
+        assert time.monotonic() - began < 60
+        time.sleep(0.05)
+    drawn, generated = (after - first for after, first in zip(counted(), before, strict=True))
+    most_probes = (time.monotonic() - began) // 30 + 1  # each draws a token of its own
+    assert 0 <= drawn - generated <= most_probes
+    assert 0 < usage["completion_tokens"] < generated
 
 
 def test_a_signal_lets_a_running_answer_end() -> None:

@@ -23,7 +23,7 @@ from rstar_math.api.step_rollouts import Answers, probability
 from rstar_math.api.thinking import Thinking
 from rstar_math.config import AnsweringSettings, RuntimeSettings
 from rstar_math.config.curve import EffortName
-from rstar_math.engines.base import NoteKind, Noting, Tokenizing
+from rstar_math.engines.base import Batches, Batching, NoteKind, Noting, Tokenizing
 from rstar_math.errors import ConfigError, ModelError
 from rstar_math.models import ModelFolders, default_answering, find_model
 from rstar_math.search.answer import answer
@@ -295,6 +295,12 @@ class RStarMathModel:
         """
         engine = self._workbench.engine
         return engine.decode(token_ids) if isinstance(engine, Tokenizing) else None
+
+    @property
+    def batches(self) -> Batches | None:
+        """How many completions the policy works on at the same time; None where it does not say (behind a URL)."""
+        engine = self._workbench.engine
+        return engine.batches if isinstance(engine, Batching) else None
 
     async def aprobe(self, timeout_s: float = 10.0) -> Probe:
         """Whether policy, reward model and sandbox work at this moment; what does not reply in time does not."""

@@ -47,7 +47,7 @@ def serve(
     ] = None,
     max_concurrent: Annotated[int, typer.Option(help="Searches at the same time.")] = 64,
     max_queued: Annotated[int, typer.Option(help="Searches that may wait; further ones are refused.")] = 256,
-    request_seconds: Annotated[float, typer.Option(help="Most seconds of an answer; then the best so far.")] = 600.0,
+    request_seconds: Annotated[float, typer.Option(help="Most seconds of an answer; then the best so far.")] = 540.0,
     shutdown_seconds: Annotated[float, typer.Option(help="Seconds that running answers have at the end.")] = 30.0,
     view: Annotated[
         list[Path] | None, typer.Option(help="A run, trees or result rows to show under /view/; may be repeated.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
 from rstar_math.types import Completion, SamplingParams
@@ -30,6 +30,40 @@ class Score:
     logit: float
     value: float
     num_tokens: int
+
+
+@dataclass(slots=True)
+class Meter:
+    """What one request has cost, also where it is given up before it is answered.
+
+    Attributes:
+      num_prompt_tokens: tokens of the prompt; 0 while it has not been read.
+      num_tokens: tokens generated for it, in all its completions.
+    """
+
+    num_prompt_tokens: int = 0
+    num_tokens: int = 0
+
+
+@dataclass(slots=True)
+class Batches:
+    """How many completions an engine works on at the same time, counted at each of its steps.
+
+    Attributes:
+      num_steps: steps so far; each draws one token for each of its rows.
+      num_rows: rows of all of them together, which is the number of tokens drawn.
+      by_size: steps with up to 1, 2, 4, 8, ... rows; each is counted in one place.
+    """
+
+    num_steps: int = 0
+    num_rows: int = 0
+    by_size: list[int] = field(default_factory=lambda: [0] * 16)
+
+    def note(self, num_rows: int) -> None:
+        """One more step, of so many rows, >= 1."""
+        self.num_steps += 1
+        self.num_rows += num_rows
+        self.by_size[min((num_rows - 1).bit_length(), len(self.by_size) - 1)] += 1
 
 
 class Engine(Protocol):
@@ -109,6 +143,34 @@ class Tokenizing(Protocol):
           ConfigError: a number is no token of the model's.
         """
         ...
+
+
+@runtime_checkable
+class Metering(Protocol):
+    """An engine that knows what a request cost that was given up. Others need not have this."""
+
+    async def generate_metered(self, prompt: str, params: SamplingParams, meter: Meter) -> Generation:
+        """As `Engine.generate`; `meter` counts what it costs, and is complete when this ends, however it ends."""
+        ...
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """An engine that counts the sizes of its batches. Others need not have this."""
+
+    @property
+    def batches(self) -> Batches | None:
+        """The counts, which go on; None where the engine inside has none."""
+
+
+async def generate_metered(engine: Engine, prompt: str, params: SamplingParams, meter: Meter) -> Generation:
+    """Asks any engine; of one that is no `Metering`, only what is answered is counted."""
+    if isinstance(engine, Metering):
+        return await engine.generate_metered(prompt, params, meter)
+    generation = await engine.generate(prompt, params)
+    meter.num_prompt_tokens = generation.num_prompt_tokens
+    meter.num_tokens = sum(completion.num_tokens for completion in generation.completions)
+    return generation
 
 
 class RewardModel(Protocol):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rstar_math import steps as step_format
-from rstar_math.engines.base import Engine, Generation, Note, Noting
+from rstar_math.engines.base import Batches, Batching, Engine, Generation, Meter, Note, Noting, generate_metered
 from rstar_math.errors import DataError, FormatError
 from rstar_math.store.files import read_jsonl
 from rstar_math.types import SamplingParams
@@ -163,8 +163,17 @@ class BootstrapEngine:
 
     async def generate(self, prompt: str, params: SamplingParams) -> Generation:
         """Continues `prompt`, `params.n` times."""
-        generation = await self._engine.generate(self._bootstrap.text(prompt), params)
+        return await self.generate_metered(prompt, params, Meter())
+
+    async def generate_metered(self, prompt: str, params: SamplingParams, meter: Meter) -> Generation:
+        """The same, and what it cost."""
+        generation = await generate_metered(self._engine, self._bootstrap.text(prompt), params, meter)
         return replace(generation, completions=tuple(replace(c, text=cleaned(c.text)) for c in generation.completions))
+
+    @property
+    def batches(self) -> Batches | None:
+        """Those of the engine inside."""
+        return self._engine.batches if isinstance(self._engine, Batching) else None
 
     def notes(self) -> Sequence[Note]:
         """Those of the engine inside."""

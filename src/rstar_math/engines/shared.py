@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rstar_math.config import PolicySettings
-from rstar_math.engines.base import Engine, Generation, Note, Noting, RewardModel, Score
+from rstar_math.engines.base import Engine, Generation, Meter, Note, Noting, RewardModel, Score, generate_metered
 from rstar_math.errors import DataError, DiskFullError, PathError
 from rstar_math.store.files import make_folder
 from rstar_math.store.paths import shown
@@ -104,11 +104,17 @@ class RememberingEngine:
 
     async def generate(self, prompt: str, params: SamplingParams) -> Generation:
         """As the engine's own."""
+        return await self.generate_metered(prompt, params, Meter())
+
+    async def generate_metered(self, prompt: str, params: SamplingParams, meter: Meter) -> Generation:
+        """The same, and what it cost; what is remembered counts as if it were made again."""
         key = _key(self._model, prompt, asdict(params))
         if (kept := self._memory.get(key)) is not None:
             value = json.loads(kept)
-            return Generation(tuple(Completion(*c) for c in value["completions"]), value["num_prompt_tokens"])
-        made = await self._engine.generate(prompt, params)
+            known = tuple(Completion(*c) for c in value["completions"])
+            meter.num_prompt_tokens, meter.num_tokens = value["num_prompt_tokens"], sum(c.num_tokens for c in known)
+            return Generation(known, value["num_prompt_tokens"])
+        made = await generate_metered(self._engine, prompt, params, meter)
         completions = [[c.text, c.stop, c.num_tokens, c.logprob, c.finish_reason] for c in made.completions]
         self._memory.put(key, json.dumps({"completions": completions, "num_prompt_tokens": made.num_prompt_tokens}))
         return made

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from rstar_math.search.budget import Budget
 from rstar_math.search.environment import Environment
 from rstar_math.search.events import Event, Listener
+from rstar_math.types import Cost
 
 
 class Course:
@@ -34,6 +35,14 @@ class Course:
     def tokens_generated(self) -> int:
         """Tokens that the policy has generated, discarded candidates included."""
         return sum(env.cost.tokens_generated for env in list(self._environments))
+
+    @property
+    def cost(self) -> Cost:
+        """What it has cost, of what has ended or was given up."""
+        total = Cost()
+        for env in list(self._environments):
+            total.add(env.cost)
+        return total
 
     @property
     def tokens_question(self) -> int:

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from rstar_math import steps as step_format
 from rstar_math.config import SearchSettings
-from rstar_math.engines.base import Engine, RewardModel, Score
+from rstar_math.engines.base import Engine, Meter, RewardModel, Score, generate_metered
 from rstar_math.errors import ConfigError, ContextLengthError
 from rstar_math.execution.base import BatchExecutor, Executor, Recorder
 from rstar_math.grading.base import Grader
@@ -177,19 +177,19 @@ class Environment:
             raise BudgetSpent
         params = replace(params, n=granted.num_candidates, seed=self.rng.getrandbits(62))
         completions: Sequence[Completion] = ()
+        meter = Meter()  # what is given up has cost what it has cost
         try:
-            generation = await self.budget.within_time(self._engine.generate(prefix, params))
+            generation = await self.budget.within_time(generate_metered(self._engine, prefix, params, meter))
             completions = generation.completions
         except ContextLengthError as error:
             self.no_room = str(error)
             return []
         finally:
-            num_tokens = sum(c.num_tokens for c in completions)
-            self.budget.pay(granted, len(completions) if counts else 0, num_tokens)
-        self.cost.model_calls += 1
+            self.budget.pay(granted, len(completions) if counts else 0, meter.num_tokens)
+            self.cost.tokens_prompt += meter.num_prompt_tokens
+            self.cost.tokens_generated += meter.num_tokens
+            self.cost.model_calls += bool(completions or meter.num_prompt_tokens)
         self.num_prompt_tokens = self.num_prompt_tokens or generation.num_prompt_tokens
-        self.cost.tokens_prompt += generation.num_prompt_tokens
-        self.cost.tokens_generated += num_tokens
         self.unmarked.update(_why_ended(c, params) for c in completions if c.stop is None)
         return list(completions)
 

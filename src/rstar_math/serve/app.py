@@ -51,11 +51,17 @@ class Server:
         self.pages = Pages(library) if library is not None else None
         self._models = models
         slots = Slots(settings.max_concurrent, settings.max_queued)
-        self._counters = Counters(lambda: slots.num_running, lambda: slots.num_waiting)
+        self._counters = Counters(
+            lambda: slots.num_running,
+            lambda: slots.num_waiting,
+            lambda: {name: found for name, model in models.items() if (found := model.batches) is not None},
+        )
         self.health = Health(models, settings.probe_s, self._counters.healthy)
         self.searches = Searches(slots, self._counters, self.health, settings.request_s)
         self.names = model_names(models)
-        self._api = FastAPI(title="rstar serve", docs_url=None, redoc_url=None, lifespan=self._lifespan)
+        self._api = FastAPI(
+            title="rstar serve", docs_url=None, redoc_url=None, lifespan=self._lifespan, redirect_slashes=False
+        )
         self._add_routes()
         if self.pages is not None:
             self._api.router.routes.extend(self.pages.routes())
@@ -73,10 +79,14 @@ class Server:
 
     def _add_routes(self) -> None:
         api = self._api
-        api.add_api_route("/v1/models", self.models, methods=["GET"])
-        api.add_api_route("/v1/models/{name}", self.model, methods=["GET"])
-        api.add_api_route("/health", self.healthy, methods=["GET"])
-        api.add_api_route("/metrics", self.metrics, methods=["GET"])
+        for path, handle in (
+            ("/v1/models", self.models),
+            ("/v1/models/{name:path}", self.model),
+            ("/health", self.healthy),
+            ("/metrics", self.metrics),
+        ):
+            api.add_api_route(path, handle, methods=["GET"])
+            api.add_api_route(path, handle, methods=["HEAD"], include_in_schema=False)
         _post(api, "/v1/chat/completions", self._counted(self.chat), ChatRequest)
         _post(api, "/v1/completions", self._counted(self.completions), CompletionRequest)
         _post(api, "/v1/chat/completions/control", self._counted(self.control), ControlRequest)
@@ -193,8 +203,12 @@ def _definitions(*kinds: type[BaseModel]) -> dict[str, object]:
 async def _http_error(request: Request, error: Exception) -> Response:
     """No such path, or no such method there."""
     assert isinstance(error, HTTPException)
-    what = {404: "there is no such path", 405: "this path does not know this method"}
-    return error_reply(RequestError(error.status_code, what.get(error.status_code, str(error.detail))))
+    what = {
+        404: "there is no such path; what there is stands under /v1: chat/completions, completions, models",
+        405: "this path does not know this method",
+    }
+    told = RequestError(error.status_code, what.get(error.status_code, str(error.detail)))
+    return error_reply(told, error.headers)  # which methods there are
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

@@ -17,7 +17,7 @@ from rstar_math.serve.questions import question_of
 from rstar_math.serve.replies import Json, chat_choice, chat_delta, envelope, reasoning_delta, report, said, usage
 from rstar_math.serve.requests import ChatRequest
 from rstar_math.serve.searches import Ask, Begun, Outcome, Running, Searches
-from rstar_math.serve.sending import END, JsonReply, event, stream_reply
+from rstar_math.serve.sending import END, JsonReply, event, named, stream_reply
 from rstar_math.serve.settings import ServeSettings
 from rstar_math.serve.wording import thought, thoughts
 
@@ -44,7 +44,7 @@ async def chat(
     asks = [Ask(question, how, how.seed + k) for k in range(num_choices)]
     running = searches.begin("chatcmpl", client_id(request), asks, bool(asked.stream))
     if asked.stream:
-        return stream_reply(_events(running, asked, notes), settings)
+        return stream_reply(running.id, _events(running, asked, notes), settings)
     outcomes = await unless_gone(running.outcomes(), running, request)
     choices = [said(outcome, _most_tokens(asked), asked.stops) for outcome in outcomes]
     body = envelope(
@@ -53,7 +53,7 @@ async def chat(
         asked.model,
         [chat_choice(i, one, thoughts(one.outcome.events), notes) for i, one in enumerate(choices)],
     )
-    return JsonReply(body | {"usage": usage(outcomes)})
+    return JsonReply(body | {"usage": usage(outcomes)}, headers=named(running.id))
 
 
 def _most_tokens(asked: ChatRequest) -> int | None:

@@ -18,7 +18,7 @@ from rstar_math.serve.questions import checked_question
 from rstar_math.serve.replies import Json, envelope, report, said, usage
 from rstar_math.serve.requests import CompletionRequest
 from rstar_math.serve.searches import Ask, Outcome, Running, Searches
-from rstar_math.serve.sending import END, JsonReply, event, stream_reply
+from rstar_math.serve.sending import END, JsonReply, event, named, stream_reply
 from rstar_math.serve.settings import ServeSettings
 
 
@@ -46,13 +46,14 @@ async def completions(
     asks = [Ask(question, how, how.seed + k) for question in questions for k in range(num_each)]
     running = searches.begin("cmpl", client_id(request), asks, streams=False)
     if asked.stream:
-        return stream_reply(_events(running, asked, notes), settings)
+        return stream_reply(running.id, _events(running, asked, notes), settings)
     outcomes = await unless_gone(running.outcomes(), running, request)
     choices = []
     for index, outcome in enumerate(outcomes):
         one = said(outcome, asked.max_tokens, asked.stops)
         choices.append(_choice(index, "".join(one.message.pieces), one.finish_reason) | {"rstar": report(one, notes)})
-    return JsonReply(envelope(running, "text_completion", asked.model, choices) | {"usage": usage(outcomes)})
+    body = envelope(running, "text_completion", asked.model, choices)
+    return JsonReply(body | {"usage": usage(outcomes)}, headers=named(running.id))
 
 
 def _question(prompt: str | Sequence[int], how: Dial, most_chars: int) -> str:

@@ -2,20 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
+from rstar_math.engines.base import Batches
+from rstar_math.search.course import Course
 from rstar_math.search.events import Event, StepsProposed
-from rstar_math.types import Solution
+from rstar_math.types import Cost, Solution
 
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+
+
+class _BatchSizes(Collector):
+    """How many completions the engines decode at the same time, as the engines count it."""
+
+    def __init__(self, batches: Callable[[], Mapping[str, Batches]]) -> None:
+        self._batches = batches
+
+    def collect(self) -> Iterator[Metric]:
+        """One histogram over the engine's steps for each model; its sum is the number of tokens drawn."""
+        family = HistogramMetricFamily(
+            "rstar_engine_batch_rows", "Completions in one step of the engine.", labels=("model",)
+        )
+        for model, batches in self._batches().items():
+            up_to = accumulate(batches.by_size)
+            buckets = [(f"{float(1 << k)}", float(count)) for k, count in enumerate(up_to)]
+            family.add_metric([model], [*buckets[:-1], ("+Inf", buckets[-1][1])], float(batches.num_rows))
+        yield family
 
 
 class Counters:
     """Counts of one server; several in one process do not mix."""
 
-    def __init__(self, num_running: Callable[[], int], num_waiting: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        num_running: Callable[[], int],
+        num_waiting: Callable[[], int],
+        batches: Callable[[], Mapping[str, Batches]] = dict,
+    ) -> None:
+        """Begins to count.
+
+        Args:
+          num_running, num_waiting: searches in slots, and before them.
+          batches: of each model whose engine counts them.
+        """
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "rstar_requests", "Requests by endpoint and status.", ("endpoint", "status"), registry=registry
@@ -44,6 +78,7 @@ class Counters:
         Gauge("rstar_searches_running", "Searches under way.", registry=registry).set_function(num_running)
         Gauge("rstar_searches_waiting", "Searches that wait for a slot.", registry=registry).set_function(num_waiting)
         self._healthy = Gauge("rstar_healthy", "1: models and sandbox work.", registry=registry)
+        registry.register(_BatchSizes(batches))
 
     def request(self, endpoint: str, status: int) -> None:
         """A request was answered."""
@@ -62,17 +97,21 @@ class Counters:
 
     def answered(self, model: str, solution: Solution, num_trees: int) -> None:
         """A search has ended."""
-        cost = solution.cost
         self._answers.labels(model, "answered" if solution.answer is not None else str(solution.unfinished)).inc()
+        self._spent(model, solution.cost, num_trees)
+        self._seconds.labels(model).observe(solution.cost.seconds)
+
+    def ended(self, model: str, outcome: str, course: Course | None) -> None:
+        """A search ended without a solution, given up or failed, so far as it had come; None: it had not begun."""
+        self._answers.labels(model, outcome).inc()
+        if course is not None:
+            self._spent(model, course.cost, course.num_trees)
+
+    def _spent(self, model: str, cost: Cost, num_trees: int) -> None:
         self._tokens["generated"].labels(model).inc(cost.tokens_generated)
         self._tokens["scored"].labels(model).inc(cost.tokens_scored)
         self._tokens["prompt"].labels(model).inc(cost.tokens_prompt)
         self._trees.labels(model).inc(num_trees)
-        self._seconds.labels(model).observe(cost.seconds)
-
-    def ended(self, model: str, outcome: str) -> None:
-        """A search ended without a solution: given up, or failed."""
-        self._answers.labels(model, outcome).inc()
 
     def healthy(self, works: bool) -> None:
         """Whether models and sandbox work."""

@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import re
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
@@ -17,6 +18,8 @@ from rstar_math.serve.errors import RequestError
 from rstar_math.serve.settings import ServeSettings, is_loopback
 
 _OPEN_PATHS = ("/health",)
+_NAMES = re.compile(r"[A-Za-z0-9_, -]{1,2000}")
+"""Names of headers, separated by commas."""
 _MAX_HEADERS = 100
 MAX_HEAD_BYTES = 16_384
 """Bytes of a request's line and headers."""
@@ -48,10 +51,11 @@ class Guard:
         cors: dict[str, str] = {}
         try:
             _check_head(headers)
+            scope = _without_last_slash(scope)
             host = self._host(headers)
             cors = self._origin(headers, host)
             if scope["method"] == "OPTIONS" and cors:
-                await _reply(send, 204, b"", cors | _preflight())
+                await _reply(send, 204, b"", cors | _preflight(headers))
                 return
             if scope["path"] not in self._open_paths:
                 self._key(headers)
@@ -88,7 +92,8 @@ class Guard:
                 "pages of this origin may not ask; start the server with --allow-origin URL",
                 code="origin_not_allowed",
             )
-        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+        exposed = {"Access-Control-Expose-Headers": "X-Request-Id, Retry-After"}
+        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} | exposed
 
     def _key(self, headers: Headers) -> None:
         if not self._keys:
@@ -132,6 +137,14 @@ class Guard:
         return bytes(body)
 
 
+def _without_last_slash(scope: Scope) -> Scope:
+    """`/v1/models/` is `/v1/models`: a redirection would have to know how clients reach a proxy before this server."""
+    path = scope["path"]
+    if path.endswith("/") and (path.startswith("/v1/") or path in ("/health/", "/metrics/")):
+        return {**scope, "path": path.rstrip("/")}
+    return scope
+
+
 class _Gone(Exception):
     """The client went away before it had sent everything."""
 
@@ -172,10 +185,12 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _preflight() -> dict[str, str]:
+def _preflight(headers: Headers) -> dict[str, str]:
+    """Lets a page that may ask send what headers it wants: clients have their own (`openai` has `X-Stainless-*`)."""
+    wanted = headers.get("access-control-request-headers", "")
     return {
-        "Access-Control-Allow-Methods": "GET, POST",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Client-Request-Id",
+        "Access-Control-Allow-Methods": "GET, HEAD, POST",
+        "Access-Control-Allow-Headers": wanted if _NAMES.fullmatch(wanted) else "Authorization, Content-Type",
         "Access-Control-Max-Age": "600",
     }
 

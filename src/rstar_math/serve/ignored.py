@@ -10,9 +10,9 @@ from rstar_math.serve.errors import refused
 
 _SILENT = frozenset(
     (
-        *("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "chat_template_kwargs"),
+        *("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "chat_id"),
         *("prompt_cache_retention", "add_generation_prompt", "continue_final_message", "skip_special_tokens"),
-        *("spaces_between_special_tokens", "include_reasoning", "reasoning", "type", "chat_id", "session_id"),
+        *("spaces_between_special_tokens", "type", "session_id", "parallel_tool_calls"),
     )
 )
 """Fields that say nothing of the answer."""
@@ -75,8 +75,9 @@ def check_others(others: Mapping[str, JsonValue]) -> list[str]:
     Raises:
       RequestError: one of them asks for an answer of another kind.
     """
+    may_call = others.get("tool_choice") != "none"  # else the tools are told of, and none is to be called
     for name, (asks, message) in _REFUSED.items():
-        if name in others and asks(others[name]):
+        if name in others and asks(others[name]) and (name != "tools" or may_call):
             raise refused(name, message, "unsupported_parameter")
     ignored = [name[:64] for name in others if name not in _SILENT and name not in _REFUSED]
     return [f"ignored: {', '.join(sorted(ignored)[:16])}"] if ignored else []

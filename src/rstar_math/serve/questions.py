@@ -11,22 +11,22 @@ from rstar_math.serve.requests import Message
 def question_of(messages: Sequence[Message], most_chars: int) -> tuple[str, list[str]]:
     """The question, and notes on what of the conversation was not read.
 
-    The models are asked one question at a time. It is the last message; those before it are not read, and the reply
-    says so.
+    The models are asked one question at a time. It is the last message that is no system message; those before it are
+    not read, and the reply says so.
 
     Raises:
       RequestError: the last message is not a user's text, or is empty or too long.
     """
-    last = messages[-1]
+    said = [message for message in messages if message.role not in ("system", "developer")]
+    last = said[-1] if said else messages[-1]
     if last.role != "user":
         raise refused("messages", f"the last message must be the user's question; its role is {last.role[:32]!r}")
     question = _text(last)
     notes = []
-    if any(message.role in ("system", "developer") for message in messages):
+    if len(said) < len(messages):
         notes.append("system messages were not read: the model takes a question alone")
-    num_before = sum(message.role not in ("system", "developer") for message in messages[:-1])
-    if num_before:
-        notes.append(f"{num_before} earlier messages were not read: put everything into one question")
+    if len(said) > 1:
+        notes.append(f"{len(said) - 1} earlier messages were not read: put everything into one question")
     return checked_question(question, most_chars, "messages"), notes
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rstar_math.api.thinking import Thinking
 from rstar_math.errors import RStarError, UserError
+from rstar_math.search.course import Course
 from rstar_math.search.events import Answered, Event
 from rstar_math.serve.counters import Counters
 from rstar_math.serve.dial import Dial
@@ -70,6 +71,7 @@ class Running:
         self._searches, self._streams, self._num_left = searches, streams, len(asks)
         self._happened: asyncio.Queue[tuple[int, Happening]] = asyncio.Queue()
         self._thinking: set[Thinking] = set()
+        self._courses: dict[int, Course] = {}
         self._tasks = [asyncio.create_task(self._think(i, ask)) for i, ask in enumerate(asks)]
         for task in self._tasks:
             task.add_done_callback(self._one_ended)
@@ -121,10 +123,10 @@ class Running:
         try:
             happening: Happening = await self._thought(index, ask)
         except asyncio.CancelledError:
-            counters.ended(name, "given_up")
+            counters.ended(name, "given_up", self._courses.pop(index, None))
             raise
         except RStarError as error:
-            counters.ended(name, "failed")
+            counters.ended(name, "failed", self._courses.pop(index, None))
             if not isinstance(error, UserError):
                 health.failed(name, error)
             happening = from_error(error)
@@ -144,6 +146,7 @@ class Running:
                 seed=ask.seed,
             ) as thinking:
                 self._thinking.add(thinking)
+                self._courses[index] = thinking.course
                 limit = asyncio.get_running_loop().call_later(searches.request_s, thinking.answer_now)
                 try:
                     if self.is_hurried:
@@ -152,8 +155,8 @@ class Running:
                 finally:
                     limit.cancel()
                     self._thinking.discard(thinking)
-            searches.counters.answered(dial.name.partition(":")[0], solution, thinking.course.num_trees)
-            course = thinking.course
+            course = self._courses.pop(index)
+            searches.counters.answered(dial.name.partition(":")[0], solution, course.num_trees)
             return Outcome(ask, solution, tuple(events), course.tokens_question, course.is_ended)
 
     async def _watched(self, index: int, thinking: Thinking) -> tuple[Solution, list[Event]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.responses import Response
@@ -17,13 +17,18 @@ class JsonReply(Response):
 
     media_type = "application/json"
 
-    def __init__(self, value: object, status: int = 200, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(visible_json(value), status, headers)
 
 
-def error_reply(error: RequestError) -> JsonReply:
-    """A reply that says what is wrong."""
-    return JsonReply(error.body, error.status, error.headers)
+def error_reply(error: RequestError, headers: Mapping[str, str] | None = None) -> JsonReply:
+    """A reply that says what is wrong, with further headers."""
+    return JsonReply(error.body, error.status, error.headers | dict(headers or {}))
+
+
+def named(id: str) -> dict[str, str]:
+    """The header by which OpenAI's clients name a request when they ask their users to report it."""
+    return {"X-Request-Id": id}
 
 
 def event(value: object) -> ServerSentEvent:
@@ -34,10 +39,11 @@ def event(value: object) -> ServerSentEvent:
 END = ServerSentEvent("[DONE]", sep="\n")
 
 
-def stream_reply(events: AsyncIterator[ServerSentEvent], settings: ServeSettings) -> EventSourceResponse:
-    """A stream of events, with comment lines where nothing else happens."""
+def stream_reply(id: str, events: AsyncIterator[ServerSentEvent], settings: ServeSettings) -> EventSourceResponse:
+    """A stream of events, with comment lines where nothing else happens; `id` is the request's."""
     return EventSourceResponse(
         events,
+        headers=named(id),
         sep="\n",
         ping=settings.ping_s,
         ping_message_factory=lambda: ServerSentEvent(comment="ping", sep="\n"),

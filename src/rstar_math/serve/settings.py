@@ -46,7 +46,7 @@ class ServeSettings:
     max_question_chars: int = 16_384
     max_body_bytes: int = 1 << 20
     receive_s: float = 10.0
-    request_s: float = 600.0
+    request_s: float = 540.0  # the `openai` package gives up after 600
     send_s: float = 60.0
     ping_s: float = 10.0
     probe_s: float = 30.0

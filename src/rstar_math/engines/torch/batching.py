@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -25,13 +26,18 @@ _QUIET_TURNS = 2
 turn to reach its search and one to become the next request."""
 
 
+_LET_GO_S = 0.25
+"""How long a request that was given up waits until the worker has let go of it."""
+
+
 @dataclass(eq=False, slots=True)
 class Job(Generic[Request, Result]):
-    """A request and where its answer goes."""
+    """A request and where its answer goes; `let_go` is set when the worker has nothing more to do for it."""
 
     request: Request
     future: asyncio.Future[Result]
     loop: asyncio.AbstractEventLoop
+    let_go: asyncio.Event
 
 
 class Batcher(Generic[Request, Result]):
@@ -52,8 +58,13 @@ class Batcher(Generic[Request, Result]):
         self._closed = False
         self._watched: set[asyncio.AbstractEventLoop] = set()
 
-    async def answer(self, request: Request) -> Result:
+    async def answer(self, request: Request, *, until_let_go: bool = False) -> Result:
         """Submits a request from a coroutine and waits for its answer.
+
+        Args:
+          request: what is asked.
+          until_let_go: a coroutine that is cancelled goes on when the worker has let go of the request, so that what it
+            cost is known then; a worker that does not come to it within a quarter of a second is not waited for.
 
         Raises:
           EngineError: it was closed, or the work failed.
@@ -61,14 +72,23 @@ class Batcher(Generic[Request, Result]):
         if self._closed:
             raise EngineError("the engine was closed; load it again")
         loop = asyncio.get_running_loop()
-        job = Job[Request, Result](request, loop.create_future(), loop)
+        job = Job[Request, Result](request, loop.create_future(), loop, asyncio.Event())
         with self._lock:
             self._waiting.append(job)
             self._num_submitted += 1
         if loop not in self._watched:
             self._watched.add(loop)
             loop.call_soon(self._start_when_quiet, loop, self._num_submitted, _QUIET_TURNS)
-        return await job.future
+        try:
+            return await job.future
+        except asyncio.CancelledError:
+            with self._lock:
+                is_taken = job in self._taken
+            if is_taken and until_let_go:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LET_GO_S):
+                        await job.let_go.wait()
+            raise
 
     async def aclose(self) -> None:
         """Ends the worker thread; jobs not yet taken are cancelled."""
@@ -100,12 +120,17 @@ class Batcher(Generic[Request, Result]):
         """Gives answers back to the loops that wait for them."""
         for job, result in answers:
             self._taken.discard(job)
-            _on_loop(job, _set_result, job.future, result)
+            _on_loop(job, _set_result, job, result)
 
     def fail(self, job: Job[Request, Result], error: Exception) -> None:
         """Lets the coroutine that waits for `job` raise `error`."""
         self._taken.discard(job)
-        _on_loop(job, _set_exception, job.future, error)
+        _on_loop(job, _set_exception, job, error)
+
+    def drop(self, job: Job[Request, Result]) -> None:
+        """Nothing more is done for a job that was given up."""
+        self._taken.discard(job)
+        _on_loop(job, job.let_go.set)
 
     # On the event loop.
 
@@ -145,11 +170,15 @@ def _on_loop(job: Job[Request, Result], call: Callable[..., None], *args: object
         job.loop.call_soon_threadsafe(call, *args)
 
 
-def _set_result(future: asyncio.Future[Result], result: Result) -> None:
-    if not future.done():
-        future.set_result(result)
+def _set_result(job: Job[Request, Result], result: Result) -> None:
+    if job.future.done():
+        job.let_go.set()
+    else:
+        job.future.set_result(result)
 
 
-def _set_exception(future: asyncio.Future[Result], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
+def _set_exception(job: Job[Request, Result], error: Exception) -> None:
+    if job.future.done():
+        job.let_go.set()
+    else:
+        job.future.set_exception(error)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from rstar_math.engines.base import Generation
+from rstar_math.engines.base import Batches, Generation, Meter
 from rstar_math.engines.torch.batching import Batcher, Job
 from rstar_math.engines.torch.codec import TokenCodec
 from rstar_math.engines.torch.decoding import Decoder, ModuleRows, PackedRows
@@ -42,6 +42,7 @@ class TorchEngine:
     Attributes:
       codec: its tokenizer.
       context_length: most tokens of a prompt and its completion together.
+      batches: how many completions were decoded at the same time.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class TorchEngine:
         self._deterministic = deterministic
         self._one_at_a_time = deterministic and self._tiling is None
         self._batcher = Batcher[Request, Generation](self._work, "torch-engine")
+        self.batches = Batches()
         self._rows = Rows()
         self._stop_tables: dict[tuple[str, ...], Stops] = {}
 
@@ -159,7 +161,11 @@ class TorchEngine:
           ContextLengthError: the prompt leaves no room in the model's context.
           EngineError: the model failed.
         """
-        return await self._batcher.answer(Request(prompt, params))
+        return await self.generate_metered(prompt, params, Meter())
+
+    async def generate_metered(self, prompt: str, params: SamplingParams, meter: Meter) -> Generation:
+        """The same; of a request that is given up, `meter` says what it had cost until the engine let go of it."""
+        return await self._batcher.answer(Request(prompt, params, meter), until_let_go=True)
 
     async def aclose(self) -> None:
         """Ends the worker thread; requests that still wait are cancelled."""
@@ -230,6 +236,7 @@ class TorchEngine:
                 f"the prompt has {len(prompt_ids)} tokens, and the model's context holds {self.context_length} with "
                 f"the completion; shorten the prompt or lower the depth of the search"
             )
+        job.request.meter.num_prompt_tokens = len(prompt_ids)
         limit = min(params.max_tokens, self.context_length - len(prompt_ids))
         if params.stop not in self._stop_tables:
             self._stop_tables[params.stop] = Stops.build(params.stop, self.codec, self._vocab_size)
@@ -240,6 +247,7 @@ class TorchEngine:
         rows = self._rows
 
         num_rows = len(logits)
+        self.batches.note(num_rows)
         heights = None if self._tiling is None else self._tiling.rows
         more_rows = 0 if self._tiling is None else self._tiling.padded_rows(num_rows) - num_rows
 
@@ -275,6 +283,13 @@ class TorchEngine:
         """Frees the rows of requests that nobody waits for any more, as when the time of a budget has run out."""
         kept = np.array([not opened.job.future.done() for opened, _ in self._rows.owner])
         if not kept.all():
+            left = set[Job[Request, Generation]]()
+            for row in np.flatnonzero(~kept).tolist():
+                job = self._rows.owner[row][0].job
+                job.request.meter.num_tokens += self._rows.num_tokens(row)
+                left.add(job)
+            for job in left:
+                self._batcher.drop(job)
             self._rows.keep(np.flatnonzero(kept))
             self._decoder.keep(np.flatnonzero(kept))
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rstar_math.engines.base import Generation
+from rstar_math.engines.base import Generation, Meter
 from rstar_math.engines.torch.batching import Job
 from rstar_math.engines.torch.codec import TokenCodec
 from rstar_math.engines.torch.sampling import uniforms
@@ -15,10 +15,11 @@ from rstar_math.types import Completion, FinishReason, SamplingParams
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A prompt and how it is continued."""
+    """A prompt and how it is continued; `meter` counts what it costs."""
 
     prompt: str
     params: SamplingParams
+    meter: Meter
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -71,6 +72,7 @@ class OpenRequest:
         """Notes the tokens of one completion, and the sum of their log-probabilities."""
         self.finished[index] = (tokens, logprob)
         self.num_left -= 1
+        self.job.request.meter.num_tokens += len(tokens)
 
 
 def completions_of(opened: OpenRequest, codec: TokenCodec) -> list[Completion]:
@@ -163,6 +165,10 @@ class Rows:
         """The tokens of a row so far and the sum of their log-probabilities."""
         place = self._place[row]
         return self._tokens[place, : self._length[row]].tolist(), float(self._logprob[place])
+
+    def num_tokens(self, row: int) -> int:
+        """How many tokens a row has so far."""
+        return int(self._length[row])
 
     def keep(self, rows: np.ndarray) -> None:
         """Drops all other rows."""

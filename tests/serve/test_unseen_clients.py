@@ -11,7 +11,7 @@ import gzip
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -45,7 +45,7 @@ def turn(role: str, content: object, **more: object) -> dict[str, object]:
     return {"role": role, "content": content, **more}
 
 
-ANSWERED: dict[str, Mapping[str, object]] = {
+ANSWERED: dict[str, dict[str, Any]] = {
     "everything that says nothing of the answer": json.loads(
         """
         {"user": "u", "metadata": {"a": "b"}, "store": true, "service_tier": "auto", "safety_identifier": "x",
@@ -77,7 +77,7 @@ ANSWERED: dict[str, Mapping[str, object]] = {
     "a template's arguments": {"chat_template_kwargs": {"enable_thinking": False}},
 }
 
-REFUSED: dict[str, Mapping[str, object]] = {
+REFUSED: dict[str, dict[str, Any]] = {
     "tools": {"tools": [TOOL], "tool_choice": "auto"},
     "a tool by name": {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}},
     "an answer as JSON": {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}},

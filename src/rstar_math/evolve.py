@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rstar_math.checkpoints.ppm_file import FILE_NAME as PPM_FILE
+from rstar_math.cluster.opening import open_pool
 from rstar_math.config import Recipe
 from rstar_math.problems.familiarity import FILE_NAME as FAMILIARITY_FILE
 from rstar_math.problems.load import left_out
@@ -24,7 +25,6 @@ from rstar_math.stages.select import select_stage
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.round import Round, parts_in
 from rstar_math.store.run import Run
-from rstar_math.workers.pool import WorkerPool
 
 STAGES = (
     # MCTS by the last round's policy and PPM, the first time by the base alone: step-by-step verified trajectories
@@ -71,7 +71,7 @@ def evolve(recipe: Recipe, folder: Path, progress: Progress) -> None:
         import torch
 
         torch.set_num_threads(1)  # sums of several threads differ in their last digits from run to run
-    with Run(folder, recipe) as run, WorkerPool(recipe.runtime) as pool:
+    with Run(folder, recipe) as run, open_pool(recipe.runtime, folder, run.log) as pool:
         for part in parts_in(folder):
             Manifest(part).verify()
         work = Work(run, pool, base, problems, progress)

@@ -24,7 +24,7 @@ PATH_TEXTS = {
 
 OTHER_TEXTS = {
     *("problem", "question", "strategy", "names", "baseline", "settings", "device", "kind", "isolation", "tiers"),
-    *("accept_missing", "overlap", "split", "name", "world", "dtype", "host", "allow_host", "allow_origin"),
+    *("accept_missing", "overlap", "split", "name", "world", "dtype", "host", "allow_host", "allow_origin", "cluster"),
 }
 """Options that are texts and no paths."""
 
@@ -34,6 +34,7 @@ BESIDE = {
     ("eval", "from_folder"): ("--benchmark", "gsm8k"),
     ("view", "paths"): ("--export", "page.html"),  # a file that may still get its first row is served
     ("serve", "view"): ("--host", "256.0.0.1"),  # likewise: it ends where it would listen
+    ("work", "run"): ("--idle", "0"),  # without it, a run that is made later is waited for
     ("execute", "programs"): ("--isolation", "none"),  # without root's rights there is no sandbox
 }
 """What makes a command look at an option, and end."""

@@ -30,6 +30,7 @@ from rstar_math.cli.serve import serve
 from rstar_math.cli.solve import solve
 from rstar_math.cli.tree import tree
 from rstar_math.cli.view import view
+from rstar_math.cli.work import work
 
 app = typer.Typer(
     name="rstar",
@@ -58,6 +59,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
         serve,
         init,
         evolve,
+        work,
         view,
         report,
         reproduce,

@@ -18,6 +18,12 @@ def evolve(
     out: Annotated[Path, typer.Option(help="Folder of the run; run again to resume.", callback=folder_to_write)],
     rounds: Rounds = None,
     workers: Workers = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="folder: machines that see the run folder join by `rstar work RUN`; ray: over a Ray cluster."
+        ),
+    ] = None,
 ) -> None:
     """Self-evolution: search, verify, select, train policy and PPM, evaluate; round after round."""
     from rstar_math.cli.report import write_and_print
@@ -36,7 +42,7 @@ def evolve(
         except ConfigError:
             raise error from None
         raise ConfigError("\n".join([str(error), *lines])) from error
-    chosen = chosen.model_copy(update={"runtime": runtime_with(chosen.runtime, workers)})
+    chosen = chosen.model_copy(update={"runtime": runtime_with(chosen.runtime, workers, cluster=cluster)})
     with for_terminal() as progress:
         evolve(chosen, out, progress)
     write_and_print(out, shlex.join(["rstar", *sys.argv[1:]]))

@@ -82,9 +82,18 @@ def with_rounds(recipe: Recipe, number: int | None) -> Recipe:
 
 
 def runtime_with(
-    runtime: RuntimeSettings, workers: int | None, concurrency: int | None = None, deterministic: bool = False
+    runtime: RuntimeSettings,
+    workers: int | None,
+    concurrency: int | None = None,
+    deterministic: bool = False,
+    cluster: str | None = None,
 ) -> RuntimeSettings:
-    """Runtime settings with what the command line says about this machine."""
-    changes = {"num_workers": workers, "concurrency": concurrency, "deterministic": deterministic or None}
+    """Runtime settings with what the command line says about this machine, and about others."""
+    changes = {
+        "num_workers": workers,
+        "concurrency": concurrency,
+        "deterministic": deterministic or None,
+        "cluster": cluster,
+    }
     value = runtime.model_dump() | {k: v for k, v in changes.items() if v is not None}
     return check(RuntimeSettings, value, "command line")

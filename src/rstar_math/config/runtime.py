@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rstar_math.config.base import Settings
 from rstar_math.config.execution import ExecutionSettings
@@ -56,7 +56,20 @@ class RuntimeSettings(Settings):
     """The machine, not the method: nothing here may change a result in deterministic mode."""
 
     num_workers: int | None = Field(
-        default=None, ge=1, description="search processes; null: one per accelerator, or per CPU core"
+        default=None,
+        ge=0,
+        description="search processes; null: one per accelerator, or per CPU core; 0: only those of other machines, "
+        "with `cluster`",
+    )
+    cluster: Literal["folder", "ray"] | None = Field(
+        default=None,
+        description="folder: also the search processes of other machines that join by `rstar work RUN`, over the run "
+        "folder that all of them see; ray: those of a Ray cluster; null: those of this machine alone (docs/cluster.md)",
+    )
+    lease_s: float = Field(
+        default=180.0,
+        gt=0,
+        description="with `cluster`: a worker that is not heard of for so many seconds loses what it had taken",
     )
     concurrency: int = Field(default=64, ge=1, description="problems in flight in one process")
     max_batch_rows: int = Field(default=256, ge=1, description="most candidates decoded at the same time")
@@ -78,3 +91,9 @@ class RuntimeSettings(Settings):
     execution: ExecutionSettings = Field(
         default_factory=ExecutionSettings, description="limits and isolation of the steps' programs"
     )
+
+    @model_validator(mode="after")
+    def _some_workers(self) -> Self:
+        if self.num_workers == 0 and self.cluster != "folder":
+            raise ValueError("num_workers is 0, so nobody would work; it is for cluster: folder, where others join")
+        return self

@@ -20,11 +20,11 @@ from rstar_math.store.result_rows import wrong_in_result
 from rstar_math.store.rows import RowStore
 from rstar_math.types import Problem
 from rstar_math.workers.jobs import Answered, AnswerJob, Task
-from rstar_math.workers.pool import WorkerPool
+from rstar_math.workers.pool import Pool
 
 
 def evaluate(
-    pool: WorkerPool,
+    pool: Pool,
     model: ModelFolders,
     settings: AnsweringSettings,
     problems: Sequence[Problem],
@@ -56,7 +56,7 @@ def evaluate(
 
 
 def evaluate_method(
-    pool: WorkerPool,
+    pool: Pool,
     model: ModelFolders,
     method: Method,
     problems: Sequence[Problem],

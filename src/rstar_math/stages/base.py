@@ -15,7 +15,7 @@ from rstar_math.stages.problems import RunProblems
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.round import Round
 from rstar_math.store.run import Run
-from rstar_math.workers.pool import WorkerPool
+from rstar_math.workers.pool import Pool
 
 Made = Mapping[str, Any]
 """What a stage says that it made, for the manifest: counts and measures, no times."""
@@ -34,7 +34,7 @@ class Work:
     """
 
     run: Run
-    pool: WorkerPool
+    pool: Pool
     base: ModelFolders
     problems: RunProblems
     progress: Progress

@@ -34,7 +34,7 @@ from rstar_math.training.prefixes import prefixes
 from rstar_math.tree import Tree
 from rstar_math.types import Problem
 from rstar_math.workers.jobs import SearchJob, Task
-from rstar_math.workers.pool import WorkerPool
+from rstar_math.workers.pool import Pool
 
 
 def calibrate_stage(work: Work, this: Round) -> Made:
@@ -61,7 +61,7 @@ def calibrate_stage(work: Work, this: Round) -> Made:
 
 
 def draw_solutions(
-    pool: WorkerPool,
+    pool: Pool,
     policy: Policy,
     problems: Sequence[Problem],
     answering: AnsweringSettings,
@@ -141,7 +141,7 @@ def threshold_of(rows: Iterable[dict[str, Any]], target_precision: float) -> flo
 
 
 def fitted_answering(
-    pool: WorkerPool,
+    pool: Pool,
     model: ModelFolders,
     answering: AnsweringSettings,
     problems: ProblemSet,
@@ -201,7 +201,7 @@ class Calibrated:
 
 
 def calibrate_model(
-    pool: WorkerPool,
+    pool: Pool,
     model: ModelFolders,
     trained: ProblemSet,
     held_out: ProblemSet,

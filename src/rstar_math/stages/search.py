@@ -15,7 +15,7 @@ from rstar_math.store.round import Round
 from rstar_math.tree import Tree
 from rstar_math.types import Problem
 from rstar_math.workers.jobs import SearchJob, Task
-from rstar_math.workers.pool import WorkerPool
+from rstar_math.workers.pool import Pool
 
 
 def search_stage(work: Work, this: Round) -> Made:
@@ -66,7 +66,7 @@ def search_job(this: Round, settings: RoundSettings, base: ModelFolders) -> Sear
 
 
 def search_problems(
-    pool: WorkerPool,
+    pool: Pool,
     job: SearchJob,
     problems: Sequence[Problem],
     store: TreeStore,
@@ -117,7 +117,7 @@ _MOST_TREES = 400
 
 def _spend(
     num_tokens: int,
-    pool: WorkerPool,
+    pool: Pool,
     job: SearchJob,
     problems: Sequence[Problem],
     store: TreeStore,
@@ -145,7 +145,7 @@ def _spend(
 
 
 def grow_all(
-    pool: WorkerPool, job: SearchJob, tasks: Sequence[Task], store: TreeStore, progress: Progress, stage: str
+    pool: Pool, job: SearchJob, tasks: Sequence[Task], store: TreeStore, progress: Progress, stage: str
 ) -> dict[str, int]:
     """Grows a tree for each task whose tree is not in the store yet; gives the tokens of each new one, by its id."""
     todo = [t for t in tasks if f"{t.problem.id}@{t.seed}" not in store.done]

@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rstar_math.config import RuntimeSettings
 from rstar_math.engines.accelerators import num_cuda_devices
@@ -27,12 +27,28 @@ from rstar_math.workers.starting import StartContext, start_context, started_dea
 _MAX_DEATHS = 3
 
 
+class Pool(Protocol):
+    """Where problems are worked on: processes of this machine (`WorkerPool`), or a cluster (`rstar_math.cluster`)."""
+
+    @property
+    def is_remembering(self) -> bool:
+        """Whether completions and scores are remembered, so that seconds say nothing about what a method takes."""
+
+    def run(self, job: Job, tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
+        """Works on all tasks; yields (task, result) as they finish. What was yielded is kept before the next one.
+
+        Raises:
+          RStarError: a task raised it where it was worked on.
+          EngineError: a task failed otherwise, or workers died several times in a row.
+        """
+
+
 class WorkerPool:
     """Worker processes that live as long as the `with` block; models are loaded when a job first names them."""
 
     def __init__(self, runtime: RuntimeSettings) -> None:
         self._runtime = runtime
-        self._devices = _devices(runtime)
+        self._devices = devices(runtime)
         self._context = start_context()
         self._workers: list[_Worker] = []
         self.num_deaths = 0
@@ -123,7 +139,7 @@ class _Worker:
         self.device = device
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=serve, args=(theirs, runtime, device, num_workers), daemon=True)
-        with _script_left_alone(), started_deaf():
+        with script_left_alone(), started_deaf():
             self._process.start()
         theirs.close()
         self.in_flight: dict[int, Task] = {}
@@ -158,7 +174,7 @@ _starting = threading.Lock()
 
 
 @contextlib.contextmanager
-def _script_left_alone() -> Iterator[None]:
+def script_left_alone() -> Iterator[None]:
     """Keeps a new process from running the script that it is started from, which a worker has no need of.
 
     So evolving and searching from Python need no `if __name__ == "__main__":`, and work from standard input too.
@@ -174,7 +190,7 @@ def _script_left_alone() -> Iterator[None]:
             main.update(hidden)
 
 
-def _devices(runtime: RuntimeSettings) -> list[str]:
+def devices(runtime: RuntimeSettings) -> list[str]:
     """The device of each worker: one worker per accelerator, or one per CPU core."""
     if runtime.device == "auto" and (count := num_cuda_devices()):
         return [f"cuda:{i % count}" for i in range(runtime.num_workers or count)]

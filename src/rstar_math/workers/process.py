@@ -31,6 +31,12 @@ class Failure:
 
 def serve(connection: Connection, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
     """The life of a worker process: jobs and tasks in, results out, until the parent is gone."""
+    begin_searching(device, num_workers)
+    asyncio.run(_Server(connection, runtime, device, num_workers).run())
+
+
+def begin_searching(device: str, num_workers: int) -> None:
+    """What a search process does first: it is deaf to the terminal, and takes its share of the CPUs."""
     stay_deaf()
     show_controls()
     expect_torch()
@@ -38,57 +44,36 @@ def serve(connection: Connection, runtime: RuntimeSettings, device: str, num_wor
 
     if device == "cpu":
         torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // num_workers))
-    asyncio.run(_Server(connection, runtime, device, num_workers).run())
 
 
-class _Server:
-    """The worker's end: one event loop with many searches in flight over one workbench.
+class Searcher:
+    """Does tasks over one workbench, any number at a time.
 
     Models change from job to job; the sandbox and the grader stay.
     """
 
-    def __init__(self, connection: Connection, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
-        self._connection, self._runtime, self._device = connection, runtime, device
+    def __init__(self, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
+        """Opens nothing yet.
+
+        Args:
+          runtime: the machine.
+          device: of the models.
+          num_workers: processes that share the CPUs of this machine.
+        """
+        self._runtime, self._device = runtime, device
         self._num_slots = runtime.execution.num_slots or max(1, len(os.sched_getaffinity(0)) // num_workers)
-        self._inbox: asyncio.Queue[object] = asyncio.Queue()
         self._tools: Tools | None = None
         self._bench: Workbench | None = None
         self._models: tuple[Policy, Path | None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
         self._cpu_seconds = 0.0
 
-    async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        threading.Thread(target=self._read, args=(loop,), daemon=True).start()
-        job: Job | None = None
-        while (message := await self._inbox.get()) is not None:
-            if isinstance(message, SearchJob | AnswerJob):
-                job = message
-                continue
-            assert job is not None
-            assert isinstance(message, tuple)
-            number, task = message
-            await self._open(job)
-            running = asyncio.create_task(self._do(number, job, task))
-            self._tasks.add(running)
-            running.add_done_callback(self._tasks.discard)
-        if self._bench is not None:
-            await self._bench.aclose()
-        if self._tools is not None:
-            await self._tools.aclose()
-        os._exit(0)  # nothing is left to say, and tasks in flight belong to nobody
+    @property
+    def trouble(self) -> Failure | None:
+        """Why the models of the last job could not be opened; None where they were."""
+        return Failure(self._opening_error) if self._models is not None and self._bench is None else None
 
-    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
-        while True:
-            try:
-                message = self._connection.recv()
-            except (EOFError, OSError):
-                message = None  # the parent is gone, or wants us gone
-            loop.call_soon_threadsafe(self._inbox.put_nowait, message)
-            if message is None:
-                return
-
-    async def _open(self, job: Job) -> None:
+    async def open(self, job: Job) -> None:
+        """Opens the models of a job, where they are not those of the last one; see `trouble`."""
         if self._models == (job.policy, job.reward_model):
             return
         if self._bench is not None:
@@ -104,20 +89,67 @@ class _Server:
         self._models = (job.policy, job.reward_model)
         self._cpu_seconds = time.process_time()
 
-    async def _do(self, number: int, job: Job, task: Task) -> None:
-        result: object
+    async def do(self, job: Job, task: Task) -> Result | Failure:
+        """Does one task of the job whose models are open."""
         if self._bench is None:
-            result = Failure(self._opening_error)
-        else:
+            return Failure(self._opening_error)
+        try:
+            result = _slim(await work(job, task, self._bench))
+            if isinstance(result, Answered) and self._runtime.remember is None:
+                now = time.process_time()
+                result = replace(result, process_cpu_seconds=now - self._cpu_seconds)
+                self._cpu_seconds = now
+        except Exception as error:  # told to the parent, which raises it
+            return Failure(_told(error))
+        return result
+
+    async def aclose(self) -> None:
+        """Ends every process and frees every model."""
+        if self._bench is not None:
+            await self._bench.aclose()
+        if self._tools is not None:
+            await self._tools.aclose()
+
+
+class _Server:
+    """The worker's end: one event loop with many searches in flight."""
+
+    def __init__(self, connection: Connection, runtime: RuntimeSettings, device: str, num_workers: int) -> None:
+        self._connection = connection
+        self._searcher = Searcher(runtime, device, num_workers)
+        self._inbox: asyncio.Queue[object] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._read, args=(loop,), daemon=True).start()
+        job: Job | None = None
+        while (message := await self._inbox.get()) is not None:
+            if isinstance(message, SearchJob | AnswerJob):
+                job = message
+                continue
+            assert job is not None
+            assert isinstance(message, tuple)
+            number, task = message
+            await self._searcher.open(job)
+            running = asyncio.create_task(self._do(number, job, task))
+            self._tasks.add(running)
+            running.add_done_callback(self._tasks.discard)
+        await self._searcher.aclose()
+        os._exit(0)  # nothing is left to say, and tasks in flight belong to nobody
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        while True:
             try:
-                result = _slim(await work(job, task, self._bench))
-                if isinstance(result, Answered) and self._runtime.remember is None:
-                    now = time.process_time()
-                    result = replace(result, process_cpu_seconds=now - self._cpu_seconds)
-                    self._cpu_seconds = now
-            except Exception as error:  # told to the parent, which raises it
-                result = Failure(_told(error))
-        self._connection.send((number, result))
+                message = self._connection.recv()
+            except (EOFError, OSError):
+                message = None  # the parent is gone, or wants us gone
+            loop.call_soon_threadsafe(self._inbox.put_nowait, message)
+            if message is None:
+                return
+
+    async def _do(self, number: int, job: Job, task: Task) -> None:
+        self._connection.send((number, await self._searcher.do(job, task)))
 
 
 def _told(error: Exception) -> RStarError:

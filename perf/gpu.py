@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from measuring.sections import write_section
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
 from rstar_math import steps
@@ -34,7 +35,7 @@ from rstar_math.training.processes import Processes
 from rstar_math.types import SamplingParams
 
 NOT_MEASURED = "not measured: no GPU at hand"
-START, END = "<!-- perf/gpu.py -->", "<!-- end of perf/gpu.py -->"
+NAME = "perf/gpu.py"
 
 SHAPE_7B = {  # of Qwen2.5-Math-7B
     "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28,
@@ -87,7 +88,7 @@ def main() -> None:
         text = table(device, measure(device, shape, load), is_rehearsal=arguments.rehearse)
     print(text)
     if arguments.write:
-        write_section(arguments.write, text)
+        write_section(arguments.write, NAME, text)
 
 
 def measure(device: torch.device, shape: dict[str, Any], load: Load) -> list[Figure]:
@@ -265,14 +266,6 @@ def table(device: torch.device, figures: list[Figure], is_rehearsal: bool) -> st
         "checkpointing, weights and optimiser states in the type named above."
     )
     return "\n".join(lines) + "\n"
-
-
-def write_section(path: Path, text: str) -> None:
-    """Puts the section into a Markdown file, in place of the one that was there."""
-    before = path.read_text(encoding="utf-8") if path.exists() else "# Results\n"
-    head, marker, rest = before.partition(START)
-    tail = rest.partition(END)[2] if marker else ""
-    path.write_text(f"{head.rstrip()}\n\n{START}\n{text}{END}\n{tail.lstrip()}", encoding="utf-8")
 
 
 if __name__ == "__main__":

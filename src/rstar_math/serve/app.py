@@ -17,6 +17,7 @@ from rstar_math.config.curve import EFFORTS
 from rstar_math.serve.chat import chat
 from rstar_math.serve.completions import completions
 from rstar_math.serve.counters import Counters
+from rstar_math.serve.description import describe_bodies, get, post
 from rstar_math.serve.dial import model_names
 from rstar_math.serve.errors import RequestError
 from rstar_math.serve.guard import Guard
@@ -79,23 +80,16 @@ class Server:
 
     def _add_routes(self) -> None:
         api = self._api
-        for path, handle in (
-            ("/v1/models", self.models),
-            ("/v1/models/{name:path}", self.model),
-            ("/health", self.healthy),
-            ("/metrics", self.metrics),
-        ):
-            api.add_api_route(path, handle, methods=["GET"])
-            api.add_api_route(path, handle, methods=["HEAD"], include_in_schema=False)
-        _post(api, "/v1/chat/completions", self._counted(self.chat), ChatRequest)
-        _post(api, "/v1/completions", self._counted(self.completions), CompletionRequest)
-        _post(api, "/v1/chat/completions/control", self._counted(self.control), ControlRequest)
+        get(api, "/v1/models", self.models)
+        get(api, "/v1/models/{name:path}", self.model)
+        get(api, "/health", self.healthy)
+        get(api, "/metrics", self.metrics, "text/plain")
+        post(api, "/v1/chat/completions", self._counted(self.chat), ChatRequest, streams=True)
+        post(api, "/v1/completions", self._counted(self.completions), CompletionRequest, streams=True)
+        post(api, "/v1/chat/completions/control", self._counted(self.control), ControlRequest)
         api.add_exception_handler(HTTPException, _http_error)
         api.add_exception_handler(Exception, _unexpected)
-        described = api.openapi()
-        described.setdefault("components", {}).setdefault("schemas", {}).update(
-            _definitions(ChatRequest, CompletionRequest, ControlRequest)
-        )
+        describe_bodies(api, ChatRequest, CompletionRequest, ControlRequest)
 
     async def chat(self, request: Request) -> Response:
         """Answers the last message of a conversation."""
@@ -181,23 +175,6 @@ async def read(request: Request, kind: type[RequestT]) -> RequestT:
         where = ".".join(str(part) for part in first["loc"][:6])
         message = f"{where}: {first['msg']}" if where else first["msg"]
         raise RequestError(400, message, code="invalid_value", param=where or None) from None
-
-
-def _post(api: FastAPI, path: str, handle: Callable[[Request], Awaitable[Response]], kind: type[BaseModel]) -> None:
-    """An endpoint that reads its body itself, described as if FastAPI did."""
-    schema = {"$ref": f"#/components/schemas/{kind.__name__}"}
-    body = {"required": True, "content": {"application/json": {"schema": schema}}}
-    api.add_api_route(path, handle, methods=["POST"], openapi_extra={"requestBody": body}, name=path)
-
-
-def _definitions(*kinds: type[BaseModel]) -> dict[str, object]:
-    """The schemas of bodies, and of what they are made of."""
-    found: dict[str, object] = {}
-    for kind in kinds:
-        schema = kind.model_json_schema(ref_template="#/components/schemas/{model}")
-        found |= schema.pop("$defs", {})
-        found[kind.__name__] = schema
-    return found
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

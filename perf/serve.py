@@ -13,6 +13,7 @@ are those of `pocket/validation`. Rows:
     alone             each of these questions by itself: `same` as together
     first event       milliseconds from the request to the first event of a stream, one after the other, without and
                       beside other searches; slots are free
+    early end         seconds from "answer now" to the whole reply, and from a disconnect to the end of its search
     effort E          one question after the other: accuracy, p50 and p95 of seconds and tokens
     memory            resident MiB of the server's process along `--requests` greedy requests
 
@@ -81,6 +82,7 @@ def main() -> None:
         with _server() as (url, process):
             if "first" in only:
                 note(*asyncio.run(_first_events(url, problems)))
+                note(asyncio.run(_early_ends(url, problems)))
             efforts = [_by_effort(url, problems, effort) for effort in EFFORTS] if "efforts" in only else []
             note(*efforts)
             if asked.write is not None and efforts:
@@ -186,6 +188,36 @@ async def _first_event(client: httpx.AsyncClient, question: str) -> float:
             if line.startswith("data: "):
                 return time.monotonic() - began
     raise AssertionError("a stream ended without an event")
+
+
+async def _early_ends(url: str, problems: Sequence[Problem]) -> Row:
+    """Twenty of each; the time of the reply, or the request, that tells of it is part of the figure."""
+    chat, now, gone = "/v1/chat/completions", list[float](), list[float]()
+    endless = {"tokens": 100_000_000}
+    async with httpx.AsyncClient(base_url=url, timeout=600) as client:
+        for number, problem in enumerate(problems[:20]):
+            body = {"model": "pocket", "messages": [{"role": "user", "content": problem.question}], "rstar": endless}
+            name = {"X-Client-Request-Id": f"early-{number}"}
+            waiting = asyncio.create_task(client.post(chat, json=body, headers=name))
+            await asyncio.sleep(0.5)
+            began = time.monotonic()
+            (await client.post(f"{chat}/control", json={"id": f"early-{number}"})).raise_for_status()
+            (await waiting).raise_for_status()
+            now.append(time.monotonic() - began)
+            waiting = asyncio.create_task(client.post(chat, json=body))
+            await asyncio.sleep(0.5)
+            began = time.monotonic()
+            waiting.cancel()
+            while "rstar_searches_running 0.0" not in (await client.get("/metrics")).text:
+                await asyncio.sleep(0.005)
+            gone.append(time.monotonic() - began)
+    return {
+        "row": "early end",
+        "now_s_p50": statistics.median(now),
+        "now_s_max": max(now),
+        "gone_s_p50": statistics.median(gone),
+        "gone_s_max": max(gone),
+    }
 
 
 def _by_effort(url: str, problems: Sequence[Problem], effort: str) -> Row:

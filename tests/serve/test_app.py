@@ -85,9 +85,9 @@ def test_several_answers_have_seeds_of_their_own(client: httpx.Client, model: RS
 
 
 def test_many_at_once_are_answered_as_alone(client: httpx.Client) -> None:
-    questions = [f"Question {k}?" for k in range(32)]
+    questions = [f"Question {k}?" for k in range(64)]
     alone = [answered(client, question)["choices"][0]["rstar"] for question in questions]
-    with ThreadPoolExecutor(32) as threads:
+    with ThreadPoolExecutor(64) as threads:
         together = list(threads.map(lambda q: answered(client, q)["choices"][0]["rstar"], questions))
     for a, b in zip(alone, together, strict=True):
         a["cost"].pop("seconds"), b["cost"].pop("seconds")

@@ -3,7 +3,8 @@
 A new interpreter spends two to six seconds of CPU on imports before it comes to what a test asks for. A process that is
 forked from a warm one has its own memory, signals, session and exit status all the same, and runs the same `main`.
 What is said of loading itself (what is imported, the installed script, the environment that libraries read when they
-are loaded) is tested with a new interpreter.
+are loaded) is tested with a new interpreter. A command that may start search processes has a spare process beside it
+(`tests.spare`).
 
     python -m tests.warm SOCKET      the warm process, for all test processes of a run; ends with the last of them
 """
@@ -27,12 +28,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn, Self
 
+from tests import spare
+
 ROOT = Path(__file__).parents[1]
 _HEAVY = (
     *("torch", "transformers.models.auto.modeling_auto", "sympy", "scipy.optimize", "rstar_math.cli"),
     *("rstar_math.stages.calibrate", "rstar_math.training.sft", "rstar_math.training.ppm", "rstar_math.api.model"),
+    *("rstar_math.workers.pool", "rstar_math.workers.bench", "rstar_math.engines.torch.engine", "rstar_math.evolve"),
 )
 _LONGEST_REQUEST = 1 << 20
+_WITH_SPARE = {"evolve", "search", "eval", "reproduce", "calibrate", "solve"}
+"""Commands that may start search processes."""
 
 
 class Running:
@@ -313,6 +319,8 @@ def _become(request: dict[str, Any], descriptors: Sequence[int]) -> NoReturn:
             stream = os.fdopen(number, closefd=False, **options)
             for place in (name, f"__{name}__"):  # the second keeps what the first is, when another is put over it
                 setattr(sys, place, stream)
+        if _WITH_SPARE.intersection(request["arguments"][:1]):
+            spare.keep()
         program = request["program"]
         if program is None:
             script = types.ModuleType("__main__")

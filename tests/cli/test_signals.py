@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests import warm
+from tests import spare, warm
 from tests.foreground import hear_signals
 
 if sys.platform != "linux":
@@ -78,15 +78,19 @@ def wait_until(reached: Callable[[], Any], process: Process) -> None:
 
 
 def below(pid: int) -> set[tuple[int, str]]:
-    """Processes below a process, each with its start time, so that a number that is used again is another one."""
+    """Processes below a process, each with its start time, so that a number that is used again is another one.
+
+    A spare process that waits beside a command of `tests.warm` is none of the command's.
+    """
     parents: dict[int, tuple[int, str]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                name, _, rest = (entry / "stat").read_text().rpartition(")")
             except OSError:
                 continue
-            if fields[0] != "Z":
+            fields = rest.split()
+            if fields[0] != "Z" and not name.endswith(f"({spare.NAME}"):
                 parents[int(entry.name)] = (int(fields[1]), fields[19])
     found: set[tuple[int, str]] = set()
     todo = [pid]

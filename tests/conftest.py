@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +14,8 @@ from tests import warm
 _NUM_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // _NUM_PROCESSES)))
 """Test processes share the cores: read when torch is loaded, also by the commands that tests start."""
+
+TINY_BASE = Path(__file__).parent / "tiny_base"
 
 SLOWEST_FIRST = (
     *("test_reproduce", "test_evolve", "test_hostile", "test_every_machine", "test_damaged_runs", "test_full_disk"),
@@ -97,19 +97,26 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of recipes/smoke.yaml, made once for all test processes; nobody changes it.
+def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """recipes/smoke.yaml from a smaller base model, `tests/tiny_base`: nearly all that a run costs is its models."""
+    path = tmp_path_factory.mktemp("recipes") / "tiny.yaml"
+    path.write_text(f"extends: smoke\nname: tiny\nbase_model: {TINY_BASE}\n")
+    return path
 
-    What the installed command printed stands beside it in `printed.txt`.
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of `tiny_recipe`, made once for all test processes; nobody changes it.
+
+    What the command printed stands beside it in `printed.txt`.
     """
-    place = shared_place(tmp_path_factory) / "smoke"
+    place = shared_place(tmp_path_factory) / "tiny"
     place.mkdir(exist_ok=True)
     run, printed = place / "run", place / "printed.txt"
     with (place / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not printed.exists():
-            command: list[Path | str] = [Path(sys.executable).with_name("rstar"), "evolve", "smoke", "--out", run]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = warm.run("evolve", tiny_recipe, "--out", run)
             assert done.returncode == 0, done.stderr[-4000:]
             printed.write_text(done.stdout)
     return run

@@ -19,6 +19,7 @@ from rstar_math.models import find_model
 from rstar_math.report.from_run import report_of
 from rstar_math.store.manifest import Manifest
 from tests import walking
+from tests.conftest import TINY_BASE
 
 NUM_RETYPED = 3
 """Values that are exchanged in each file of JSON, one at a time."""
@@ -26,10 +27,12 @@ NUM_RETYPED = 3
 WRONG: list[object] = [None, True, -1, 1.5, "x", [], {}, float("nan"), 10**400, "\ud800", [[]], {"a": 1}]
 """What stands there instead."""
 
+Evolve = Callable[..., dict[str, object]]
+
 
 @pytest.fixture(scope="module")
-def finished(smoke_run: Path) -> Path:
-    return smoke_run
+def finished(tiny_run: Path) -> Path:
+    return tiny_run
 
 
 @pytest.fixture
@@ -38,8 +41,14 @@ def run(finished: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def evolve(run: Path, *options: str) -> dict[str, object]:
-    return walking.run(["evolve", "smoke", "--out", str(run), "--workers", "1", *options])
+@pytest.fixture
+def evolve(tiny_recipe: Path) -> Evolve:
+    """Evolves a run of the recipe that it has, in this process."""
+
+    def again(run: Path, *options: str) -> dict[str, object]:
+        return walking.run(["evolve", str(tiny_recipe), "--out", str(run), "--workers", "1", *options])
+
+    return again
 
 
 def flipped(content: bytes, generator: random.Random) -> bytes:
@@ -165,7 +174,7 @@ def test_no_damage_ends_in_a_traceback_and_none_to_parts_or_weights_is_missed(
     assert refused_by(run, {"evolve": verified, "report": report_of, "solve": model_of}) == set()
 
 
-def test_the_commands_say_which_file_is_damaged(run: Path, finished: Path) -> None:
+def test_the_commands_say_which_file_is_damaged(run: Path, evolve: Evolve) -> None:
     weights = run / "round-1" / "policy" / "model.safetensors"
     weights.write_bytes(flipped(weights.read_bytes(), random.Random(0)))
     for outcome in (evolve(run), walking.run(["report", str(run)]), walking.run(["doctor", str(run)])):
@@ -190,7 +199,7 @@ def test_the_doctor_reads_a_run_in_full(run: Path) -> None:
     assert walking.run(["doctor", str(run.parent)])["code"] == 2
 
 
-def test_a_recipe_that_was_changed_by_hand_is_noticed(run: Path, finished: Path) -> None:
+def test_a_recipe_that_was_changed_by_hand_is_noticed(run: Path, evolve: Evolve) -> None:
     recipe = run / "recipe.yaml"
     assert "num_problems: 14" in recipe.read_text()
     recipe.write_text(recipe.read_text().replace("num_problems: 14", "num_problems: 13"))
@@ -201,7 +210,7 @@ def test_a_recipe_that_was_changed_by_hand_is_noticed(run: Path, finished: Path)
     report_of(run)
 
 
-def test_fewer_rounds_leave_a_finished_run_as_it_is(run: Path, finished: Path) -> None:
+def test_fewer_rounds_leave_a_finished_run_as_it_is(run: Path, evolve: Evolve) -> None:
     before = {path: path.read_bytes() for path in run.rglob("*.json*") if "report" not in path.name}
     outcome = evolve(run, "--rounds", "1")
     assert outcome["code"] == 0, outcome["err"]
@@ -231,7 +240,7 @@ def test_a_run_that_may_only_be_read_is_reported(finished: Path, tmp_path: Path)
 
 
 def test_a_damaged_row_of_an_evaluation_is_told_kept_and_made_again(tmp_path: Path) -> None:
-    command = ["eval", "--out", str(tmp_path), "--model", "pocket-base", "--strategy", "greedy", "--limit", "3"]
+    command = ["eval", "--out", str(tmp_path), "--model", str(TINY_BASE), "--strategy", "greedy", "--limit", "3"]
     command += ["--workers", "1"]
     assert walking.run(command)["code"] == 0
     (path,) = (tmp_path / "rows").glob("*.jsonl")

@@ -1,10 +1,12 @@
-"""The whole loop through the installed command, on recipes/smoke.yaml: as it is, and killed at several stages."""
+"""The whole loop through the installed command, from a small base model: as it is, and killed at several stages."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,8 +26,8 @@ KILL_LIMIT_S = 1500.0
 
 
 @pytest.fixture(scope="module")
-def finished(smoke_run: Path) -> Path:
-    return smoke_run
+def finished(tiny_run: Path) -> Path:
+    return tiny_run
 
 
 def stages(run: Path) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def test_a_run_leaves_whole_rounds_and_a_report(finished: Path) -> None:
 
 
 def test_no_held_out_problem_is_ever_trained_on(finished: Path) -> None:
-    recipe = load_recipe("smoke")
+    recipe = load_recipe(str(finished / "recipe.yaml"))
     problems = load_run_problems(recipe)
     assert problems.threshold is not None
     kept_apart = [*problems.held_out.problems, *problems.evaluation.problems, *problems.threshold.problems]
@@ -86,17 +88,15 @@ def test_every_kept_row_names_a_tree_and_nodes_that_exist(finished: Path) -> Non
         assert tree.prefix(tree.nodes[pair.node]) == pair.prefix
 
 
-def test_a_finished_run_runs_again_without_work(finished: Path) -> None:
+def test_a_finished_run_runs_again_without_work(finished: Path, tiny_recipe: Path) -> None:
     before = (finished / "events.jsonl").read_text()
-    assert warm.run("evolve", "smoke", "--out", finished).returncode == 0
+    assert warm.run("evolve", tiny_recipe, "--out", finished).returncode == 0
     assert (finished / "events.jsonl").read_text() == before
 
 
-def test_another_recipe_in_the_same_folder_is_refused(finished: Path, tmp_path: Path) -> None:
+def test_another_recipe_in_the_same_folder_is_refused(finished: Path, tiny_recipe: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.yaml"
-    other.write_text(
-        (Path(__file__).parents[1] / "recipes" / "smoke.yaml").read_text().replace("seed: 0", "seed: 7", 1)
-    )
+    other.write_text(f"{tiny_recipe.read_text()}seed: 7\n")
     done = warm.run("evolve", other, "--out", finished)
     assert done.returncode == 2
     assert "another recipe" in done.stderr
@@ -110,7 +110,9 @@ def test_a_run_is_a_model(finished: Path) -> None:
     assert set(solution) >= {"answer", "steps", "confidence", "sure", "cost"}
 
 
-def test_killed_at_several_stages_it_ends_with_the_same_manifests(finished: Path, tmp_path: Path) -> None:
+def test_killed_at_several_stages_it_ends_with_the_same_manifests(
+    finished: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     moments: list[Callable[[], bool]] = [
         lambda: _num_lines(run / "round-1" / "trees" / "journal.jsonl") >= 5,
@@ -119,13 +121,14 @@ def test_killed_at_several_stages_it_ends_with_the_same_manifests(finished: Path
         lambda: (run / "round-2" / "trees" / "part-00000.parquet").exists(),
     ]
     for reached in moments:
-        _kill_when(reached, run)
+        _kill_when(reached, tiny_recipe, run)
     trees_before = {t.id for t in read_trees(run / "round-2" / "trees")}
-    done = warm.run("evolve", "smoke", "--out", run, "--workers", "1")  # as many as there are, or one: the same trees
+    # with one search process, where the other run had as many as there are cores: the same trees
+    done = warm.run("evolve", tiny_recipe, "--out", run, "--workers", "1")
     assert done.returncode == 0, done.stderr[-4000:]
     assert trees_before <= {t.id for t in read_trees(run / "round-2" / "trees")}
     assert stages(run) == stages(finished)
-    for number in (1, 2):  # recipes/smoke.yaml is deterministic: to the last bit
+    for number in (1, 2):  # the recipe is deterministic: to the last bit
         assert trees_by_id(run, number) == trees_by_id(finished, number)
     ours, theirs = (json.loads((r / "report.json").read_text()) for r in (run, finished))
     for a, b in zip(ours["rounds"], theirs["rounds"], strict=True):
@@ -135,6 +138,7 @@ def test_killed_at_several_stages_it_ends_with_the_same_manifests(finished: Path
 
 
 def test_ctrl_c_stops_cleanly_and_can_be_resumed(tmp_path: Path) -> None:
+    """And the recipe of the package makes a whole round, from the base model of the package."""
     run = tmp_path / "run"
     process = warm.start("evolve", "smoke", "--out", run, pipes=["stderr"], new_session=True)
     deadline = time.monotonic() + KILL_LIMIT_S
@@ -149,19 +153,26 @@ def test_ctrl_c_stops_cleanly_and_can_be_resumed(tmp_path: Path) -> None:
     assert "Traceback" not in said
     kept = _num_lines(run / "round-1" / "trees" / "journal.jsonl")
     assert kept >= 3
-    with warm.start("evolve", "smoke", "--out", run, pipes=["stderr"]) as process:
-        assert process.stderr is not None
-        said = ""
-        while "round 1, search" not in said:
-            line = process.stderr.readline()
-            assert line, said
-            said += line
-        process.terminate()
+    done = warm.run("evolve", "smoke", "--out", run, "--rounds", "1")
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "round 1, search" in done.stderr
+    assert list(stages(run)["round-1"]) == ["search", "select", "policy", "ppm", "calibrate", "evaluate"]
+    assert [r["round"] for r in json.loads((run / "report.json").read_text())["rounds"]] == [1]
 
 
-def _kill_when(reached: Callable[[], bool], run: Path) -> None:
+@pytest.mark.slow
+def test_the_recipe_of_the_package_runs_to_its_end_by_the_installed_command(tmp_path: Path) -> None:
+    """Its first round is in the tests above, its second one is that of their recipe, from another base."""
+    command: list[Path | str] = [Path(sys.executable).with_name("rstar"), "evolve", "smoke", "--out", tmp_path / "run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert set(stages(tmp_path / "run")) == {"base", "round-1", "round-2"}
+    assert str(tmp_path / "run" / "report.html") in done.stdout
+
+
+def _kill_when(reached: Callable[[], bool], recipe: Path, run: Path) -> None:
     """Starts the run, and kills it with SIGKILL, workers and all, at the moment given."""
-    process = warm.start("evolve", "smoke", "--out", run, "--workers", "1", pipes=[], new_session=True)
+    process = warm.start("evolve", recipe, "--out", run, "--workers", "1", pipes=[], new_session=True)
     deadline = time.monotonic() + KILL_LIMIT_S
     try:
         while not reached():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import TINY_BASE
 from tests.full_disk import outcomes, why_not
 
 RECIPE = """
@@ -39,8 +40,8 @@ def require_told_and_finished(place: Path, sizes: list[int], command: list[str],
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("select", [4, 28, 400]), ("sft", [1_000, 40_000]), ("eval", [4, 1_000])])
-def test_a_stage(name: str, sizes: list[int], smoke_run: Path, tmp_path: Path) -> None:
-    made = smoke_run / "round-1"
+def test_a_stage(name: str, sizes: list[int], tiny_run: Path, tmp_path: Path) -> None:
+    made = tiny_run / "round-1"
     command = {
         "select": ["select", str(made / "trees"), "--out", "small"],
         "sft": [
@@ -48,7 +49,7 @@ def test_a_stage(name: str, sizes: list[int], smoke_run: Path, tmp_path: Path) -
             *("--recipe", "smoke"),
         ],
         "eval": [
-            *("eval", "--out", "small", "--model", "pocket-base", "--strategy", "greedy", "--limit", "3"),
+            *("eval", "--out", "small", "--model", str(TINY_BASE), "--strategy", "greedy", "--limit", "3"),
             *("--workers", "1"),
         ],
     }[name]

@@ -17,14 +17,16 @@ from rstar_math.report.from_run import report_of
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.records import TreeStore, read_trajectories, read_trees
 from rstar_math.store.round import Round
+from tests.conftest import TINY_BASE
 from tests.growing import clockless_row
 
-RECIPE = """
+RECIPE = f"""
 extends: [smoke, sampling-rules]
 name: sampled
-rounds: {num_tokens: 6000, search: {num_rollouts: 4}, sft: {num_steps: 2}}
-evaluation: {problems: {num_problems: 4}}
-runtime: {num_workers: 1}
+base_model: {TINY_BASE}
+rounds: {{num_tokens: 6000, search: {{num_rollouts: 4}}, sft: {{num_steps: 2}}}}
+evaluation: {{problems: {{num_problems: 4}}}}
+runtime: {{num_workers: 1}}
 """
 
 
@@ -90,8 +92,10 @@ def test_each_round_spends_its_tokens_on_all_problems_alike(run: Path) -> None:
             turns.setdefault(tree.seed, []).append(tree.problem.id)
         seeds = sorted(turns)
         assert seeds == list(range(seeds[0], seeds[0] + len(seeds)))
-        assert len(seeds) > 1
-        assert all(len(turns[seed]) == 14 for seed in seeds[:-1])
+        sizes = [len(turns[seed]) for seed in seeds]
+        assert sizes == sorted(sizes, reverse=True)
+        assert sizes[0] == 14
+        assert sum(size < 14 for size in sizes) <= 2  # the rest of the tokens, and what was left of that
         spent = sum(tree.cost.tokens_generated for tree in trees)
         assert spent == pytest.approx(6000, rel=0.06)
 

@@ -319,7 +319,7 @@ def _become(request: dict[str, Any], descriptors: Sequence[int]) -> NoReturn:
             stream = os.fdopen(number, closefd=False, **options)
             for place in (name, f"__{name}__"):  # the second keeps what the first is, when another is put over it
                 setattr(sys, place, stream)
-        if _WITH_SPARE.intersection(request["arguments"][:1]):
+        if request["program"] is not None or _WITH_SPARE.intersection(request["arguments"][:1]):
             spare.keep()
         program = request["program"]
         if program is None:

@@ -6,9 +6,13 @@ this file.
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from rstar_math.grading import POLICIES, equivalent
+from rstar_math.grading.policy import DEFAULT, Policy
+from rstar_math.types import Verdict
 from tests.grading.reading.other_answers import OTHER
 from tests.grading.reading.same_answers import SAME
 
@@ -27,21 +31,27 @@ EATEN = [
 """Escapes that a JSON reader took for control characters."""
 
 
+@cache
+def verdict_of(gold: str, prediction: str, policy: Policy = DEFAULT) -> Verdict:
+    """Decided once for all tests: some pairs are sums, whose values take a second."""
+    return equivalent(gold, prediction, policy)
+
+
 @pytest.mark.parametrize(("gold", "prediction"), [*SAME, *EATEN])
 def test_the_same_answer(gold: str, prediction: str) -> None:
-    assert equivalent(gold, prediction).equal, equivalent(gold, prediction)
+    assert verdict_of(gold, prediction).equal, verdict_of(gold, prediction)
 
 
 @pytest.mark.parametrize(("gold", "prediction"), OTHER)
 def test_another_answer(gold: str, prediction: str) -> None:
-    assert not equivalent(gold, prediction).equal, equivalent(gold, prediction)
+    assert not verdict_of(gold, prediction).equal, verdict_of(gold, prediction)
 
 
 @pytest.mark.parametrize(("gold", "prediction"), SAME + OTHER)
 def test_what_is_not_contested_is_the_same_under_every_policy(gold: str, prediction: str) -> None:
-    verdict = equivalent(gold, prediction)
+    verdict = verdict_of(gold, prediction)
     if not verdict.contested:
-        assert {equivalent(gold, prediction, policy).equal for policy in POLICIES.values()} == {verdict.equal}
+        assert {verdict_of(gold, prediction, policy).equal for policy in POLICIES.values()} == {verdict.equal}
 
 
 LONG = [

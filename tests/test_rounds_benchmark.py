@@ -49,21 +49,21 @@ def test_one_sft_for_all_rounds() -> None:
 
 
 def test_tables_and_claims_of_what_is_there(
-    rounds: ModuleType, smoke_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    rounds: ModuleType, tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     num_rounds = len(load_recipe("smoke").rounds)
     rounds.tell(tmp_path, [1, 2], num_rounds, None)
     assert capsys.readouterr().out == "no seed is whole yet\n"
     ours = rounds.folder_of(tmp_path, rounds.EVOLUTION, 1)
     ours.parent.mkdir()
-    ours.symlink_to(smoke_run)
+    ours.symlink_to(tiny_run)
     rounds.tell(tmp_path, [1, 2], num_rounds, None)
     printed = capsys.readouterr().out
     assert "1 training seeds" in printed
     assert rounds.SAMPLING not in printed
     theirs = rounds.folder_of(tmp_path, rounds.SAMPLING, 1)
     theirs.parent.mkdir()
-    theirs.symlink_to(smoke_run)
+    theirs.symlink_to(tiny_run)
     rounds.tell(tmp_path, [1, 2], num_rounds, tmp_path / "out.json")
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["seeds"] == {rounds.EVOLUTION: [1], rounds.SAMPLING: [1]}

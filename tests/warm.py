@@ -37,7 +37,7 @@ _HEAVY = (
     *("rstar_math.workers.pool", "rstar_math.workers.bench", "rstar_math.engines.torch.engine", "rstar_math.evolve"),
 )
 _LONGEST_REQUEST = 1 << 20
-_WITH_SPARE = {"evolve", "search", "eval", "reproduce", "calibrate", "solve"}
+_WITH_SPARE = {"evolve", "work", "search", "eval", "reproduce", "calibrate", "solve"}
 """Commands that may start search processes."""
 
 

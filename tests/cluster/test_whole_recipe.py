@@ -46,19 +46,19 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def test_two_machines_and_one_make_the_same_round(smoke_run: Path, tmp_path: Path) -> None:
+def test_two_machines_and_one_make_the_same_round(tiny_run: Path, tiny_recipe: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with warm.start("work", run, "--workers", "1", pipes=["stdout", "stderr"]) as joined:  # before there is a run
         options = ("--rounds", "1", "--cluster", "folder", "--workers", "1")
-        driver = warm.run("evolve", "smoke", "--out", run, *options)
+        driver = warm.run("evolve", tiny_recipe, "--out", run, *options)
         assert driver.returncode == 0, driver.stderr[-4000:]
         out, err = joined.communicate()
         assert joined.wait() == 0, err
     assert int(out.split()[0]) > 0, "the second machine did nothing"
     for name in ("search", "select", "policy", "ppm", "calibrate"):
-        assert stages(run, 1)[name] == stages(smoke_run, 1)[name], name
-    assert trees(run, 1) == trees(smoke_run, 1)
-    assert weights(run, 1) == weights(smoke_run, 1)
+        assert stages(run, 1)[name] == stages(tiny_run, 1)[name], name
+    assert trees(run, 1) == trees(tiny_run, 1)
+    assert weights(run, 1) == weights(tiny_run, 1)
     require_nothing_left(run)
     events = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     assert all(e["num_workers"] <= 2 and e["num_twice"] == 0 for e in events if e["event"] == "cluster")
@@ -66,14 +66,16 @@ def test_two_machines_and_one_make_the_same_round(smoke_run: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_four_machines_killed_at_twenty_moments_make_the_same_run(smoke_run: Path, tmp_path: Path) -> None:
+def test_four_machines_killed_at_twenty_moments_make_the_same_run(
+    tiny_run: Path, tiny_recipe: Path, tmp_path: Path
+) -> None:
     seed = int(os.environ.get("CLUSTER_SEED") or random.randrange(1 << 30))
     print(f"CLUSTER_SEED={seed}")
     chance, run = random.Random(seed), tmp_path / "run"
 
     def drive() -> warm.Running:
         options = ("--cluster", "folder", "--workers", "0")
-        return warm.start("evolve", "smoke", "--out", run, *options, pipes=[], new_session=True)
+        return warm.start("evolve", tiny_recipe, "--out", run, *options, pipes=[], new_session=True)
 
     def work() -> warm.Running:
         return warm.start("work", run, "--workers", "1", pipes=[], new_session=True)
@@ -112,9 +114,9 @@ def test_four_machines_killed_at_twenty_moments_make_the_same_run(smoke_run: Pat
     for machine in machines:
         machine.wait(60)
     for number in (1, 2):
-        assert stages(run, number) == stages(smoke_run, number)
-        assert trees(run, number) == trees(smoke_run, number)
-        assert weights(run, number) == weights(smoke_run, number)
+        assert stages(run, number) == stages(tiny_run, number)
+        assert trees(run, number) == trees(tiny_run, number)
+        assert weights(run, number) == weights(tiny_run, number)
     require_nothing_left(run)
     time.sleep(1.0)
     assert not [pid for pid in pids if is_running(pid)]

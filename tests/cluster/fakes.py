@@ -97,7 +97,7 @@ def main(arguments: Sequence[str]) -> None:
         else:
             time.time = functools.partial(_off, time.time, float(fault))
     FakeSearcher.latency_s = float(latency_s)
-    joining = Joining(Path(run), RuntimeSettings(concurrency=int(concurrency)), 1, idle_s=float(idle_s))
+    joining = Joining(Path(run), RuntimeSettings(concurrency=int(concurrency)), 1, idle_s=float(idle_s), is_early=True)
     asyncio.run(LeaseWorker(None, joining, "cpu", FakeSearcher).run())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rstar_math.cluster.places import ClusterFolder, Driver
-from rstar_math.cluster.processes import WorkerProcesses, keep_working
+from rstar_math.cluster.processes import WorkerProcesses, is_whole, keep_working
 from rstar_math.cluster.worker import Joining
 from rstar_math.config import RuntimeSettings
 from rstar_math.errors import PathError, RunError
@@ -23,6 +23,12 @@ def test_a_run_that_nobody_drives_is_not_waited_for_beyond_the_limit(tmp_path: P
         keep_working(joining(tmp_path / "run"))
     with pytest.raises(PathError):
         keep_working(joining(Path("a\0b")))
+
+
+def test_a_run_that_is_whole_has_nothing_to_do(smoke_run: Path) -> None:
+    assert is_whole(smoke_run)
+    assert keep_working(joining(smoke_run)) == 0
+    assert not is_whole(smoke_run / "round-1")
 
 
 def test_processes_that_were_never_started_are_none(tmp_path: Path) -> None:

@@ -38,6 +38,14 @@ def require_nothing_left(run: Path) -> None:
     assert not list(run.rglob(".*.tmp"))
 
 
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started; none where it has ended."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
 def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -90,12 +98,7 @@ def test_four_machines_killed_at_twenty_moments_make_the_same_run(
             print(num_kills, kind)
             num_kills += 1
             one = chance.randrange(len(machines))
-            children = {
-                int(child)
-                for m in machines
-                for child in Path(f"/proc/{m.pid}/task/{m.pid}/children").read_text().split()
-                if m.poll() is None
-            }
+            children = {child for m in machines for child in children_of(m.pid)}
             pids |= children
             if kind == "driver":
                 driver.send_signal(9)

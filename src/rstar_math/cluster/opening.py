@@ -25,4 +25,8 @@ def open_pool(runtime: RuntimeSettings, run: Path, log: Callable[..., None]) -> 
         from rstar_math.cluster.folder_pool import FolderPool
 
         return FolderPool(runtime, run, log)
+    if runtime.cluster == "ray":
+        from rstar_math.cluster.ray_pool import RayPool
+
+        return RayPool(runtime, run, log)
     return WorkerPool(runtime)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from pathlib import Path
 from typing import Self
 
 from rstar_math.cluster.places import ClusterFolder
 from rstar_math.cluster.worker import Joining, serve_leases
+from rstar_math.config.yaml_text import read_yaml
 from rstar_math.errors import EngineError, RunError
+from rstar_math.store.manifest import Manifest
 from rstar_math.store.paths import require_name, shown
+from rstar_math.store.round import RECIPE_FILE, Round, is_run
 from rstar_math.workers.pool import devices, script_left_alone
 from rstar_math.workers.process import Failure
 from rstar_math.workers.starting import StartContext, start_context, started_deaf
@@ -140,7 +144,7 @@ class _Process:
 def keep_working(joining: Joining, poll_s: float = 0.5) -> int:
     """Works on a run with the processes of this machine until it is whole (`rstar work`); gives the tasks done.
 
-    Processes start when somebody drives the run.
+    Processes start when somebody drives the run. A run that is whole, and that nobody drives, has nothing to do.
 
     Raises:
       RunError: nobody has driven it for `joining.idle_s`.
@@ -149,6 +153,8 @@ def keep_working(joining: Joining, poll_s: float = 0.5) -> int:
     require_name(joining.run)
     began = time.monotonic()
     while ClusterFolder(joining.run).driver() is None:
+        if is_whole(joining.run):
+            return 0
         if joining.idle_s is not None and time.monotonic() - began >= joining.idle_s:
             raise RunError(
                 f"nobody has driven {shown(joining.run)} for {joining.idle_s:g} s; start `rstar evolve RECIPE --out "
@@ -160,3 +166,12 @@ def keep_working(joining: Joining, poll_s: float = 0.5) -> int:
         while processes.check():
             time.sleep(poll_s)
     return processes.num_tasks
+
+
+def is_whole(run: Path) -> bool:
+    """Whether the last round of a run's recipe has been measured; False where there is no run yet."""
+    if not is_run(run):
+        return False
+    recipe = read_yaml(run / RECIPE_FILE, "the recipe of the run")
+    rounds = recipe.get("rounds") if isinstance(recipe, dict) else None
+    return isinstance(rounds, list) and "evaluate" in Manifest(Round(run, len(rounds)).folder)

@@ -35,7 +35,16 @@ FORMAT = 1
 
 Row = dict[str, Any]
 
-_OF_THE_MACHINE = ("num_workers", "concurrency", "device", "remember", "trees_per_part", "cluster", "lease_s")
+_OF_THE_MACHINE = (
+    "num_workers",
+    "concurrency",
+    "device",
+    "remember",
+    "trees_per_part",
+    "cluster",
+    "address",
+    "lease_s",
+)
 """Keys of `runtime` that each worker decides about by itself, and that `rstar evolve` alone needs."""
 
 _SAME_VERSIONS = ("rstar-math", "torch", "transformers", "tokenizers", "numpy", "sympy")

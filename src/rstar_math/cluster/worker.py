@@ -51,11 +51,12 @@ class Joining:
     """How a worker joins a run.
 
     Attributes:
-      run: folder of the run, which need not be there yet.
+      run: folder of the run.
       runtime: of this machine.
       num_workers: processes of this machine that share its CPUs.
       trusted: also does what it would have to trust the sender for.
       idle_s: ends after so many seconds without work; None: only when the run is whole.
+      is_early: nobody may have driven the run yet; otherwise a driver that is not there has made it whole.
     """
 
     run: Path
@@ -63,6 +64,7 @@ class Joining:
     num_workers: int
     trusted: bool = False
     idle_s: float | None = None
+    is_early: bool = False
 
 
 class Searching(Protocol):
@@ -206,7 +208,7 @@ class LeaseWorker:
 
     def _missing(self) -> Driver | None:
         """The driver's file is not there: nobody has begun yet, or the run is whole."""
-        if self._driver is None:
+        if self._driver is None and self._joining.is_early:
             return None
         self._missed += 1
         if self._missed >= _GONE_AFTER_LOOKS:

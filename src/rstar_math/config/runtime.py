@@ -66,6 +66,11 @@ class RuntimeSettings(Settings):
         description="folder: also the search processes of other machines that join by `rstar work RUN`, over the run "
         "folder that all of them see; ray: those of a Ray cluster; null: those of this machine alone (docs/cluster.md)",
     )
+    address: str | None = Field(
+        default=None,
+        description="with `cluster: ray`: HOST:PORT of its head, or auto: the one that runs on this machine; null: a "
+        "cluster of this machine alone, on loopback",
+    )
     lease_s: float = Field(
         default=180.0,
         gt=0,

@@ -47,6 +47,7 @@ class TreeStore:
         tell_spoiled(self._journal_path, journal, f"kept in {self._journal_path.name}.spoiled, and searched again")
         set_aside(self._journal_path, journal)
         self._pending = [t for t in trees if t.id not in in_parts]
+        self._rows = [tree_to_row(t) for t in self._pending]
         self.done = in_parts | {t.id for t in self._pending}
         self._rewrite_journal()
 
@@ -58,9 +59,11 @@ class TreeStore:
         """Stores one finished tree; a tree of the same id is stored once."""
         if tree.id in self.done:
             return
-        self._journal.append(tree_to_row(tree))
+        row = tree_to_row(tree)
+        self._journal.append(row)
         self.done.add(tree.id)
         self._pending.append(tree)
+        self._rows.append(row)
         if len(self._pending) >= self._trees_per_part:
             self._write_part()
 
@@ -91,14 +94,14 @@ class TreeStore:
         path = self.folder / f"part-{number:05d}.parquet"
         from rstar_math.store.schemas import tree_schema
 
-        write_rows(path, [tree_to_row(t) for t in self._pending], tree_schema())
+        write_rows(path, self._rows, tree_schema())
         self._parts.append(path)
-        self._pending = []
+        self._pending, self._rows = [], []
         self._journal.close()
         self._rewrite_journal()
 
     def _rewrite_journal(self) -> None:
-        write_jsonl(self._journal_path, map(tree_to_row, self._pending))
+        write_jsonl(self._journal_path, self._rows)
         self._journal = JournalWriter(self._journal_path)
 
 
@@ -203,19 +206,21 @@ def row_to_tree(row: dict[str, Any]) -> Tree:
     )
 
 
+_EXECUTION_FIELDS = tuple(f.name for f in fields(Execution))
 _PLAIN_NODE_FIELDS = tuple(f.name for f in fields(Node) if f.name not in ("index", "depth", "step", "children"))
 
 
 def node_to_row(node: Node) -> dict[str, Any]:
     """One JSON-able mapping per node, as it stands in the row of its tree."""
     step = node.step
+    execution = step.execution if step else None
     return {
         **{name: getattr(node, name) for name in _PLAIN_NODE_FIELDS},
         "text": step.text if step else "",
         "code": step.code if step else "",
         "observation": step.observation if step else "",
         "answer": step.answer if step else None,
-        "execution": asdict(step.execution) if step and step.execution else None,
+        "execution": {name: getattr(execution, name) for name in _EXECUTION_FIELDS} if execution else None,
     }
 
 

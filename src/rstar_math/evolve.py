@@ -14,6 +14,7 @@ from rstar_math.config import Recipe
 from rstar_math.problems.familiarity import FILE_NAME as FAMILIARITY_FILE
 from rstar_math.problems.load import left_out
 from rstar_math.progress import Progress
+from rstar_math.report.card import write_round_card
 from rstar_math.stages.base import Stage, Work
 from rstar_math.stages.calibrate import calibrate_stage
 from rstar_math.stages.measure import control, evaluate_base, evaluate_stage
@@ -88,3 +89,4 @@ def evolve_round(work: Work, this: Round) -> None:
     for stage in STAGES:
         if stage.name not in left_out:
             stage.run(work, this)
+    write_round_card(work.recipe, work.base.policy_folder, work.problems, this)

@@ -135,6 +135,18 @@ def find_model(spec: str | Path) -> ModelFolders:
     return ModelFolders(name, path)
 
 
+def model_folder(folder: Path) -> Path:
+    """The folder that holds a whole model: of a run its last whole round, else the folder itself.
+
+    Raises:
+      ModelError: no model is there.
+    """
+    if not folder.is_dir():
+        raise ModelError(f"no folder {folder}; give a run, a round of one, or the folder of a checkpoint")
+    policy = find_model(folder).policy_folder
+    return policy.parent if policy.name == "policy" and policy != folder else policy
+
+
 def is_url(spec: str) -> bool:
     """Whether a model's name is the URL of a server."""
     return spec.startswith(("http://", "https://"))
@@ -186,7 +198,7 @@ def _folder_or_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+    wanted = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja", "README.md"]
     try:
         return Path(snapshot_download(name, allow_patterns=wanted))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:

@@ -41,6 +41,7 @@ class GgufFile:
       head_dim: of the attention, where the file says it.
       adds_bos: whether texts begin with the beginning-of-sequence token.
       bos_token_id: that token, or None.
+      license: as the hub calls it, where the file says it.
       doubts: why the conversion was never compared with anything; empty where it was.
     """
 
@@ -51,6 +52,7 @@ class GgufFile:
     head_dim: int | None
     adds_bos: bool
     bos_token_id: int | None
+    license: str | None
     doubts: tuple[str, ...]
 
 
@@ -86,6 +88,7 @@ def read_header(path: Path) -> GgufFile:
         head_dim=keys.get(f"{architecture}.attention.key_length"),
         adds_bos=bool(keys.get("tokenizer.ggml.add_bos_token", by_default)) and bos is not None,
         bos_token_id=None if bos is None else int(bos),
+        license=None if (said := keys.get("general.license")) is None else str(said),
         doubts=tuple(_doubts(path, architecture, keys, names)),
     )
 

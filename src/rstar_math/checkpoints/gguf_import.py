@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rstar_math.checkpoints.gguf_header import SPLIT_DIGITS, GgufFile, read_header
+from rstar_math.checkpoints.model_card import Origin, head_of, license_line, write_card
 from rstar_math.errors import ModelError
 from rstar_math.types import SamplingParams
 
@@ -89,6 +90,8 @@ def import_gguf(path: Path, out: Path, *, dtype: str = "float32", untested: bool
     _convert(model, getattr(torch, dtype))
     with whole_folder(out) as partial:
         save_model(model, tokenizer, partial)
+        origin = Origin(license=file.license)
+        write_card(partial, head_of(origin), f"# {out.name}\n\nUnpacked from `{path.name}`. {license_line(origin)}\n")
         del model
         text = _folder_text(partial)
         if text != expected:

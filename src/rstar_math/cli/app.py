@@ -22,6 +22,7 @@ from rstar_math.cli.help import HELP_OPTIONS, Group
 from rstar_math.cli.import_gguf import import_gguf
 from rstar_math.cli.init import init
 from rstar_math.cli.listings import benchmarks, recipes, strategies
+from rstar_math.cli.push import push
 from rstar_math.cli.report import report
 from rstar_math.cli.reproduce import reproduce
 from rstar_math.cli.search import search
@@ -71,7 +72,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
         strategies,
         benchmarks,
     ),
-    *(tree, search, select, execute, grade, import_gguf),
+    *(tree, search, select, execute, grade, import_gguf, push),
 )
 """In the order of the help."""
 

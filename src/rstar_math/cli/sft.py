@@ -25,6 +25,7 @@ def sft(
     settings: Set = None,
 ) -> None:
     """Fine-tune a policy on verified trajectories."""
+    from rstar_math.checkpoints.model_card import head_of, license_line, origin_of, write_card
     from rstar_math.cli.settings import changed, round_of
     from rstar_math.models import find_model
     from rstar_math.progress import for_terminal
@@ -40,4 +41,8 @@ def sft(
     solutions += [row for path in trajectories if path not in own for row in rows_told(solutions_in(path), path)]
     policy = find_model(base).policy_folder
     report = train_policy(policy, solutions, how, out, seed, for_terminal(), "SFT")
+    origin = origin_of(base, policy)
+    files = ", ".join(path.name for path in trajectories)
+    text = f"# {out.name}\n\nFine-tuned on {report.num_examples:,} solutions ({files}) by `rstar train sft`."
+    write_card(out, head_of(origin), f"{text}\n\n{license_line(origin)}\n")
     print_made(asdict(report), out)

@@ -95,9 +95,8 @@ async def stops(patient: Patient) -> Finding:
     if 2 * len(stopped) < NUM_SAMPLES:
         ended = max((c.text[-30:] for c in patient.samples if c.stop is None), key=len, default="")
         advice = (
-            "the model does not keep to the step format (teach it: `rstar pocket demonstrations`, `rstar train sft`; or "
-            "show it examples of your own by bootstrap), or something else "
-            "ends its texts: see end_of_sequence"
+            "the model does not keep to the step format (teach it: `rstar pocket demonstrations`, `rstar train sft`; "
+            "or show it examples of your own by bootstrap), or something else ends its texts: see end_of_sequence"
         )
         return Finding("failed", f"{found}; others end like {ended!r}", advice)
     return Finding("ok", found)

@@ -40,7 +40,9 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("smollm2") / "base"
-    done = command("import", weights(), "--out", out)
+    file = weights()
+    assert file is not None
+    done = command("import", file, "--out", out)
     assert done.returncode == 0, done.stderr
     assert "llama, 134,515,008 parameters" in done.stdout
     return out

@@ -86,9 +86,11 @@ def _head(path: Path) -> ModelCardData | None:
     if not path.is_file():
         return None
     from huggingface_hub.repocard import ModelCard
+    from huggingface_hub.repocard_data import ModelCardData
     from yaml import YAMLError
 
     try:
-        return ModelCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=True).data
+        card = ModelCard(path.read_text(encoding="utf-8"), ignore_metadata_errors=True)
     except (ValueError, OSError, TypeError, YAMLError):  # a text of somebody's own is no error
         return None
+    return card.data if isinstance(card.data, ModelCardData) else None

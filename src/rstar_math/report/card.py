@@ -70,6 +70,7 @@ def _text(name: str, origin: Origin, recipe: Recipe, problems: RunProblems, this
 
 
 def _table(recipe: Recipe, evaluation: ProblemSet, this: Round) -> str:
+    rows: list[tuple[str, Interval | None, Interval | None, float | None, int | None, int | None]]
     rows = [("base", _share(Base(this.run).results("greedy")), None, None, None, None)]
     for each in this.since(1):
         stages = Manifest(each.folder)

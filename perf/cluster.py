@@ -194,7 +194,9 @@ def main() -> None:
     parser.add_argument("--trees", type=int, default=24, help="for each worker, or in all")
     parser.add_argument("--rollouts", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--latency", type=float, default=0.5, help="seconds of one request to the engine")
     given = parser.parse_args()
+    SlowEngine.latency_s = given.latency
     if given.what == "scaling":
         print(json.dumps(scaling(given.counts, given.trees)))
     elif given.what == "driver":

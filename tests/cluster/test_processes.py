@@ -25,10 +25,10 @@ def test_a_run_that_nobody_drives_is_not_waited_for_beyond_the_limit(tmp_path: P
         keep_working(joining(Path("a\0b")))
 
 
-def test_a_run_that_is_whole_has_nothing_to_do(smoke_run: Path) -> None:
-    assert is_whole(smoke_run)
-    assert keep_working(joining(smoke_run)) == 0
-    assert not is_whole(smoke_run / "round-1")
+def test_a_run_that_is_whole_has_nothing_to_do(tiny_run: Path) -> None:
+    assert is_whole(tiny_run)
+    assert keep_working(joining(tiny_run)) == 0
+    assert not is_whole(tiny_run / "round-1")
 
 
 def test_processes_that_were_never_started_are_none(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_four_machines_killed_at_twenty_moments_make_the_same_run(
     num_kills = 0
     while driver.poll() != 0:
         assert driver.poll() in (None, -9), "the driver failed"
-        time.sleep(1.0 + 5.0 * chance.random())
+        time.sleep(0.5 + 2.0 * chance.random())
         if num_kills < 20:
             kind = chance.choice(["driver", "machine", "search process", "added", "removed"])
             print(num_kills, kind)

@@ -152,7 +152,8 @@ class RayPool:
           ConfigError: Ray is not installed.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if runtime.address is None:  # one machine: then Ray's servers listen on loopback alone; read when it is loaded
+        self._address = runtime.address or os.environ.get("RAY_ADDRESS") or None
+        if self._address is None:  # one machine: then Ray's servers listen on loopback alone; read when it is loaded
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         try:
             import ray
@@ -170,7 +171,7 @@ class RayPool:
         return False
 
     def __enter__(self) -> Self:
-        ray, address = self._ray, self._runtime.address
+        ray, address = self._ray, self._address
         if ray.is_initialized():
             return self
         common: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}

@@ -68,8 +68,8 @@ class RuntimeSettings(Settings):
     )
     address: str | None = Field(
         default=None,
-        description="with `cluster: ray`: HOST:PORT of its head, or auto: the one that runs on this machine; null: a "
-        "cluster of this machine alone, on loopback",
+        description="with `cluster: ray`: HOST:PORT of its head, or auto: the one that runs on this machine; null: "
+        "what the environment variable RAY_ADDRESS says, else a cluster of this machine alone, on loopback",
     )
     lease_s: float = Field(
         default=180.0,

@@ -1,7 +1,7 @@
 """Problems of the pocket world for inspect_ai, graded by the project's own grader.
 
     rstar pocket problems test --num 30 | tee pocket.jsonl
-    inspect eval docs/clients/inspect_pocket.py -T problems=pocket.jsonl --model openai-api/rstar/pocket
+    inspect eval docs/clients/inspect_pocket.py -T problems=$PWD/pocket.jsonl --model openai-api/rstar/pocket
 
 `rstar` must be on the path, or named by `-T rstar=PATH`; the two may lie in environments of their own.
 """
@@ -23,10 +23,9 @@ from inspect_ai.solver import TaskState, generate
 
 @task
 def pocket(problems: str = "pocket.jsonl", rstar: str = "rstar") -> Task:
-    """The problems of a file, each asked once."""
+    """The problems of a file, each asked once; inspect_ai looks for a relative path beside this file."""
     fields = FieldSpec(input="problem", target="answer", id="id", metadata=["tier"])
-    path = str(Path(problems).resolve())
-    return Task(dataset=json_dataset(path, fields), solver=generate(), scorer=by_our_grader(rstar))
+    return Task(dataset=json_dataset(problems, fields), solver=generate(), scorer=by_our_grader(rstar))
 
 
 @scorer(metrics=[accuracy(), stderr()])

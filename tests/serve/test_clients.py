@@ -145,9 +145,9 @@ for words in json.loads(Path("calls.json").read_text()):
 
 @needs("inspect_ai")
 def test_inspect_finds_what_rstar_eval_finds_whole_and_streamed(measured: Measured, url: str) -> None:
-    task = measured.folder / "inspect_pocket.py"
-    task.write_text((CLIENTS / task.name).read_text())  # it takes relative paths alone
-    words = ["eval", task.name, "-T", "problems=pocket.jsonl", "-T", f"rstar={RSTAR}", "--seed", str(SEED)]
+    task, problems = "clients/inspect_pocket.py", measured.folder / "pocket.jsonl"
+    (measured.folder / "clients").symlink_to(CLIENTS)  # it takes relative paths of tasks alone
+    words = ["eval", task, "-T", f"problems={problems}", "-T", f"rstar={RSTAR}", "--seed", str(SEED)]
     words += ["--model", "openai-api/rstar/pocket", "--extra-body", json.dumps({"rstar": {"tokens": TOKENS}})]
     words += ["--log-format", "json", "--display", "none"]
     calls = [[*words, "-M", f"stream={stream}", "--log-dir", stream] for stream in ("false", "true")]

@@ -14,7 +14,7 @@ are those of `pocket/validation`. Rows:
     first event       milliseconds from the request to the first event of a stream, one after the other, without and
                       beside other searches; slots are free
     early end         seconds from "answer now" to the whole reply, and from a disconnect to the end of its search
-    effort E          one question after the other: accuracy, p50 and p95 of seconds and tokens
+    effort E          one question after the other: accuracy, CPU seconds, p50 and p95 of seconds and tokens
     memory            resident MiB of the server's process along `--requests` greedy requests
 
 `--write docs/results.md` puts the table of efforts there.
@@ -83,7 +83,9 @@ def main() -> None:
             if "first" in only:
                 note(*asyncio.run(_first_events(url, problems)))
                 note(asyncio.run(_early_ends(url, problems)))
-            efforts = [_by_effort(url, problems, effort) for effort in EFFORTS] if "efforts" in only else []
+            efforts = (
+                [_by_effort(url, process.pid, problems, effort) for effort in EFFORTS] if "efforts" in only else []
+            )
             note(*efforts)
             if asked.write is not None and efforts:
                 write_section(asked.write, "perf/serve.py", _table(efforts, asked.problems))
@@ -220,7 +222,7 @@ async def _early_ends(url: str, problems: Sequence[Problem]) -> Row:
     }
 
 
-def _by_effort(url: str, problems: Sequence[Problem], effort: str) -> Row:
+def _by_effort(url: str, pid: int, problems: Sequence[Problem], effort: str) -> Row:
     async def ask_all() -> tuple[list[float], list[dict[str, Any]]]:
         seconds, replies = [], []
         async with httpx.AsyncClient(base_url=url, timeout=600) as client:
@@ -230,13 +232,16 @@ def _by_effort(url: str, problems: Sequence[Problem], effort: str) -> Row:
                 seconds.append(time.monotonic() - began)
         return seconds, replies
 
+    cpu = cpu_seconds(pid)
     seconds, replies = asyncio.run(ask_all())
+    cpu = cpu_seconds(pid) - cpu
     tokens = [reply["usage"]["completion_tokens"] for reply in replies]
     right = [r["choices"][0]["rstar"]["answer"] == p.answer for r, p in zip(replies, problems, strict=True)]
     return {
         "row": f"effort {effort}",
         "right": sum(right),
         "accuracy": sum(right) / len(right),
+        "cpu_s_mean": cpu / len(problems),
         "s_p50": statistics.median(seconds),
         "s_p95": statistics.quantiles(seconds, n=20)[-1],
         "tokens_p50": statistics.median(tokens),
@@ -253,13 +258,13 @@ def _table(efforts: Sequence[Row], num_problems: int) -> str:
         "deterministic mode. Tokens are all that were generated for an answer, brackets are 95 % intervals over",
         f"problems, seconds those of a machine with {os.cpu_count()} cores under a load of {os.getloadavg()[0]:.0f}.",
         "",
-        "| `reasoning_effort` | accuracy | seconds p50 | seconds p95 | tokens p50 | tokens p95 |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| `reasoning_effort` | right, % | CPU seconds, mean | seconds p50 | seconds p95 | tokens p50 | tokens p95 |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for row in efforts:
         interval = wilson(row["right"], num_problems)
         accuracy = f"{100 * row['accuracy']:.1f} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
-        seconds = f"{row['s_p50']:.2f} | {row['s_p95']:.2f}"
+        seconds = f"{row['cpu_s_mean']:.2f} | {row['s_p50']:.2f} | {row['s_p95']:.2f}"
         tokens = f"{row['tokens_p50']:,.0f} | {row['tokens_p95']:,.0f}"
         lines.append(f"| `{row['row'].removeprefix('effort ')}` | {accuracy} | {seconds} | {tokens} |")
     return "\n".join([*lines, ""])

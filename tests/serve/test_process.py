@@ -6,6 +6,7 @@ import asyncio
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -163,14 +164,26 @@ def test_tokens_are_counted_to_the_last_one_also_where_an_early_end_gave_them_up
     assert 0 < usage["completion_tokens"] < generated
 
 
-def test_a_signal_lets_a_running_answer_end() -> None:
-    with served("--model", "pocket-base", "--shutdown-seconds", "2") as (url, process):
+def test_a_full_server_is_asked_again_and_a_signal_lets_a_running_answer_end() -> None:
+    options = ("--model", "pocket-base", "--max-concurrent", "1", "--max-queued", "0", "--shutdown-seconds", "2")
+    with served(*options) as (url, process):
         body = {
             "model": "pocket-base",
             "messages": [{"role": "user", "content": QUESTION}],
             "rstar": {"tokens": 1_000_000},
             "stream": True,
         }
+        with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=3) as patient:
+            with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as held:
+                lines = held.iter_lines()
+                next(lines)
+                threading.Timer(0.5, held.close).start()
+                one = patient.chat.completions.with_raw_response.create(
+                    model="pocket-base",
+                    messages=[{"role": "user", "content": QUESTION}],
+                    extra_body={"rstar": {"tokens": 50}},
+                )
+        assert one.retries_taken >= 1
         with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as reply:
             lines = reply.iter_lines()
             next(lines)

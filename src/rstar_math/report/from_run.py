@@ -17,6 +17,7 @@ from rstar_math.engines.accelerators import num_cuda_devices
 from rstar_math.metrics import precision_and_coverage
 from rstar_math.models import read_answering
 from rstar_math.problems.load import ProblemSet
+from rstar_math.report.cluster import cluster_used
 from rstar_math.report.growth import counts_by_part, counts_by_tier, growth, shares_by_part, shares_by_tier
 from rstar_math.report.schema import (
     NOT_REPRODUCED,
@@ -81,6 +82,7 @@ def report_of(folder: Path, command: str | None = None) -> Report:
         else None,
         confidence=_confidence(last, problems) if last else None,
         suspect_references=_suspects(last) if last else (),
+        cluster=cluster_used(read_journal(events, wrong_in_event)),
         num_training_problems=counts_by_tier(problems.training.problems),
         problem_sets={k: _used(v) for k, v in vars(problems).items() if isinstance(v, ProblemSet)}
         | {f"round {number}": _used(own) for number, own in problems.of_rounds.items()},

@@ -152,6 +152,29 @@ class SuspectReferenceFound(Numbers):
     num_trajectories: Count
 
 
+class ClusterMachine(Numbers):
+    """What one machine of a cluster did."""
+
+    name: str
+    num_workers: Count = Field(description="search processes that were seen")
+    num_tasks: Count = Field(description="searches, samplings and answers that it handed over")
+    tokens: Count = Field(description="generated for them")
+    tokens_per_s: float = Field(ge=0, description="by the wall seconds of all jobs of the cluster")
+
+
+class ClusterUsed(Numbers):
+    """What came from the workers of a cluster, over all jobs of the run; from events.jsonl."""
+
+    carriers: tuple[str, ...]
+    seconds: float = Field(ge=0, description="wall seconds of all jobs")
+    num_leases: Count
+    num_taken_over: Count = Field(description="leases whose holder was lost")
+    num_lost: Count = Field(description="leases that were laid out anew because they lay nowhere")
+    num_twice: Count = Field(description="results that had come before")
+    tokens_per_s: float = Field(ge=0)
+    machines: tuple[ClusterMachine, ...]
+
+
 class Report(Numbers):
     """A whole run. Rounds that are not finished yet are not in it."""
 
@@ -164,6 +187,7 @@ class Report(Numbers):
     confidence: Confidence | None = None
     suspect_references: tuple[SuspectReferenceFound, ...] = Field(default=(), description="by the last round's trees")
     num_training_problems: dict[str, Count] | None = Field(default=None, description="by tier and over all")
+    cluster: ClusterUsed | None = Field(default=None, description="null: the processes of one machine did all of it")
     problem_sets: dict[str, ProblemSetUsed] = Field(default_factory=dict, description="by what they were used for")
     command: str | None = Field(default=None, description="the command that made the run")
     hardware: str | None = None

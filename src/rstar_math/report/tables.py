@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rstar_math.metrics import Interval
+from rstar_math.report.cluster import cluster_table
 from rstar_math.report.schema import NOT_REPRODUCED, ByPart, ByTier, Report
 from rstar_math.report.table import Column, TextTable, compact, count, percent, points, seconds
 from rstar_math.report.terminal import print_table
@@ -23,6 +24,7 @@ def report_tables(report: Report) -> list[TextTable]:
         parts_table(report),
         data_table(report),
         cost_table(report),
+        cluster_table(report),
     ]
     return [table for table in tables if table is not None]
 

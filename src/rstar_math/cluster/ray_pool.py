@@ -153,7 +153,8 @@ class RayPool:
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._address = runtime.address or os.environ.get("RAY_ADDRESS") or None
-        if self._address is None:  # one machine: then Ray's servers listen on loopback alone; read when it is loaded
+        if self._address is None or self._address.startswith(("127.", "localhost:")):
+            # one machine: then Ray's servers listen on loopback alone, and are found there; read when it is loaded
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         try:
             import ray

@@ -14,6 +14,11 @@ class EndpointSettings(Settings):
     """How to talk to an OpenAI-compatible server (docs/real-models.md)."""
 
     model: str | None = Field(default=None, description="name of the model at the server; null: the only one it lists")
+    replicas: tuple[str, ...] = Field(
+        default=(),
+        description="URLs of further servers of the same model: requests about one question go to one of them, one "
+        "that is lost is left out and tried again",
+    )
     api: Literal["completions", "chat"] = Field(
         default="completions",
         description="completions goes on from a text exactly; chat only where a server has nothing else",

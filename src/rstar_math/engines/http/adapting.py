@@ -11,7 +11,7 @@ from rstar_math.engines.http.failures import names_of
 from rstar_math.engines.http.refusals import OPTIONAL, Kind, is_about_size, largest_below, refused_fields
 from rstar_math.engines.http.replies import Reply
 from rstar_math.engines.http.requests import CONTINUING, Api, Dialect, Request
-from rstar_math.engines.http.transport import Transport
+from rstar_math.engines.http.transport import Line
 
 _SMALLEST_LIMIT = 16
 _MOST_WANTED = (
@@ -46,7 +46,7 @@ class Adapting:
     """Changes a dialect when the server refuses something: one change at a time, whatever is in flight."""
 
     def __init__(
-        self, dialect: Dialect, settings: EndpointSettings, transport: Transport, say: Callable[[str, str], None]
+        self, dialect: Dialect, settings: EndpointSettings, transport: Line, say: Callable[[str, str], None]
     ) -> None:
         """Changes nothing yet.
 

@@ -27,6 +27,7 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
+from rstar_math import steps as step_format
 from rstar_math.config import EndpointSettings
 from rstar_math.engines.base import Generation, Note
 from rstar_math.engines.few_shot import Bootstrap, cleaned
@@ -48,6 +49,7 @@ from rstar_math.engines.http.completions import (
 from rstar_math.engines.http.failures import failure, listed, names_of
 from rstar_math.engines.http.notes import EndpointCounts, PromptWatch, notes_of
 from rstar_math.engines.http.refusals import kind_of, room_left
+from rstar_math.engines.http.replicas import Replicas
 from rstar_math.engines.http.requests import Dialect, Request, make_request
 from rstar_math.engines.http.transport import Transport
 from rstar_math.errors import ContextLengthError, EngineError, ModelError
@@ -99,7 +101,7 @@ class HttpEngine:
         """Makes an engine; nothing is asked of the server yet.
 
         Args:
-          url: base URL, for example `http://localhost:8000/v1`.
+          url: base URL, for example `http://localhost:8000/v1`; others of the same model in `settings.replicas`.
           settings: how to talk to it.
           bootstrap: few-shot prompt; None for a model that was trained on the step format.
           api_key: None: from the environment variable that the settings name.
@@ -111,7 +113,8 @@ class HttpEngine:
         self._settings = settings or EndpointSettings()
         self._bootstrap = bootstrap
         key = api_key or os.environ.get(self._settings.api_key_env)
-        self._transport = Transport(url.rstrip("/"), key, self._settings.timeout_s)
+        urls = (url, *self._settings.replicas)
+        self._transport = Replicas([Transport(u.rstrip("/"), key, self._settings.timeout_s) for u in urls])
         self._gate = asyncio.Semaphore(self._settings.max_requests)
         self._model = self._settings.model
         self._model_lock = asyncio.Lock()
@@ -261,6 +264,7 @@ class HttpEngine:
         """
         asked = params
         num_crashes = 0
+        about = prompt.partition(step_format.ASSISTANT_TURN)[0]  # the same for all steps of a question
 
         def make(without: Collection[str] = ()) -> Request:
             return make_request(
@@ -269,7 +273,7 @@ class HttpEngine:
 
         async def send(request: Request) -> Outcome:
             async with self._gate:
-                reply = await self._transport.send("POST", request.path, request.body)
+                reply = await self._transport.send("POST", request.path, request.body, about)
             if not reply.trouble:
                 reply = replace(reply, trouble=malformed(reply.value))
             kind = kind_of(reply, request.body, self._model) if reply.trouble else None

@@ -8,12 +8,12 @@ from typing import Any
 from rstar_math.config import EndpointSettings
 from rstar_math.engines.http.refusals import Kind
 from rstar_math.engines.http.replies import Reply
-from rstar_math.engines.http.transport import Transport
+from rstar_math.engines.http.transport import Line
 from rstar_math.errors import EngineError, ModelError, RStarError
 
 
 async def failure(
-    kind: Kind, transport: Transport, path: str, reply: Reply, model: str | None, settings: EndpointSettings
+    kind: Kind, transport: Line, path: str, reply: Reply, model: str | None, settings: EndpointSettings
 ) -> RStarError:
     """The error for a kind of trouble that does not pass.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -18,6 +18,24 @@ from rstar_math.errors import ModelError
 
 LARGEST_ANSWER_BYTES = 64 << 20
 """An answer that is longer is not read to its end: 64 candidates of 4,096 tokens with log-probabilities take 20 MiB."""
+
+
+class Line(Protocol):
+    """What requests go over: to one server, or to several of the same model."""
+
+    @property
+    def shown_url(self) -> str:
+        """The URL as messages show it, without a password."""
+
+    @property
+    def has_key(self) -> bool:
+        """Whether a key is sent."""
+
+    def move(self, below: str) -> None:
+        """Sends further requests to a path below the base URL."""
+
+    async def send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
+        """One request; never raises for what the server or the line did."""
 
 
 class Transport:

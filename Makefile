@@ -3,6 +3,7 @@
 # make check    ruff, formatting, types
 # make coverage what lines the tests reach in their own process; one test process, slower than make test
 # make docs     the documentation as a site: build/docs/index.html
+# make perf     the short form of the benchmarks, and one table of ratios (perf/README.md)
 # Variables: PYTHON (3.11 to 3.13), RUN (folder of the run), RECIPE, JOBS (test processes).
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ JOBS ?= 2
 # the package is compiled once, not by each of the commands that tests start
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: evolve test test-slow coverage check format docs clean
+.PHONY: evolve test test-slow coverage check format docs perf clean
 
 evolve: $(VENV)/.installed
 	$(BIN)/rstar evolve $(RECIPE) --out $(RUN)
@@ -41,6 +42,9 @@ format: $(VENV)/.installed
 
 docs: $(VENV)/.installed
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d build/doctrees docs build/docs
+
+perf: $(VENV)/.installed
+	$(BIN)/python perf/short.py
 
 # torch comes first and pinned: asked for by another package, pip would take the newest build with its CUDA libraries
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -22,6 +22,7 @@ from rstar_math.store import records
 from rstar_math.store.records import (
     TreeStore,
     read_pairs,
+    read_solved,
     read_trajectories,
     read_trees,
     row_to_tree,
@@ -111,6 +112,19 @@ def test_trajectories_survive_their_file(tmp_path: Path, name: str, use_ppm: boo
     assert read_trajectories(tmp_path / name) == rows
     write_trajectories(tmp_path / name, [])
     assert read_trajectories(tmp_path / name) == []
+
+
+def test_solved_problems_are_read_without_their_trajectories(tmp_path: Path) -> None:
+    path = tmp_path / "trajectories.parquet"
+    trees = [grow_fake("mcts", SearchSettings(num_rollouts=6, use_ppm=False), problem_id=str(i)) for i in range(4)]
+    write_trajectories(path, [(t.problem, trajectory, t.id) for t in trees for trajectory in t.trajectories()])
+    assert read_solved(path) == {p.id for p, _, _ in read_trajectories(path)}
+    write_trajectories(path, [])
+    assert read_solved(path) == set()
+    for rows in ([{"problem": 7}], [{"question": "?"}]):
+        write_rows(path, rows)
+        with pytest.raises(DataError, match="holds no trajectories"):
+            read_solved(path)
 
 
 # --------------------------------------------------------------------------------------------------------- bad files

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from rstar_math.problems import references
@@ -76,12 +77,12 @@ class Schema:
     notes: Callable[[Row], Sequence[str]] = lambda row: ()
     plain: bool = False
 
-    def fits(self, row: Row) -> bool:
-        """Whether a row has these columns."""
+    def fits(self, columns: Container[str]) -> bool:
+        """Whether a row with these columns is of the schema."""
         return (
-            all(column in row for column in self.columns)
-            and not any(column in row for column in self.lacks)
-            and (not self.one_of or any(column in row for column in self.one_of))
+            all(column in columns for column in self.columns)
+            and not any(column in columns for column in self.lacks)
+            and (not self.one_of or any(column in columns for column in self.one_of))
         )
 
 
@@ -92,7 +93,12 @@ def lower_case(row: Mapping[str, Any]) -> Row:
 
 def schema_of(row: Row) -> Schema | None:
     """The schema of a row in lower case; None where it has no known column for a question."""
-    return next((schema for schema in SCHEMAS if schema.fits(row)), None)
+    return _with_columns(frozenset(row))
+
+
+@lru_cache(256)  # the rows of a file have the same columns
+def _with_columns(columns: frozenset[str]) -> Schema | None:
+    return next((schema for schema in SCHEMAS if schema.fits(columns)), None)
 
 
 # ---------------------------------------------------------------- readers

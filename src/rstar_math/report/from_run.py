@@ -34,7 +34,7 @@ from rstar_math.store.files import read_json
 from rstar_math.store.journal import read_journal, tell_spoiled
 from rstar_math.store.manifest import Manifest
 from rstar_math.store.paths import shown
-from rstar_math.store.records import read_trajectories
+from rstar_math.store.records import read_solved
 from rstar_math.store.result_rows import UNREADABLE, read_results, wrong_in_result
 from rstar_math.store.round import EVENTS_FILE, RECIPE_FILE, Base, Round, parts_in
 from rstar_math.store.run import require_recipe_unchanged, wrong_in_event
@@ -63,7 +63,7 @@ def report_of(folder: Path, command: str | None = None) -> Report:
     whole = list(itertools.takewhile(_is_measured, Round(folder, len(recipe.rounds)).since(1)))
     rounds, solved_before = [], set[str]()
     for this in whole:
-        solved_round = {problem.id for problem, _, _ in read_trajectories(this.trajectories)}
+        solved_round = read_solved(this.trajectories)
         solved_before |= solved_round
         rounds.append(_round(this, problems, solved_round, set(solved_before), control))
     last = whole[-1] if whole else None

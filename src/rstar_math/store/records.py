@@ -284,6 +284,19 @@ def read_trajectories(path: Path) -> list[tuple[Problem, Trajectory, str]]:
     ]
 
 
+def read_solved(path: Path) -> set[str]:
+    """Ids of the problems in a file of trajectories, whose other columns are left on disk.
+
+    Raises:
+      DataError: the file cannot be read, or has no such column.
+    """
+    found = {row.get("problem") for row in read_rows(path, ["problem"])}
+    solved = {name for name in found if isinstance(name, str)}
+    if solved != found:
+        raise DataError(f"{shown(path)} holds no trajectories (problem: must be text)")
+    return solved
+
+
 @dataclass(frozen=True, kw_only=True)
 class _TrajectoryRow(Trajectory):
     """A trajectory with what its file has beside it."""

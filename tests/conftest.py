@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rstar_math import steps
-from tests import warm
+from tests import walking, warm
 
 _NUM_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // _NUM_PROCESSES)))
@@ -40,7 +40,8 @@ def shared_place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def warm_commands(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """`tests.warm` starts commands from one process, which the first of them starts."""
+    """`tests.warm` starts commands from one process, which the first of them starts; others run in this process."""
+    walking.make_commands_once()
     warm.keep_in(shared_place(tmp_path_factory))
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn, Self
 
-from tests import spare
+from tests import spare, walking
 
 ROOT = Path(__file__).parents[1]
 _HEAVY = (
@@ -246,8 +246,14 @@ def _serve(path: Path) -> None:
     """Forks a command for each request, tells its pid, and at its end its status."""
     import importlib
 
+    import typer.main
+
+    from rstar_math.cli.app import app
+
     for name in _HEAVY:
         importlib.import_module(name)
+    walking.make_commands_once()
+    typer.main.get_command(app)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     partial = path.with_suffix(".new")
     with _short(partial) as name:

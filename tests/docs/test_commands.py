@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def shown(document: Path) -> Iterator[str]:
 
 
 def _commands(line: str) -> Iterator[str]:
-    for part in re.split(r";(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)", line):  # not within quotes
+    for part in re.split(r";(?=(?:[^\"']|\"[^\"]*\"|'[^']*')*$)", line):  # not within quotes
         part = part.strip().removeprefix(".venv/bin/")
         if re.match(r"rstar\s", part):
             yield part
@@ -45,19 +46,19 @@ def mentioned(document: Path) -> Iterator[str]:
 
 
 def words_of(line: str) -> list[str]:
-    """The words of a command, without the comment behind it and what it is piped into."""
+    """The words of a command, without the comment behind it and what it is piped into, which may go on below."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars="|")
     lexer.whitespace_split = True
-    words = list(lexer)
-    return words[1 : words.index("|")] if "|" in words else words[1:]
+    return list(takewhile(lambda word: word != "|", lexer))[1:]
 
 
+PROGRAM = get_command(app)
 SHOWN = [(d.name, line) for d in DOCUMENTS for line in shown(d)]
 MENTIONED = sorted({(d.name, line) for d in DOCUMENTS for line in mentioned(d)})
 
 
 def command_of(words: list[str]) -> tuple[Any, list[str]]:
-    command: Any = get_command(app)
+    command: Any = PROGRAM
     while words and words[0] in getattr(command, "commands", {}):
         command = command.commands[words[0]]
         words = words[1:]

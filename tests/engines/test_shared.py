@@ -157,3 +157,14 @@ def test_a_file_that_stays_locked_is_an_error_that_says_so(tmp_path: Path, monke
         with pytest.raises(DataError, match=r"locked\.sqlite is locked by another process"):
             Memory(path)
     Memory(path).close()
+
+
+def test_it_may_be_opened_in_another_thread_than_the_one_that_asks(tmp_path: Path) -> None:
+    """As a search process does, which loads models beside its event loop."""
+
+    async def ask() -> str | None:
+        memory = await asyncio.to_thread(Memory, tmp_path / "memory.sqlite")
+        memory.put("key", "value")
+        return memory.get("key")
+
+    assert asyncio.run(ask()) == "value"

@@ -83,6 +83,7 @@ def test_templates_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("+ It rains.\n// = a 2..3\n", "there is no problem; one begins with `= `"),
         ("{A} has 3 pears.", "line 1: a problem begins with `= `"),
         ("= a 3..b\nText {a}?\n# it\nx = {a}", "line 1: 'a 3..b' is neither"),
         ("= a 9..3\nText {a}?\n# it\nx = {a}", "line 1: 'a 9..3' holds no number"),

@@ -38,7 +38,8 @@ class Memory:
         """
         make_folder(path.parent)
         try:
-            self._connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None)
+            # models are opened in a thread beside the event loop (workers/bench.py), and used in the loop's own
+            self._connection = sqlite3.connect(path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False)
         except sqlite3.OperationalError as error:
             raise PathError(f"cannot write {shown(path)}: {error}") from error
         self._path = path

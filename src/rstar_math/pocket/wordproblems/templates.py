@@ -78,7 +78,7 @@ def read_templates(lines: Iterable[str]) -> Templates:
     """The templates of a file in the format that the first lines of `templates.txt` tell.
 
     Raises:
-      DataError: a line that cannot be read (says which), or a problem without numbers, wordings or steps.
+      DataError: a line that cannot be read (says which), a problem without numbers, wordings or steps, or none.
     """
     problems: list[Template] = []
     asides: list[str] = []
@@ -93,6 +93,8 @@ def read_templates(lines: Iterable[str]) -> Templates:
         elif block:
             problems.append(_template(block))
             block = []
+    if not problems:
+        raise DataError("templates: there is no problem; one begins with `= ` and its numbers")
     return Templates(tuple(problems), tuple(asides))
 
 

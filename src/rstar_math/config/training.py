@@ -68,7 +68,7 @@ class TrainingSettings(Settings):
     @model_validator(mode="after")
     def _one_length(self) -> TrainingSettings:
         if (self.num_epochs is None) == (self.num_steps is None):
-            raise ValueError("give exactly one of num_epochs and num_steps")
+            raise ValueError("give exactly one of num_epochs and num_steps, and null for the other")
         return self
 
 

@@ -33,7 +33,7 @@ from rstar_math.store.records import (
 )
 from rstar_math.store.schemas import tree_schema
 from rstar_math.tree import Tree
-from rstar_math.types import Problem
+from rstar_math.types import Execution, Problem
 from tests.growing import grow_fake, grow_script
 
 SEARCH = SearchSettings(num_rollouts=4, num_candidates=4)
@@ -297,7 +297,7 @@ def test_a_full_disk_loses_no_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def full(path: Path, rows: object, schema: object = None) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(records, "write_rows", full)
+    monkeypatch.setattr(records, "_write_lines", full)
     with pytest.raises(OSError, match="No space left"):
         store.append(small(1))
     monkeypatch.undo()
@@ -333,3 +333,17 @@ def test_any_history_of_kills(
     store.close()
     expected = list(dict.fromkeys(f"p{number}@0" for number, _ in history))
     assert [t.id for t in TreeStore(folder, trees_per_part)] == expected
+
+
+@pytest.mark.parametrize("text", ["2024-01-01", "2024-01-01 10:00:00", "\0\x1b\u2028", "\U0001f600", "1.0", "null", ""])
+def test_a_part_holds_what_its_rows_hold_whatever_they_look_like(tmp_path: Path, text: str) -> None:
+    tree = grow_fake("mcts", SearchSettings(num_rollouts=3, num_candidates=3, use_ppm=False))
+    step = next(node.step for node in tree.nodes if node.step)
+    tree.nodes[1].step = replace(step, text=text, code=text, execution=Execution("error", text, text, 1e-320))
+    for value in (0.1 + 0.2, -0.0, float("nan"), 1e308):
+        folder = tmp_path / str(value)
+        tree.nodes[1].value_sum = value
+        with TreeStore(folder) as store:
+            store.append(tree)
+        write_rows(tmp_path / "rows.parquet", [tree_to_row(tree)], tree_schema())
+        assert (folder / "part-00000.parquet").read_bytes() == (tmp_path / "rows.parquet").read_bytes()

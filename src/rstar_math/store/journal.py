@@ -132,13 +132,17 @@ class JournalWriter:
             self._is_torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Appends a row.
+        """Appends a row; raises as `append_line`."""
+        self.append_line(json_line(row))
+
+    def append_line(self, line: bytes) -> None:
+        """Appends a line of `json_line`.
 
         Raises:
           DiskFullError: there is no room; the file is as it was before.
           PathError: the file cannot be written to any more.
         """
-        line = (b"\n" if self._is_torn else b"") + json_line(row)
+        line = (b"\n" if self._is_torn else b"") + line
         with writing(self.path):
             before = os.fstat(self._descriptor).st_size
             written = 0

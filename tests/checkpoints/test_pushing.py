@@ -89,14 +89,14 @@ def test_a_model_without_a_card_stays_here(tmp_path: Path) -> None:
         files_to_push(tmp_path)
 
 
-def test_of_a_run_the_last_round_goes(smoke_run: Path) -> None:
-    folder = model_folder(smoke_run)
-    assert folder == smoke_run / "round-2"
-    done = command("push", smoke_run, "me/mine", "--dry-run")
+def test_of_a_run_the_last_round_goes(tiny_run: Path) -> None:
+    folder = model_folder(tiny_run)
+    assert folder == tiny_run / "round-2"
+    done = command("push", tiny_run, "me/mine", "--dry-run")
     assert done.returncode == 0, done.stderr
     for name in ("README.md", "policy/model.safetensors", "ppm/ppm.json", "answering.json"):
         assert f"  {name}\n" in done.stdout
     assert "trees" not in done.stdout.partition("files")[2]
-    done = command("push", smoke_run / "nowhere", "me/mine")
+    done = command("push", tiny_run / "nowhere", "me/mine")
     assert done.returncode == 2
     assert "no folder" in done.stderr

@@ -13,10 +13,10 @@ from rstar_math.config.reading import load_recipe
 from rstar_math.report.card import _recipe
 
 
-def test_each_round_has_a_card_with_its_figures(smoke_run: Path) -> None:
-    report = json.loads((smoke_run / "report.json").read_text())
+def test_each_round_has_a_card_with_its_figures(tiny_run: Path) -> None:
+    report = json.loads((tiny_run / "report.json").read_text())
     for number in (1, 2):
-        card = ModelCard.load(smoke_run / f"round-{number}" / "README.md")
+        card = ModelCard.load(tiny_run / f"round-{number}" / "README.md")
         assert card.data.library_name == "transformers"
         found = {result.metric_name: result.metric_value for result in card.data.eval_results or []}
         rounds = report["rounds"][:number]
@@ -26,7 +26,7 @@ def test_each_round_has_a_card_with_its_figures(smoke_run: Path) -> None:
         assert [name for name, _ in rows] == ["base", *(f"round {n + 1}" for n in range(number))]
         shares = [report["base"]["policy_greedy"]["all"], *(r["policy_greedy"]["all"] for r in rounds)]
         assert [share for _, share in rows] == [f"{100 * share:.1f}" for share in shares]
-        assert "name: smoke" in card.text
+        assert "name: tiny" in card.text
         assert "pocket/train" in card.text
 
 

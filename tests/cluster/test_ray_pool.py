@@ -141,8 +141,9 @@ def test_three_nodes_whose_processes_are_killed_at_random_moments_make_the_same_
                 num_nodes = tell(f"{'kill' if kind == 'raylet' else 'remove'} {chance.randrange(9)}")
             print(num_kills, kind, num_nodes, flush=True)
     finally:
-        nodes.stdin.close()
-        nodes.wait(120)
+        driver.send_signal(9)
+        driver.communicate()
+        nodes.communicate()
     print(f"{num_kills} kills and changes, {num_dead} times the driver was started again")
     for name in ("search", "select", "policy", "ppm", "calibrate"):
         assert stages(run, 1)[name] == stages(tiny_run, 1)[name], name

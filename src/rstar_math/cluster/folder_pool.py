@@ -33,7 +33,7 @@ from rstar_math.workers.process import Failure
 
 _log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S = 0.02
+FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 0.25
 _SCAN_S = 0.5
 _LEAST_FREE = 64

@@ -39,7 +39,7 @@ from rstar_math.errors import DataError, EngineError, RStarError
 from rstar_math.workers.jobs import Job, Result, Task
 from rstar_math.workers.process import Failure, Searcher, begin_searching
 
-FIRST_PAUSE_S = 0.02
+FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 2.0
 _MISSED_PAUSE_S = 0.3
 _GONE_AFTER_LOOKS = 3
@@ -101,6 +101,16 @@ class _AtWork:
     files: JobFolder
     order: Order
     journal: WorkerJournal
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one look into the folder found; `units` only where more could be taken."""
+
+    driver: Driver | None
+    jobs: tuple[str, ...]
+    units: Units | None = None
+    num_workers: int = 0
 
 
 class LeaseWorker:
@@ -165,6 +175,7 @@ class LeaseWorker:
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
+                await asyncio.sleep(FIRST_PAUSE_S)  # tasks that end together are looked after together
                 pause = FIRST_PAUSE_S
             except TimeoutError:
                 pass
@@ -188,23 +199,32 @@ class LeaseWorker:
 
     async def _look(self) -> bool:
         """Looks into the folder once; whether anything was found to do."""
-        driver = await asyncio.to_thread(self._cluster.driver)
-        if driver is not None:
-            self._driver, self._missed = driver, 0
+        has_room = len(self._tasks) < self._joining.runtime.concurrency
+        seen = await asyncio.to_thread(self._survey, self._job, has_room)
+        if seen.driver is not None:
+            self._driver, self._missed = seen.driver, 0
         else:
             self._driver = self._missing()
-        if self._driver is None or self._is_over:
+        if self._driver is None or self._is_over or seen.driver is None:
             return False
-        names = await asyncio.to_thread(self._cluster.jobs)
-        if self._job is not None and self._job.name not in names:
+        if self._job is not None and self._job.name not in seen.jobs:
             await self._drop_job()
         if self._job is None:
-            for name in names:
+            for name in seen.jobs:
                 if await self._begin(name):
                     break
-        if self._job is None:
-            return False
-        return await self._take(self._job)
+            if self._job is None:
+                return False
+            seen = await asyncio.to_thread(self._survey, self._job, True)
+        return await self._take(self._job, seen)
+
+    def _survey(self, job: _AtWork | None, has_room: bool) -> _Seen:
+        """What the folder holds now, in one go: crossing into a thread costs as much as a look."""
+        driver = self._cluster.driver()
+        jobs = () if driver is None else tuple(self._cluster.jobs())
+        if job is None or job.name not in jobs or not has_room:
+            return _Seen(driver, jobs)
+        return _Seen(driver, jobs, job.files.leases.units(), len(self._cluster.workers()))
 
     def _missing(self) -> Driver | None:
         """The driver's file is not there: nobody has begun yet, or the run is whole."""
@@ -247,15 +267,13 @@ class LeaseWorker:
         self._remaining.clear()
         self._job = None
 
-    async def _take(self, job: _AtWork) -> bool:
-        in_flight = len(self._tasks)
-        if in_flight >= self._joining.runtime.concurrency:
+    async def _take(self, job: _AtWork, seen: _Seen) -> bool:
+        leases, holder, units = job.files.leases, self._beat.holder, seen.units
+        if units is None or seen.driver is None or not units.free:
             return False
-        leases, holder = job.files.leases, self._beat.holder
-        units, workers = await asyncio.to_thread(lambda: (leases.units(), self._cluster.workers()))
-        assert self._driver is not None
-        wanted = min(self._joining.runtime.concurrency, _share(units, len(workers), self._driver)) - in_flight
-        if wanted <= 0 or not units.free:
+        most = min(self._joining.runtime.concurrency, _share(units, seen.num_workers, seen.driver))
+        wanted = most - len(self._tasks)
+        if wanted <= 0:
             return False
         taken = await asyncio.to_thread(leases.take, holder, wanted, units.free)
         for unit, content in taken:
@@ -299,10 +317,6 @@ class LeaseWorker:
             self._ready.clear()
             if job is None or not ready:
                 continue
-            try:
-                await asyncio.to_thread(job.journal.append, [row for _, row in ready])
-            except FileNotFoundError:
-                continue  # the job was cleared away: it has all its results
             ended = []
             for unit, _ in ready:
                 if unit in self._remaining:
@@ -310,9 +324,16 @@ class LeaseWorker:
                     if not self._remaining[unit]:
                         del self._remaining[unit]
                         ended.append(unit)
-            for unit in ended:
-                await asyncio.to_thread(job.files.leases.finish, unit, self._beat.holder)
+            try:
+                await asyncio.to_thread(self._keep, job, [row for _, row in ready], ended)
+            except FileNotFoundError:
+                continue  # the job was cleared away: it has all its results
             self._tell(len(ready))
+
+    def _keep(self, job: _AtWork, rows: list[dict[str, Any]], ended: list[str]) -> None:
+        job.journal.append(rows)
+        for unit in ended:  # only now: a unit that is gone has its results in the journal
+            job.files.leases.finish(unit, self._beat.holder)
 
     async def _beating(self) -> None:
         """Renews all leases, by the loop that does the work: one that hangs lets them run out."""

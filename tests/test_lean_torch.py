@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 import torch
 
 from rstar_math.lean_torch import complete_torch, expect_torch
@@ -32,6 +34,27 @@ def test_a_command_answers_without_what_it_has_no_need_of() -> None:
     unwanted = ("transformers", "sympy", "scipy", "matplotlib", "pyarrow", "pandas", "torch._dynamo", "torch._inductor")
     assert {*unwanted, "torch._decomp", "torch.export.exported_program", "torch.ao.quantization"} & set(loaded) == set()
     assert {"torch", "tokenizers", "rstar_math.engines.torch.engine"} <= set(loaded)
+
+
+def test_it_can_be_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import sys; from rstar_math.lean_torch import expect_torch; expect_torch(); import torch\n"
+        "print('torch._decomp' in sys.modules)"
+    )
+    monkeypatch.setenv("RSTAR_WHOLE_TORCH", "1")
+    assert output_of(program) == "True\n"
+
+
+def test_an_unknown_version_is_imported_whole(tmp_path: Path) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/__init__.py").write_text("import torch._meta_registrations\n")
+    (tmp_path / "torch/_meta_registrations.py").write_text("print('kernels')\n")
+    (tmp_path / "torch/version.py").write_text("__version__ = '2.99.0'\n")
+    program = (
+        "import sys; from rstar_math.lean_torch import expect_torch; expect_torch(); sys.path.insert(0, sys.argv[1])\n"
+        "import torch"
+    )
+    assert output_of(program, str(tmp_path)) == "kernels\n"
 
 
 def test_what_is_left_out_is_there_when_it_is_used() -> None:

@@ -5,6 +5,9 @@ A third of torch's import goes into Python kernels for the device "meta" (`torch
 the kernels are loaded before transformers, before torch's own decompositions, and before code of the user's own; the
 first look at a name of the others loads them. A process of the user's own, which the Python API runs in, has all of
 torch.
+
+All this rests on torch's insides. So it is done for versions that it was tried with alone, and not at all where
+`RSTAR_WHOLE_TORCH=1` is set.
 """
 
 from __future__ import annotations
@@ -12,13 +15,18 @@ from __future__ import annotations
 import gc
 import importlib
 import inspect
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import FrameType, ModuleType, TracebackType
 from typing import Any
+
+_TRIED_VERSIONS = ("2.13.",)
 
 _KERNELS = "torch._meta_registrations"
 _QUANTIZED = ("torch.ao", "torch.nn.intrinsic", "torch.nn.qat", "torch.nn.quantizable", "torch.nn.quantized")
@@ -40,6 +48,17 @@ def complete_torch() -> None:
     if isinstance(sys.modules.get(_KERNELS), _StandIn):
         del sys.modules[_KERNELS]
         importlib.import_module(_KERNELS)
+
+
+def _may_be_lean(torch: ModuleSpec) -> bool:
+    if os.environ.get("RSTAR_WHOLE_TORCH", "0") not in ("", "0"):
+        return False
+    try:
+        said = Path(torch.origin or "").with_name("version.py").read_text()
+    except OSError:
+        return False
+    found = re.search(r"__version__ = ['\"]([^'\"]*)", said)
+    return found is not None and found[1].startswith(_TRIED_VERSIONS)
 
 
 class _StandIn(ModuleType):
@@ -117,8 +136,10 @@ class _Finder:
         """See `importlib.abc.MetaPathFinder`."""
         if name == "torch":
             spec = PathFinder.find_spec(name, path)
-            if spec is not None and spec.loader is not None:
-                spec.loader = _TorchLoader(spec.loader)
+            if spec is None or spec.loader is None or not _may_be_lean(spec):
+                sys.meta_path.remove(self)
+                return None
+            spec.loader = _TorchLoader(spec.loader)
             return spec
         is_importing = getattr(getattr(sys.modules.get("torch"), "__spec__", None), "_initializing", False)
         if is_importing:

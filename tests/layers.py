@@ -47,7 +47,7 @@ LAYERS = (
         ),
     ),
     Layer(3, "strategies: straight-line async code", ("search",)),
-    Layer(2, "what a search asks of the world", ("engines.base", "execution.base", "grading.base")),
+    Layer(2, "what a search asks of the world", ("engines.base", "execution.base", "grading.base", "lean_torch")),
     Layer(
         1,
         "pure: no files, no clocks, nothing awaited",
@@ -56,7 +56,7 @@ LAYERS = (
             *("execution.observation", "terminal.visible"),
         ),
     ),
-    Layer(0, "what everybody speaks of", ("types", "errors", "lean_torch")),
+    Layer(0, "what everybody speaks of", ("types", "errors")),
 )
 
 

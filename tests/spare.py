@@ -66,14 +66,14 @@ def _wait_to_serve(waiting: socket.socket) -> NoReturn:
         if said:
             request = json.loads(said)
             waiting.detach()
+            signal.pthread_sigmask(signal.SIG_SETMASK, request["blocked"])  # first: from here on signals are not lost
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
             _call_this_process("python")
             _renumber(dict(zip(request["numbers"], descriptors, strict=True)))
             os.chdir(request["cwd"])
             os.environ.clear()
             os.environ.update(request["environment"])
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            signal.pthread_sigmask(signal.SIG_SETMASK, request["blocked"])
             sys.modules["__main__"] = script = types.ModuleType("__main__")
             sys.argv = ["-c"]
             exec(request["code"], script.__dict__)

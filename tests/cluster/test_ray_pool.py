@@ -124,7 +124,7 @@ def test_three_nodes_whose_processes_are_killed_at_random_moments_make_the_same_
                 num_dead += 1
                 driver.communicate()
                 driver = drive()
-            time.sleep(3.0 + 5.0 * chance.random())
+            time.sleep(1.0 + 3.0 * chance.random())
             if num_kills >= 20:
                 continue
             num_kills += 1

@@ -46,7 +46,7 @@ LAYERS = (
             *("models", "plugins", "progress", "intervals", "terminal", "config.reading", "config.yaml_text"),
         ),
     ),
-    Layer(3, "strategies: straight-line async code", ("search",)),
+    Layer(3, "strategies, and the tutor: straight-line async code", ("search", "tutor")),
     Layer(2, "what a search asks of the world", ("engines.base", "execution.base", "grading.base", "lean_torch")),
     Layer(
         1,

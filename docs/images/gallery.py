@@ -49,7 +49,29 @@ def main() -> None:
             picture(browser, url + f"#/tree?set=many-rollouts/trees&tree={large}", "large", color_scheme="dark")
             words = "set=without-ppm/trees&sort=disagreement&descending=1"
             picture(browser, url + f"#/problems?{words}", "problems")
+            learning(browser)
             picture(browser, url + "#/compare?a=with-ppm/trees&b=without-ppm/trees&kind=a", "compare", height=480)
+
+
+def learning(browser: object) -> None:
+    """The page `learn`, with what a learner wrote."""
+    from rstar_math.api.several import Models
+    from rstar_math.view.learning import Learning
+
+    question = "Ada orders 12 pencils for 4 dollars each and 6 cards for 9 dollars each. What is the bill?"
+    with Models(["pocket"]) as models, served([], FOLDER / "cache", learning=Learning(models)) as url:
+        page = Page(browser, viewport={"width": 1440, "height": 640})
+        page.open(url + "#/learn")
+        page.page.fill("#question", question)
+        page.page.keyboard.press("Enter")
+        page.page.wait_for_selector("#own", timeout=60_000)
+        page.page.click("#hint")
+        page.page.wait_for_selector(".said .told")
+        for number, text in enumerate(("12 + 4", "pencils = 12 * 4", "6 * 9 = 45"), start=1):
+            page.page.fill("#own", text)
+            page.page.click("#check")
+            page.page.wait_for_function("(n) => document.querySelectorAll('.said .own').length === n", arg=number)
+        taken(page, "learn")
 
 
 def interesting(library: Library, name: str) -> str:
@@ -70,6 +92,11 @@ def picture(browser: object, address: str, name: str, height: int = 720, **optio
     """A picture of a view."""
     page = Page(browser, viewport={"width": 1440, "height": height}, **options)
     page.open(address)
+    taken(page, name)
+
+
+def taken(page: Page, name: str) -> None:
+    """The picture of what a page shows."""
     page.page.wait_for_timeout(500)
     path = IMAGES / f"view-{name}.png"
     page.page.screenshot(path=str(path))

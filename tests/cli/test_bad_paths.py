@@ -42,6 +42,7 @@ BESIDE = {
 WRITTEN = {"out", "ledger", "summary"}
 GOOD = {
     "model": "pocket-base",
+    "question": "What is 2 + 3?",
     "recipe": "smoke",
     "problems": "good.jsonl",
     "names": "table2",

@@ -28,7 +28,9 @@ def chromium() -> Iterator[Any]:
 
 
 @contextmanager
-def served(paths: Sequence[Path], cache: Path, again: Any = None, receive_s: float = 10.0) -> Iterator[str]:
+def served(
+    paths: Sequence[Path], cache: Path, again: Any = None, receive_s: float = 10.0, learning: Any = None
+) -> Iterator[str]:
     """The pages of some paths, by a server in a thread of its own; gives their address."""
     from rstar_math.serve.listening import bound_socket, url_of
     from rstar_math.serve.settings import ServeSettings
@@ -37,7 +39,7 @@ def served(paths: Sequence[Path], cache: Path, again: Any = None, receive_s: flo
 
     settings, ready = ServeSettings(port=0, receive_s=receive_s), threading.Event()
     with bound_socket(settings) as bound:
-        server = Viewer(Library(paths, cache), settings, ready.set, again)
+        server = Viewer(Library(paths, cache), settings, ready.set, again, learning)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([bound])), daemon=True)
         thread.start()
         assert ready.wait(30)

@@ -21,6 +21,7 @@ from rstar_math.api.probing import Probe, probe
 from rstar_math.api.step_probability import step_text
 from rstar_math.api.step_rollouts import Answers, probability
 from rstar_math.api.thinking import Thinking
+from rstar_math.api.tutoring import AsyncTutor, Tutor, lesson_on
 from rstar_math.config import AnsweringSettings, RuntimeSettings
 from rstar_math.config.curve import EffortName
 from rstar_math.engines.base import Batches, Batching, NoteKind, Noting, Tokenizing
@@ -30,6 +31,7 @@ from rstar_math.search.answer import answer
 from rstar_math.search.choice import is_sure
 from rstar_math.search.course import Course
 from rstar_math.search.strategies import STRATEGIES
+from rstar_math.tutor.lesson import Lesson
 from rstar_math.types import Problem, Solution, Step, Unfinished
 from rstar_math.workers.bench import Tools, Workbench, open_workbench_beside
 
@@ -343,6 +345,26 @@ class RStarMathModel:
         """`evaluate_step`, awaited."""
         return await self._loop.acall(self._probability(step_text(current_state, next_step, question), num_rollouts))
 
+    def tutor(self, problem: str | Problem, *, seed: int = 0, settings: AnsweringSettings | None = None) -> Tutor:
+        """Solves a problem, and teaches it step by step: hints, steps, and the learner's own steps judged. Blocks.
+
+        Args:
+          problem: the question; a problem that has its answer is taught by solutions that arrive at it.
+          seed, settings: as for `solve`.
+
+        Raises:
+          ConfigError: the question is empty.
+        """
+        question = asked(problem, self, seed=seed, settings=settings)
+        return Tutor(self._loop, self._loop.call(self._lesson(question)))
+
+    async def atutor(
+        self, problem: str | Problem, *, seed: int = 0, settings: AnsweringSettings | None = None
+    ) -> AsyncTutor:
+        """`tutor`, awaited."""
+        question = asked(problem, self, seed=seed, settings=settings)
+        return AsyncTutor(self._loop, await self._loop.acall(self._lesson(question)))
+
     def close(self) -> None:
         """Ends every search and process and frees the models; calling it twice does no harm."""
         if self._bench is not None:
@@ -395,6 +417,9 @@ class RStarMathModel:
         solution = self.folders.with_outside(solution, problem.question)
         sure = is_sure(solution, settings, self.folders.answering, self.folders.threshold)
         return replace(solution, sure=sure)
+
+    async def _lesson(self, asked: Asked) -> Lesson:
+        return await lesson_on(self._workbench, asked, lambda question: self._answer(question, None))
 
     async def _probability(self, text: str, num_rollouts: int) -> float:
         return await probability(self._workbench, self.folders, self.answering, text, num_rollouts, self._answers)

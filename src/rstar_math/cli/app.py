@@ -30,6 +30,7 @@ from rstar_math.cli.select import select
 from rstar_math.cli.serve import serve
 from rstar_math.cli.solve import solve
 from rstar_math.cli.tree import tree
+from rstar_math.cli.tutor import tutor
 from rstar_math.cli.view import view
 from rstar_math.cli.work import work
 
@@ -57,6 +58,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="Show the vers
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(
         solve,
+        tutor,
         serve,
         init,
         evolve,

@@ -30,6 +30,7 @@ class Asked:
     shutdown_seconds: float
     deterministic: bool
     view: Sequence[Path] = ()
+    learn: bool = False
 
 
 def serve(
@@ -52,6 +53,7 @@ def serve(
     view: Annotated[
         list[Path] | None, typer.Option(help="A run, trees or result rows to show under /view/; may be repeated.")
     ] = None,
+    learn: Annotated[bool, typer.Option("--learn", help="Give lessons under /view/, by these models.")] = False,
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="Each answer is the one it gets alone, to the last bit; slower.")
     ] = False,
@@ -71,6 +73,7 @@ def serve(
             shutdown_seconds=shutdown_seconds,
             deterministic=deterministic,
             view=view or (),
+            learn=learn,
         )
     )
 
@@ -93,7 +96,7 @@ def serve_command(asked: Asked) -> None:
     from rstar_math.serve.settings import ServeSettings
     from rstar_math.view.library import Library
 
-    library = Library(asked.view) if asked.view else None
+    library = Library(asked.view) if asked.view or asked.learn else None
     settings = ServeSettings(
         host=asked.host,
         port=asked.port,

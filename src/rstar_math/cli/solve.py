@@ -45,6 +45,12 @@ def solve(
     ] = None,
     interactive: Annotated[bool, typer.Option("--interactive", help="Ask for question after question.")] = False,
     concurrency: Annotated[int, typer.Option(help="With --file: questions at the same time.")] = 16,
+    hint: Annotated[
+        int, typer.Option("--hint", count=True, help="A hint for the first step instead; repeated: further ones.")
+    ] = 0,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Every step in words, code and value, and how far to trust it.")
+    ] = False,
     deterministic: Deterministic = False,
     settings: Set = None,
     json: OneObject = False,
@@ -62,6 +68,8 @@ def solve(
     given = {"a question": problem is not None, "--file": file is not None, "--interactive": interactive}
     if sum(given.values()) > 1:
         raise ConfigError(f"give only one of {' and '.join(name for name, is_given in given.items() if is_given)}")
+    if (hint or explain) and (file is not None or interactive or json or (hint and explain)):
+        raise ConfigError("--hint or --explain goes with one question, not with --file, --interactive or --json")
     if concurrency < 1:
         raise ConfigError(f"--concurrency is {concurrency}; it must be at least 1")
     example = _example(seed) if not any(given.values()) else None
@@ -86,6 +94,8 @@ def solve(
         )
         if stream is not None:
             status = _answer_file(loaded, stream, file or "-", how, concurrency)
+        elif hint or explain:
+            status = _teach(loaded, example or Problem("", problem or ""), how, hint)
         elif interactive:
             status = conversation(lambda text: _answer(loaded, Problem("", text), how, None, json))
         else:
@@ -123,6 +133,27 @@ def _answer(model: RStarMathModel, problem: Problem, how: _How, example: Problem
         is_fitted = how["settings"].selector == "fitted"
         print_solution(solution, example, "probability" if is_fitted else "of the vote")
     return UNFINISHED if solution.answer is None else 0
+
+
+def _teach(model: RStarMathModel, problem: Problem, how: _How, num_hints: int) -> int:
+    """Hints for one question, or all of its steps explained; returns the exit status."""
+    from rstar_math.api.asking import asked
+    from rstar_math.cli.thinking import shown
+    from rstar_math.cli.tutor import print_explanation, print_hints
+    from rstar_math.terminal.console import Console
+
+    question = asked(problem.question, model, **how)
+    with shown(lambda: "solving the question first"):
+        tutor = model.tutor(question.problem, seed=question.seed, settings=question.settings)
+    console = Console()
+    if problem.id:
+        console.print("No problem given; here is one from the pocket test split:", style="dim")
+        console.print(problem.question, style="bold")
+    if num_hints:
+        print_hints(tutor, num_hints, console)
+    else:
+        print_explanation(tutor, console)
+    return 0 if tutor.state.knows else UNFINISHED
 
 
 def _answer_file(model: RStarMathModel, stream: BinaryIO, file: str, how: _How, num_at_once: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,9 +17,14 @@ if TYPE_CHECKING:
 
 
 def view(
-    paths: Annotated[list[Path], typer.Argument(help="Runs, folders of trees, result rows, or folders of such.")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Runs, folders of trees, result rows, or folders of such.")
+    ] = None,
     export: Annotated[
         Path | None, typer.Option(help="Write one page that opens from disk, and end.", callback=file_to_write)
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Who teaches on the page `learn`; as for solve. May be repeated.")
     ] = None,
     limit: Annotated[int, typer.Option(help="With --export: most problems of each set.")] = 200,
     host: Annotated[str, typer.Option(help="Address to listen on; beyond loopback a key is required.")] = "127.0.0.1",
@@ -34,7 +40,9 @@ def view(
     """See runs, problems, search trees, steps and pairs on a page, live while they grow."""
     from rstar_math.view.library import Library
 
-    library = Library(paths)
+    if not paths and not model:
+        raise ConfigError("name what to see: a run, trees or result rows; or who teaches: --model pocket")
+    library = Library(paths or ())
     if export is not None:
         _export(library, export, limit)
         return
@@ -55,16 +63,23 @@ def view(
         allow_hosts=tuple(allow_host or ()),
         max_connections=256,
     )
-    _serve(library, settings, open_browser)
+    _serve(library, settings, model or (), open_browser)
 
 
-def _serve(library: Library, settings: ServeSettings, open_browser: bool) -> None:
+def _serve(library: Library, settings: ServeSettings, models: Sequence[str], open_browser: bool) -> None:
     import webbrowser
+    from contextlib import ExitStack
 
     from rstar_math.serve.listening import bound_socket, url_of
     from rstar_math.view.process import serve_pages
 
-    with bound_socket(settings) as bound:
+    with bound_socket(settings) as bound, ExitStack() as opened:
+        learning = None
+        if models:
+            from rstar_math.api.several import Models
+            from rstar_math.view.learning import Learning
+
+            learning = Learning(opened.enter_context(Models(models)))
         url = f"{url_of(bound)}/view/"
 
         def ready() -> None:
@@ -72,7 +87,7 @@ def _serve(library: Library, settings: ServeSettings, open_browser: bool) -> Non
             if open_browser:
                 webbrowser.open(url)
 
-        serve_pages(library, settings, bound, ready)
+        serve_pages(library, settings, bound, ready, learning)
 
 
 def _export(library: Library, path: Path, limit: int) -> None:

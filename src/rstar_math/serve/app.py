@@ -29,6 +29,7 @@ from rstar_math.serve.settings import ServeSettings
 from rstar_math.serve.slots import Slots
 from rstar_math.terminal.visible import visible
 from rstar_math.view.app import Pages
+from rstar_math.view.learning import Learning
 from rstar_math.view.library import Library
 
 log = logging.getLogger("rstar_math.serve")
@@ -49,7 +50,7 @@ class Server:
         self, models: Mapping[str, RStarMathModel], settings: ServeSettings, library: Library | None = None
     ) -> None:
         self.settings = settings
-        self.pages = Pages(library) if library is not None else None
+        self.pages = Pages(library, learning=Learning(models)) if library is not None else None
         self._models = models
         slots = Slots(settings.max_concurrent, settings.max_queued)
         self._counters = Counters(

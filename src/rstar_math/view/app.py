@@ -26,6 +26,7 @@ from rstar_math.terminal.visible import visible, visible_json
 from rstar_math.view.again import MAX_CODE_CHARS, Again
 from rstar_math.view.answers import Answers, finite
 from rstar_math.view.files import KINDS, static_files
+from rstar_math.view.learning import Learning
 from rstar_math.view.library import Library, NotFoundError
 from rstar_math.view.one_tree import steps_to
 from rstar_math.view.watching import Watching
@@ -54,7 +55,8 @@ class Pages:
       open_paths: what needs no key.
     """
 
-    def __init__(self, library: Library, again: Again | None = None) -> None:
+    def __init__(self, library: Library, again: Again | None = None, learning: Learning | None = None) -> None:
+        self._learning = learning or Learning({})
         self._library, self._answers = library, Answers(library)
         self._again = again or Again()
         self._watching = Watching(library)
@@ -68,6 +70,8 @@ class Pages:
             Route("/view/", self.file),
             Route("/view/{name}", self.file),
             Route("/view/api/again", self._told(self.again), methods=["POST"]),
+            Route("/view/api/learn", self._told(self.teachers)),
+            Route("/view/api/learn", self._told(self.learn), methods=["POST"]),
             Route("/view/api/live", self._told(self.live)),
             Route("/view/api/{name}", self._told(self.answer)),
         ]
@@ -117,6 +121,15 @@ class Pages:
         ran = await self._again.run(steps, code, place.path if place else None)
         return Response(visible_json({"steps": ran}), media_type="application/json")
 
+    async def teachers(self, request: Request) -> Response:
+        """The models that teach."""
+        return Response(visible_json({"models": list(self._learning.models)}), media_type="application/json")
+
+    async def learn(self, request: Request) -> Response:
+        """One request of a lesson (`Learning.answer`)."""
+        answer = visible_json(await self._learning.answer(await request.body()))
+        return Response(answer, media_type="application/json", headers={"Cache-Control": "no-store"})
+
     async def live(self, request: Request) -> Response:
         """What changes in a set of trees (`set`) or in the folders themselves, as events while the page is open."""
         name = request.query_params.get("set", "")
@@ -156,9 +169,11 @@ class Pages:
         return told
 
 
-def view_app(library: Library, settings: ServeSettings, again: Again | None = None) -> tuple[Guard, Pages]:
+def view_app(
+    library: Library, settings: ServeSettings, again: Again | None = None, learning: Learning | None = None
+) -> tuple[Guard, Pages]:
     """The application of `rstar view`, the guard before it included, and its pages."""
-    pages = Pages(library, again)
+    pages = Pages(library, again, learning)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

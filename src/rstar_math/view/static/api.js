@@ -46,6 +46,11 @@ export async function runAgain(what) {
   return read(await send("api/again", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(what) }));
 }
 
+/** One request of a lesson. */
+export async function learn(what) {
+  return read(await send("api/learn", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(what) }));
+}
+
 /** Hears what changes, until the signal aborts; comes back by itself where the connection breaks. */
 export async function hear(words, signal, told) {
   if (embedded) return;

@@ -3,14 +3,15 @@
 import { KeyNeeded, isExported, openEmbedded, useKey } from "./api.js";
 import { fill, h, say } from "./dom.js";
 import { addKey, listenForKeys, setKeys } from "./keys.js";
+import { learnPage } from "./learn.js";
 import { bothPage, comparePage, pairPage, pairsPage } from "./pairs.js";
 import { problemPage, problemsPage } from "./problems.js";
 import { here, to } from "./route.js";
 import { rowsPage, runPage, runsPage } from "./runs.js";
 import { treePage, twoPage } from "./treepage.js";
 
-const VIEWS = { runs: runsPage, run: runPage, rows: rowsPage, problems: problemsPage, problem: problemPage, tree: treePage, two: twoPage, both: bothPage, pairs: pairsPage, pair: pairPage, compare: comparePage };
-const PLACES = [["runs", "Runs", "g"], ["compare", "Compare", "m"]];
+const VIEWS = { runs: runsPage, run: runPage, rows: rowsPage, problems: problemsPage, problem: problemPage, tree: treePage, two: twoPage, both: bothPage, pairs: pairsPage, pair: pairPage, compare: comparePage, learn: learnPage };
+const PLACES = [["runs", "Runs", "g"], ["compare", "Compare", "m"], ["learn", "Learn", "l"]];
 
 let leaving = new AbortController();
 
@@ -21,7 +22,7 @@ async function show() {
   const main = h("main", { id: "main", tabindex: "-1" });
   setKeys([]);
   const navigation = document.getElementById("nav");
-  fill(navigation, h("strong", null, "rStar-Math"), PLACES.map(([name, text]) => h("a", { href: to(name), "aria-current": view === name ? "page" : null }, text)),
+  fill(navigation, h("strong", null, "rStar-Math"), PLACES.filter(([name]) => name !== "learn" || !isExported()).map(([name, text]) => h("a", { href: to(name), "aria-current": view === name ? "page" : null }, text)),
     words.set ? h("a", { href: to("problems", { set: words.set }), "aria-current": view === "problems" ? "page" : null }, words.set) : null,
     h("span", { class: "fill" }), isExported() ? h("span", { class: "muted" }, "exported") : null, h("button", { type: "button", onclick: turnTheme, "aria-label": "light or dark" }, "◐"), h("button", { type: "button", onclick: () => document.dispatchEvent(new KeyboardEvent("keydown", { key: "?", bubbles: true })), "aria-label": "keys" }, "?"));
   try {
@@ -76,6 +77,7 @@ async function start() {
   document.getElementById("skip").addEventListener("click", () => document.getElementById("main").focus());
   addKey("g", "runs", () => (location.hash = to("runs")));
   addKey("m", "compare", () => (location.hash = to("compare")));
+  if (!document.getElementById("answers")) addKey("l", "learn", () => (location.hash = to("learn")));
   addKey("b", "back", () => history.back());
   addKey("t", "light or dark", turnTheme);
   listenForKeys();

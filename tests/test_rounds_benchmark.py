@@ -88,3 +88,5 @@ def test_the_claims_are_the_five_that_were_stated(rounds: ModuleType) -> None:
     found = {(rounds.EVOLUTION, n): solved(800) for n in range(1, 5)} | {(rounds.SAMPLING, 4): solved(820)}
     verdicts = [d.verdict for d in decided(rounds.claims_of(greedy, found, 4))]
     assert verdicts == ["holds", "holds", "holds", "holds", "does not hold"]
+    assert len(rounds.claims_of(greedy, found, 2)) == 1
+    assert rounds.claims_of(greedy, found, 1) == ()

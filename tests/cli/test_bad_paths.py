@@ -23,6 +23,7 @@ PATH_TEXTS = {
 """Options that are texts and may be paths."""
 
 OTHER_TEXTS = {
+    *("answer", "revision"),
     *("problem", "question", "strategy", "names", "baseline", "settings", "device", "kind", "isolation", "tiers"),
     *("accept_missing", "overlap", "split", "name", "world", "dtype", "host", "allow_host", "allow_origin", "cluster"),
 }
@@ -43,6 +44,7 @@ WRITTEN = {"out", "ledger", "summary"}
 GOOD = {
     "model": "pocket-base",
     "question": "What is 2 + 3?",
+    "name": "owner/name",
     "recipe": "smoke",
     "problems": "good.jsonl",
     "names": "table2",

@@ -59,7 +59,7 @@ def worth_svg(text: str) -> str:
                 axes.annotate(f"{value:.1f}", (i, 3), ha="center", color="white")
             axes.set_xticks(range(len(METHODS)), list(METHODS.values()), fontsize=7)
             axes.set_title(f"models of round {number}: choice and search\n(greedy 45 tokens, others 1,200)")
-        rows = shares(text, "Greedy accuracy in percent", "all")
+        rows = shares(text[text.index("## Table 7") :], "Greedy accuracy in percent", "all")
         for i, (kind, name) in enumerate(DATA.items()):
             values = [rows[f"round {n}: {kind}"] for n in (2, 3, 4)]
             spread = [[v - low for v, low, _ in values], [high - v for v, _, high in values]]

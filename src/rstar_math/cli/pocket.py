@@ -70,7 +70,7 @@ def problems(
 
 @commands.command()
 def demonstrations(
-    out: Annotated[Path, typer.Option(help="JSON Lines file to write, for `rstar train sft`.", callback=file_to_write)],
+    out: Annotated[Path, typer.Option(help="JSONL file to write, for `rstar train sft`.", callback=file_to_write)],
     num: Annotated[int, typer.Option(min=1, help="How many.")] = 400,
     seed: Seed = 0,
     world: Annotated[

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing import util
 from pathlib import Path
 from typing import NoReturn
@@ -31,10 +31,15 @@ def keep() -> None:
     It is a child of this process, as that is, and ends with it.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    name = Path("/proc/self/comm").read_text().strip()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_A_TERMINAL)
+    _call_this_process(NAME)  # so that it has its name from its first moment, and nobody takes it for a worker
     spare = os.fork()
     if spare == 0:
         ours.close()
-        _wait_to_serve(theirs)
+        _wait_to_serve(theirs, blocked)
+    _call_this_process(name)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     theirs.close()
     start_anew = util.spawnv_passfds
 
@@ -56,12 +61,12 @@ def keep() -> None:
     util.spawnv_passfds = start  # type: ignore[assignment]
 
 
-def _wait_to_serve(waiting: socket.socket) -> NoReturn:
+def _wait_to_serve(waiting: socket.socket, blocked: Iterable[int]) -> NoReturn:
     """The spare process: a fork server once it is asked to be, gone when who may ask is gone."""
     code = 1
     try:
         handlers = {number: signal.signal(number, signal.SIG_IGN) for number in _OF_A_TERMINAL}
-        _call_this_process(NAME)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         said, descriptors, _flags, _peer = socket.recv_fds(waiting, _LONGEST_REQUEST, 8)
         if said:
             request = json.loads(said)

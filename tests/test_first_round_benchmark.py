@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
 
 from rstar_math.tree import Tree
 from rstar_math.types import Problem, Step
+from tests.scripts import ROOT, loaded_script
 
 
 @pytest.fixture(scope="module")
-def first_round() -> ModuleType:
-    path = Path(__file__).parents[1] / "perf" / "first_round.py"
-    spec = importlib.util.spec_from_file_location("perf_first_round", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def first_round() -> Iterator[ModuleType]:
+    with loaded_script(ROOT / "perf" / "first_round.py") as module:
+        yield module
 
 
 def tree(problem: int, ends: list[tuple[str, bool]], seed: int = 0) -> Tree:

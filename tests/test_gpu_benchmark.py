@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,22 +11,15 @@ from typing import Any
 import pytest
 import torch
 
+from tests.scripts import ROOT, loaded_script
+
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
 def gpu() -> Iterator[ModuleType]:
-    perf = Path(__file__).parents[1] / "perf"
-    sys.path.insert(0, str(perf))  # as for a script
-    spec = importlib.util.spec_from_file_location("perf_gpu", perf / "gpu.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["perf_gpu"] = module  # its dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["perf_gpu"]
-    sys.path.remove(str(perf))
+    with loaded_script(ROOT / "perf" / "gpu.py") as module:
+        yield module
 
 
 def test_every_figure_is_measured_on_a_tiny_shape(gpu: ModuleType) -> None:

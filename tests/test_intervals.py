@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -15,18 +12,13 @@ from hypothesis import strategies as st
 
 from rstar_math.intervals import Cell, estimate, holm, paired, ratio, share
 from rstar_math.metrics import wilson
+from tests.scripts import ROOT, loaded_script
 
 
 @pytest.fixture(scope="module")
 def simulation() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("perf_intervals", Path(__file__).parents[1] / "perf" / "intervals.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["perf_intervals"] = module  # its dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["perf_intervals"]
+    with loaded_script(ROOT / "perf" / "intervals.py") as module:
+        yield module
 
 
 def own(*seeds: list[float]) -> dict[Cell, float]:

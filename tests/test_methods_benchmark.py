@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -13,18 +10,13 @@ import pytest
 from rstar_math.config import MethodSettings
 from rstar_math.evaluation.methods import check_methods
 from rstar_math.search.strategies import STRATEGIES
+from tests.scripts import ROOT, loaded_script
 
 
 @pytest.fixture(scope="module")
 def methods() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("perf_methods", Path(__file__).parents[1] / "perf" / "methods.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded_script(ROOT / "perf" / "methods.py") as module:
+        yield module
 
 
 def test_every_method_is_tuned_alike(methods: ModuleType) -> None:

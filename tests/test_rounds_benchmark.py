@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -15,18 +13,13 @@ from rstar_math.config.reading import load_recipe
 from rstar_math.paper.claims import decided
 from rstar_math.paper.recipes import seed_recipe
 from rstar_math.paper.rejection import Spent, sampled_recipe
+from tests.scripts import ROOT, loaded_script
 
 
 @pytest.fixture(scope="module")
 def rounds() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("perf_rounds", Path(__file__).parents[1] / "perf" / "rounds.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+    with loaded_script(ROOT / "perf" / "rounds.py") as module:
+        yield module
 
 
 def test_a_lean_recipe_searches_and_trains_as_the_whole_one(rounds: ModuleType) -> None:

@@ -15,6 +15,7 @@ from typer.main import get_command
 
 from rstar_math.cli.app import app
 from tests import warm
+from tests.scripts import loaded_script
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -139,12 +140,6 @@ def test_the_example_in_the_readme_is_no_training_problem() -> None:
 
 @pytest.mark.parametrize("name", ["loop", "architecture"])
 def test_a_picture_is_what_its_script_draws(name: str) -> None:
-    import importlib.util
-
     path = ROOT / "docs" / "images" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    assert path.with_suffix(".svg").read_text(encoding="utf-8") == getattr(module, f"{name}_svg")()
+    with loaded_script(path) as module:
+        assert path.with_suffix(".svg").read_text(encoding="utf-8") == getattr(module, f"{name}_svg")()

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from tests.scripts import ROOT, loaded_script
+
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
-def worth() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_worth", DOCS / "images" / "worth.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def worth() -> Iterator[ModuleType]:
+    with loaded_script(ROOT / "docs" / "images" / "worth.py") as module:
+        yield module
 
 
 def test_a_column_is_read_with_its_intervals(worth: ModuleType) -> None:

@@ -43,11 +43,15 @@ LAYERS = (
         "models, sandbox, grader, training, problem sets, files, the pocket world",
         (
             *("engines", "execution", "grading", "training", "checkpoints", "problems", "store", "pocket"),
-            *("models", "plugins", "progress", "intervals", "terminal", "config.reading", "config.yaml_text"),
+            *("models", "progress", "intervals", "terminal", "config.reading", "config.yaml_text"),
         ),
     ),
     Layer(3, "strategies, and the tutor: straight-line async code", ("search", "tutor")),
-    Layer(2, "what a search asks of the world", ("engines.base", "execution.base", "grading.base", "lean_torch")),
+    Layer(
+        2,
+        "what a search asks of the world, and a user's own files",
+        ("engines.base", "execution.base", "grading.base", "lean_torch", "plugins"),
+    ),
     Layer(
         1,
         "pure: no files, no clocks, nothing awaited",

@@ -1,7 +1,6 @@
-"""Parts of your own: `my_file.py:function`, in place of the name of a model or of a benchmark.
+"""Parts of your own: `my_file.py:function`, in place of the name of a strategy, a model or a benchmark.
 
-The file is run where it lies, in the process that needs it. What it may bring is in docs/extending.md. (Strategies of
-your own are loaded by `rstar_math.search.strategies`, which stands below this module.)
+The file is run where it lies, in the process that needs it. What it may bring is in docs/extending.md.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import importlib.util
 import inspect
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rstar_math.errors import ConfigError
@@ -28,6 +28,30 @@ def absolute(spec: str) -> str:
     return f"{Path(path).resolve()}:{function}"
 
 
+def run_own(path: Path, said: str) -> ModuleType:
+    """Runs a user's file, with all of torch at its hands.
+
+    Args:
+      path: the file.
+      said: how the user named it, for messages.
+
+    Raises:
+      ConfigError: there is no such file, or it cannot be run.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{said}: there is no file {path}")
+    spec = importlib.util.spec_from_file_location(f"rstar_math_own_{path.stem}", path.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    complete_torch()
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file raises
+        raise ConfigError(f"{said}: the file cannot be run: {type(error).__name__}: {error}") from error
+    return module
+
+
 def load_own(spec: str, what: str) -> Callable[[], Any]:
     """The function, or class, of a file; it is called without arguments.
 
@@ -39,17 +63,7 @@ def load_own(spec: str, what: str) -> Callable[[], Any]:
       ConfigError: there is no such file or function, the file cannot be run, or the function wants arguments.
     """
     path, _, name = spec.rpartition(":")
-    if not Path(path).is_file():
-        raise ConfigError(f"{spec}: there is no file {path}")
-    module_spec = importlib.util.spec_from_file_location(f"rstar_math_own_{Path(path).stem}", Path(path).resolve())
-    assert module_spec is not None
-    assert module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    complete_torch()
-    try:
-        module_spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises
-        raise ConfigError(f"{spec}: the file cannot be run: {type(error).__name__}: {error}") from error
+    module = run_own(Path(path), spec)
     found: object = vars(module).get(name)
     if not callable(found):
         own = [n for n, f in vars(module).items() if inspect.isfunction(f) and f.__module__ == module.__name__]

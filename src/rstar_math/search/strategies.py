@@ -6,7 +6,6 @@ A new one is one async function `(Environment, SearchSettings) -> Tree`, and one
 from __future__ import annotations
 
 import functools
-import importlib.util
 import inspect
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import Any, Literal
 
 from rstar_math.config import SearchSettings
 from rstar_math.errors import ConfigError
-from rstar_math.lean_torch import complete_torch
+from rstar_math.plugins import run_own
 from rstar_math.search.ab_mcts import ab_mcts
 from rstar_math.search.beam import beam, diverse_beam
 from rstar_math.search.budget import BudgetSpent
@@ -130,25 +129,13 @@ async def grow(name: str, env: Environment, settings: SearchSettings) -> Tree:
 
 @functools.cache
 def _from_file(path: Path, function: str) -> Strategy:
-    if not path.is_file():
-        raise ConfigError(f"strategy {path}:{function}: there is no file {path}")
-    spec = importlib.util.spec_from_file_location(f"rstar_math_strategy_{path.stem}", path.resolve())
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    complete_torch()
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises
-        raise ConfigError(
-            f"strategy {path}:{function}: the file cannot be run: {type(error).__name__}: {error}"
-        ) from error
+    module = run_own(path, f"strategy {path}:{function}")
     found = vars(module).get(function)
     name = f"{path}:{function}"
     if isinstance(found, Strategy):
         return replace(found, name=name)  # so that a worker process finds it again
     if not inspect.iscoroutinefunction(found):
-        names = [n for n, f in vars(module).items() if _is_own_strategy(f, spec.name)]
+        names = [n for n, f in vars(module).items() if _is_own_strategy(f, module.__name__)]
         raise ConfigError(
             f"strategy {name}: {function!r} is not an async function (Environment, SearchSettings) -> Tree of the "
             f"file, nor a Strategy around one; the file has {', '.join(names) or 'none'}"

@@ -132,7 +132,9 @@ def test_workers_and_drivers_that_are_killed_at_any_moment(driven: Driven, worke
     driven.go_on(todo)
     assert driven.trees == alone(48)
     assert list(driven.run.iterdir()) == []
-    for worker in workers:  # one that begins when all is done knows of no driver, and ends after its minute without work
+    for (
+        worker
+    ) in workers:  # one that begins when all is done knows of no driver, and ends after its minute without work
         assert worker.wait(1500) in (0, -9)
 
 

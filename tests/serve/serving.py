@@ -42,8 +42,8 @@ def serving(
         thread = threading.Thread(target=asyncio.run, args=(run(),), name="server")
         thread.start()
         try:
-            assert ready.wait(30)
-            with httpx.Client(base_url=url_of(bound), timeout=60) as client:
+            assert ready.wait(1500)
+            with httpx.Client(base_url=url_of(bound), timeout=1500) as client:
                 yield client, server
         finally:
             for _ in range(2):  # the second time it does not wait for answers

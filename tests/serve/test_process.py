@@ -145,13 +145,13 @@ def test_tokens_are_counted_to_the_last_one_also_where_an_early_end_gave_them_up
 
     chat = f"{url}/v1/chat/completions"
     endless = {"model": "pocket", "messages": [{"role": "user", "content": QUESTION}], "rstar": {"tokens": 1_000_000}}
-    httpx.post(chat, json=endless | {"rstar": {"tokens": 50}}, timeout=60)
+    httpx.post(chat, json=endless | {"rstar": {"tokens": 50}}, timeout=1500)
     before, began = counted(), time.monotonic()
     for wait_s in (0.1, 0.3):  # gone in the middle
         with pytest.raises(httpx.ReadTimeout):
             httpx.post(chat, json=endless, timeout=wait_s)
     with ThreadPoolExecutor(1) as threads:
-        answer = threads.submit(httpx.post, chat, json=endless, headers={"X-Client-Request-Id": "mine"}, timeout=60)
+        answer = threads.submit(httpx.post, chat, json=endless, headers={"X-Client-Request-Id": "mine"}, timeout=1500)
         time.sleep(0.5)
         assert httpx.post(f"{chat}/control", json={"id": "mine"}).status_code == 200
         usage = answer.result().json()["usage"]
@@ -174,7 +174,7 @@ def test_a_full_server_is_asked_again_and_a_signal_lets_a_running_answer_end() -
             "stream": True,
         }
         with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=3) as patient:
-            with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as held:
+            with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=1500) as held:
                 lines = held.iter_lines()
                 next(lines)
                 threading.Timer(0.5, held.close).start()
@@ -184,7 +184,7 @@ def test_a_full_server_is_asked_again_and_a_signal_lets_a_running_answer_end() -
                     extra_body={"rstar": {"tokens": 50}},
                 )
         assert one.retries_taken >= 1
-        with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as reply:
+        with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=1500) as reply:
             lines = reply.iter_lines()
             next(lines)
             process.send_signal(signal.SIGTERM)
@@ -192,7 +192,7 @@ def test_a_full_server_is_asked_again_and_a_signal_lets_a_running_answer_end() -
         assert '"finish_reason": "stop"' in rest[-4]
         assert "ended early" in rest[-4]
         assert rest[-2] == "data: [DONE]"
-        assert process.wait(20) == 0
+        assert process.wait(1500) == 0
         assert process.stderr is not None
         assert process.stderr.read() == "rstar serve: ending: running answers have 2 s\n"
 
@@ -216,4 +216,4 @@ def test_a_key_is_asked_for(tmp_path: Path) -> None:
         assert httpx.get(f"{url}/metrics").status_code == 401
         assert httpx.get(f"{url}/health").status_code == 200
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(1500) == 0

@@ -242,7 +242,7 @@ def test_the_openai_package_waits_tries_again_and_gives_up() -> None:
     fields: Any = {"model": "fake", "messages": [turn("user", QUESTION)]}
     with fake_model(engine) as model, serving({"fake": model}, settings) as (client, server):
         where = f"{client.base_url}/v1"
-        endless = httpx.Client(base_url=where, timeout=60)
+        endless = httpx.Client(base_url=where, timeout=1500)
         with (
             endless,
             endless.stream("POST", "/chat/completions", json=ask(stream=True, rstar={"tokens": 10**8})) as held,
